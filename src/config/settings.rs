@@ -1,0 +1,140 @@
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::contract::{Dialect, Strictness};
+
+/// Everything an operator can set, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[listen]`: the downstream side.
+    pub listen: Listen,
+    /// `[admin]`: health and metrics.
+    pub admin: Admin,
+    /// `[upstream]`: the environments service.
+    pub upstream: Upstream,
+    /// `[contract]`: how the API is spoken.
+    pub contract: Contract,
+    /// `[store]`: tenants and keys.
+    pub store: Store,
+    /// `[log]`.
+    pub log: Log,
+    /// `[server]`.
+    pub server: Server,
+}
+
+/// `[listen]`
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Where tenants connect; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// The largest request body, in bytes.
+    pub max_body_bytes: usize,
+    /// How long a request body may take to arrive, from its first read to its last.
+    pub body_timeout: Duration,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where health and metrics are served; port 0 takes a free one.
+    pub address: SocketAddr,
+}
+
+/// `[upstream]`
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// The service and the operator's credential for it; none for the embedded environments service.
+    pub service: Option<UpstreamService>,
+    /// How long one exchange with it may take, from connecting to the last byte of the reply.
+    pub timeout: Duration,
+    /// The largest reply body, in bytes.
+    pub max_response_bytes: usize,
+}
+
+/// Where the environments service is, and the operator's credential for it.
+#[derive(Clone, Debug)]
+pub struct UpstreamService {
+    /// Its address.
+    pub url: UpstreamUrl,
+    /// The value of `X-Api-Key`.
+    pub credential: Secret,
+}
+
+/// An upstream's base URL, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamUrl {
+    /// Whether the connection is TLS.
+    pub is_tls: bool,
+    /// The host, without brackets where it is an IPv6 address.
+    pub host: String,
+    /// The port; 80 or 443 where the URL names none.
+    pub port: u16,
+    /// The path before `/v1`, without a slash at its end; mostly empty.
+    pub path_prefix: String,
+}
+
+/// `[contract]`
+#[derive(Clone, Debug)]
+pub struct Contract {
+    /// The dialect that tenants speak.
+    pub dialect: &'static Dialect,
+    /// What becomes of unknown fields and of odd host names.
+    pub strictness: Strictness,
+}
+
+/// `[store]`
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// `sqlite:` and a path.
+    pub url: Secret,
+}
+
+/// `[log]`, on standard error.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// A level, or directives such as `info,envgate=debug`.
+    pub level: String,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For a person.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[server]`
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Worker threads of the gateway; the machine's cores unless set.
+    pub threads: usize,
+}
+
+/// A value that never shows itself in `Debug`, logs or errors.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value.
+    #[must_use]
+    pub const fn new(value: String) -> Self {
+        Self(value)
+    }
+
+    /// The value itself, for the one place that needs it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}

@@ -1,0 +1,428 @@
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Dialect, DocumentFault, Violation, Violations};
+
+/// The header that overrides what a client makes of a status.
+pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// The header that names a request, on every answer.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// Everything that a request can fail with. Each step of the exchange fails with this one type, one place
+/// ([`ApiError::answer`]) turns it into the envelope of a dialect, and the variant is the metric label.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The path is none of this API.
+    #[error("there is no such path")]
+    UnknownPath,
+    /// The environment does not exist, or is not the caller's to know of.
+    #[error("environment not found")]
+    EnvironmentNotFound,
+    /// The path exists, the method does not.
+    #[error("this path does not have that method; it has {allow}")]
+    MethodNotAllowed {
+        /// The value of `Allow`.
+        allow: &'static str,
+    },
+    /// The credential does not name a caller.
+    #[error("{0}")]
+    Unauthenticated(AuthenticationFailure),
+    /// The caller's plan or key does not allow the operation.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The framing or the header of the request cannot be understood in one way only.
+    #[error("{0}")]
+    BadRequest(Cow<'static, str>),
+    /// The header is larger than the gateway takes.
+    #[error("the request header is larger than {limit} bytes")]
+    HeaderTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A query parameter is repeated or has a value of the wrong type.
+    #[error("query parameter {name}: {problem}")]
+    BadQuery {
+        /// The parameter.
+        name: &'static str,
+        /// What was expected.
+        problem: &'static str,
+    },
+    /// The operation takes no body and one came.
+    #[error("this operation takes no body; send none, or {{}}")]
+    UnexpectedBody,
+    /// The body is larger than the gateway takes.
+    #[error("the body is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The body did not arrive in time.
+    #[error("the body did not arrive within {} seconds", .0.as_secs_f64())]
+    BodyTimeout(Duration),
+    /// The content type or content encoding is not one that the API takes.
+    #[error("{0}")]
+    UnsupportedMediaType(&'static str),
+    /// The body is no JSON document.
+    #[error("{} (line {}, column {})", .0.message, .0.line, .0.column)]
+    Document(DocumentFault),
+    /// The body breaks its schema.
+    #[error("{}", .0.message())]
+    Violations(Violations),
+    /// Tenants and keys could not be read yet, so nobody can be let in or turned away.
+    #[error("the gateway cannot reach its store yet; try again in a moment")]
+    NotReady,
+    /// No connection to the upstream could be made; nothing was sent.
+    #[error("the upstream cannot be reached")]
+    UpstreamUnreachable,
+    /// No connection to the upstream could be made in time; nothing was sent.
+    #[error("the upstream did not accept a connection in time")]
+    UpstreamConnectTimeout,
+    /// The upstream did not answer in time.
+    #[error("the upstream did not answer in time")]
+    UpstreamTimeout {
+        /// Whether a write may have reached it.
+        after_write: bool,
+    },
+    /// The connection broke, or what came was not HTTP.
+    #[error("the connection to the upstream broke before its answer was complete")]
+    UpstreamBroken {
+        /// Whether a write may have reached it.
+        after_write: bool,
+    },
+    /// The upstream answered with something that cannot be passed on.
+    #[error("{reason}")]
+    UpstreamReply {
+        /// What is wrong with it.
+        reason: RefusedReply,
+        /// Whether a write may have reached it.
+        after_write: bool,
+    },
+    /// The upstream turned the operator's credential away.
+    #[error("the gateway's own access to the upstream was refused; tell whoever runs it")]
+    UpstreamCredential,
+    /// The upstream refused the request.
+    #[error("{}", .0.message)]
+    Upstream(Box<UpstreamRefusal>),
+    /// A fault of the gateway.
+    #[error("an internal error of the gateway")]
+    Internal,
+}
+
+/// Why a credential does not name a caller; the label of the metric of authentication failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum AuthenticationFailure {
+    /// Neither header came.
+    #[error("no API key: send it as Authorization: Bearer or as X-Api-Key")]
+    Missing,
+    /// `Authorization` is not a Bearer credential, or a header came twice.
+    #[error("the Authorization header must be: Bearer, one space and the API key")]
+    Malformed,
+    /// Both headers came, with different keys.
+    #[error("Authorization and X-Api-Key carry different keys; send one")]
+    Conflicting,
+    /// The key is not known.
+    #[error("invalid API key")]
+    Unknown,
+    /// The key was revoked.
+    #[error("this API key was revoked")]
+    Revoked,
+    /// The tenant is suspended.
+    #[error("the tenant of this API key is suspended")]
+    Suspended,
+}
+
+impl AuthenticationFailure {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Missing,
+        Self::Malformed,
+        Self::Conflicting,
+        Self::Unknown,
+        Self::Revoked,
+        Self::Suspended,
+    ];
+
+    /// The metric label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Malformed => "malformed",
+            Self::Conflicting => "conflicting",
+            Self::Unknown => "unknown",
+            Self::Revoked => "revoked",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
+/// Why a reply of the upstream is not passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RefusedReply {
+    /// A success whose body is not the JSON object that it should be.
+    #[error("the upstream's answer is not the JSON object that it should be")]
+    NotAnObject,
+    /// A redirect; it is never followed.
+    #[error("the upstream answered with a redirect, which is not followed")]
+    Redirect,
+    /// More bytes than `max_response_bytes`.
+    #[error("the upstream's answer is larger than the gateway takes")]
+    TooLarge,
+    /// The body is compressed although `identity` was asked for.
+    #[error("the upstream's answer is compressed although that was not asked for")]
+    Encoded,
+}
+
+/// What the upstream refused, ready to be passed on.
+#[derive(Debug)]
+pub struct UpstreamRefusal {
+    /// The upstream's status.
+    pub status: StatusCode,
+    /// The upstream's `error.type`; a dialect may have another name for it.
+    pub error_type: Cow<'static, str>,
+    /// The upstream's message, or ours where the upstream's is not for tenants.
+    pub message: String,
+    /// The upstream's `error.details`, untouched.
+    pub details: Option<Box<RawValue>>,
+    /// `retry-after`, `retry-after-ms` and `x-should-retry` as they came.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// An answer of the gateway's own, ready to be written.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// Every header but `content-length` and those of the connection.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What a client should do about a failed request, where its status alone would mislead it.
+enum Retry {
+    /// The status says it.
+    ByStatus,
+    /// Sending it again could do it twice, or would fail again.
+    Never,
+    /// Nothing happened; try again after so many seconds.
+    After(u16),
+}
+
+impl ApiError {
+    /// All labels that [`ApiError::kind`] gives.
+    pub const KINDS: [&'static str; 23] = [
+        "unknown_path",
+        "environment_not_found",
+        "method_not_allowed",
+        "unauthenticated",
+        "forbidden",
+        "bad_request",
+        "header_too_large",
+        "bad_query",
+        "unexpected_body",
+        "body_too_large",
+        "body_timeout",
+        "unsupported_media_type",
+        "document",
+        "violations",
+        "not_ready",
+        "upstream_unreachable",
+        "upstream_connect_timeout",
+        "upstream_timeout",
+        "upstream_broken",
+        "upstream_reply",
+        "upstream_credential",
+        "upstream",
+        "internal",
+    ];
+
+    /// The metric label of the variant.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::UnknownPath => "unknown_path",
+            Self::EnvironmentNotFound => "environment_not_found",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::Unauthenticated(_) => "unauthenticated",
+            Self::Forbidden(_) => "forbidden",
+            Self::BadRequest(_) => "bad_request",
+            Self::HeaderTooLarge { .. } => "header_too_large",
+            Self::BadQuery { .. } => "bad_query",
+            Self::UnexpectedBody => "unexpected_body",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::BodyTimeout(_) => "body_timeout",
+            Self::UnsupportedMediaType(_) => "unsupported_media_type",
+            Self::Document(_) => "document",
+            Self::Violations(_) => "violations",
+            Self::NotReady => "not_ready",
+            Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::UpstreamConnectTimeout => "upstream_connect_timeout",
+            Self::UpstreamTimeout { .. } => "upstream_timeout",
+            Self::UpstreamBroken { .. } => "upstream_broken",
+            Self::UpstreamReply { .. } => "upstream_reply",
+            Self::UpstreamCredential => "upstream_credential",
+            Self::Upstream(_) => "upstream",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::UnknownPath | Self::EnvironmentNotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::BadRequest(_)
+            | Self::BadQuery { .. }
+            | Self::UnexpectedBody
+            | Self::Document(_)
+            | Self::Violations(_) => StatusCode::BAD_REQUEST,
+            Self::HeaderTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotReady | Self::UpstreamUnreachable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UpstreamConnectTimeout | Self::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::UpstreamBroken { .. } | Self::UpstreamReply { .. } | Self::UpstreamCredential => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::Upstream(refusal) => refusal.status,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Turns the error into an answer in the envelope and with the names of `dialect`.
+    #[must_use]
+    pub fn answer(&self, dialect: &Dialect, request_id: &str) -> Answer {
+        let status = self.status();
+        let upstream_type = match self {
+            Self::Upstream(refusal) => &refusal.error_type,
+            _ => error_type_of(status),
+        };
+        let envelope = Envelope {
+            kind: "error",
+            error: Inner {
+                error_type: dialect.error_type(upstream_type),
+                message: &self.to_string(),
+                details: self.details(),
+            },
+            request_id,
+        };
+        let body = serde_json::to_vec(&envelope).unwrap_or_default();
+        Answer {
+            status,
+            headers: self.headers(),
+            body: body.into(),
+        }
+    }
+
+    fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        if let Self::MethodNotAllowed { allow } = self {
+            headers.push((ALLOW, HeaderValue::from_static(allow)));
+        }
+        if let Self::Upstream(refusal) = self {
+            headers.extend_from_slice(&refusal.headers);
+        }
+        match self.retry() {
+            Retry::ByStatus => {}
+            Retry::Never => headers.push((SHOULD_RETRY, HeaderValue::from_static("false"))),
+            Retry::After(seconds) => {
+                headers.push((SHOULD_RETRY, HeaderValue::from_static("true")));
+                headers.push((RETRY_AFTER, HeaderValue::from(seconds)));
+            }
+        }
+        headers
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::NotReady | Self::UpstreamUnreachable | Self::UpstreamConnectTimeout => Retry::After(1),
+            Self::UpstreamTimeout { after_write: true }
+            | Self::UpstreamBroken { after_write: true }
+            | Self::UpstreamReply {
+                after_write: true, ..
+            }
+            | Self::UpstreamCredential
+            | Self::Internal => Retry::Never,
+            _ => Retry::ByStatus,
+        }
+    }
+
+    fn details(&self) -> Option<Details<'_>> {
+        match self {
+            Self::Document(fault) => Some(Details::Document {
+                error_code: fault.kind.code(),
+                line: fault.line,
+                column: fault.column,
+                byte_offset: fault.offset,
+            }),
+            Self::Violations(violations) => Some(Details::Violations {
+                error_code: "schema_violation",
+                violations: &violations.told,
+                violations_total: violations.total_in_words(),
+            }),
+            Self::Upstream(refusal) => refusal.details.as_deref().map(Details::Upstream),
+            _ => None,
+        }
+    }
+}
+
+/// The upstream's name for the errors of a status.
+fn error_type_of(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        408 | 504 => "timeout_error",
+        409 => "conflict_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        529 => "overloaded_error",
+        500..=599 => "api_error",
+        _ => "invalid_request_error",
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    error: Inner<'a>,
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct Inner<'a> {
+    #[serde(rename = "type")]
+    error_type: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Details<'a> {
+    Document {
+        error_code: &'static str,
+        line: usize,
+        column: usize,
+        byte_offset: usize,
+    },
+    Violations {
+        error_code: &'static str,
+        violations: &'a [Violation],
+        violations_total: String,
+    },
+    Upstream(&'a RawValue),
+}

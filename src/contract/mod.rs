@@ -1,0 +1,16 @@
+//! What the API promises: operations, documents, schemas, violations, dialects and errors. Pure.
+
+mod dialect;
+mod document;
+mod error;
+mod operation;
+mod schema;
+mod strictness;
+mod violation;
+
+pub use dialect::Dialect;
+pub use document::{DocumentFault, DocumentFaultKind};
+pub use error::{Answer, ApiError, AuthenticationFailure, RefusedReply, UpstreamRefusal};
+pub use operation::{Operation, Target};
+pub use strictness::{Rule, Strictness};
+pub use violation::{Violation, Violations};

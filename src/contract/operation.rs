@@ -1,0 +1,219 @@
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+use super::ApiError;
+use crate::environment::EnvironmentId;
+
+/// What a tenant can ask of the environments service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// `POST /v1/environments`
+    Create,
+    /// `GET /v1/environments`
+    List,
+    /// `GET /v1/environments/{environment_id}`
+    Retrieve,
+    /// `POST /v1/environments/{environment_id}`
+    Update,
+    /// `DELETE /v1/environments/{environment_id}`
+    Delete,
+    /// `POST /v1/environments/{environment_id}/archive`
+    Archive,
+}
+
+impl Operation {
+    /// All operations, in the order of the contract.
+    pub const ALL: [Self; 6] = [
+        Self::Create,
+        Self::List,
+        Self::Retrieve,
+        Self::Update,
+        Self::Delete,
+        Self::Archive,
+    ];
+
+    /// The name that logs, metrics and plans use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::List => "list",
+            Self::Retrieve => "retrieve",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Archive => "archive",
+        }
+    }
+
+    /// Whether the operation changes anything upstream, so that it must not be sent twice.
+    #[must_use]
+    pub const fn is_write(self) -> bool {
+        !matches!(self, Self::List | Self::Retrieve)
+    }
+
+    /// Whether a request body is part of the operation.
+    #[must_use]
+    pub const fn takes_body(self) -> bool {
+        matches!(self, Self::Create | Self::Update)
+    }
+
+    /// The HTTP method.
+    #[must_use]
+    pub const fn method(self) -> Method {
+        match self {
+            Self::Create | Self::Update | Self::Archive => Method::POST,
+            Self::List | Self::Retrieve => Method::GET,
+            Self::Delete => Method::DELETE,
+        }
+    }
+}
+
+/// An operation, and the environment that it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// What is asked.
+    pub operation: Operation,
+    /// Which environment; none for create and list.
+    pub environment: Option<EnvironmentId>,
+}
+
+const COLLECTION: &str = "/v1/environments";
+
+impl Target {
+    /// Finds the operation that a method and a path name. The path is matched as it came, without a query;
+    /// the id alone is percent-decoded, once.
+    ///
+    /// # Errors
+    /// [`ApiError::UnknownPath`], [`ApiError::MethodNotAllowed`], or [`ApiError::EnvironmentNotFound`] where
+    /// the id segment cannot be an id.
+    ///
+    /// ```
+    /// use envgate::contract::{Operation, Target};
+    /// use http::Method;
+    ///
+    /// let target = Target::find(&Method::POST, "/v1/environments/env_1/archive").unwrap();
+    /// assert_eq!(target.operation, Operation::Archive);
+    /// assert!(Target::find(&Method::GET, "/v1/sessions").is_err());
+    /// ```
+    pub fn find(method: &Method, path: &str) -> Result<Self, ApiError> {
+        let rest = path.strip_prefix(COLLECTION).ok_or(ApiError::UnknownPath)?;
+        if rest.is_empty() {
+            return match *method {
+                Method::POST => Ok(Self {
+                    operation: Operation::Create,
+                    environment: None,
+                }),
+                Method::GET => Ok(Self {
+                    operation: Operation::List,
+                    environment: None,
+                }),
+                _ => Err(ApiError::MethodNotAllowed { allow: "GET, POST" }),
+            };
+        }
+        let rest = rest.strip_prefix('/').ok_or(ApiError::UnknownPath)?;
+        let (segment, tail) = rest
+            .split_once('/')
+            .map_or((rest, None), |(id, tail)| (id, Some(tail)));
+        let operation = match (tail, method) {
+            (None, &Method::GET) => Operation::Retrieve,
+            (None, &Method::POST) => Operation::Update,
+            (None, &Method::DELETE) => Operation::Delete,
+            (None, _) => {
+                return Err(ApiError::MethodNotAllowed {
+                    allow: "DELETE, GET, POST",
+                });
+            }
+            (Some("archive"), &Method::POST) => Operation::Archive,
+            (Some("archive"), _) => return Err(ApiError::MethodNotAllowed { allow: "POST" }),
+            (Some(_), _) => return Err(ApiError::UnknownPath),
+        };
+        let decoded = percent_decode_str(segment)
+            .decode_utf8()
+            .map_err(|_| ApiError::EnvironmentNotFound)?;
+        let environment = EnvironmentId::parse(&decoded).map_err(|_| ApiError::EnvironmentNotFound)?;
+        Ok(Self {
+            operation,
+            environment: Some(environment),
+        })
+    }
+
+    /// The canonical path, as the upstream is asked.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match (&self.environment, self.operation) {
+            (None, _) => COLLECTION.to_owned(),
+            (Some(id), Operation::Archive) => format!("{COLLECTION}/{id}/archive"),
+            (Some(id), _) => format!("{COLLECTION}/{id}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_is_found_at_its_own_method_and_path() {
+        for (method, path, operation) in [
+            (Method::POST, "/v1/environments", Operation::Create),
+            (Method::GET, "/v1/environments", Operation::List),
+            (Method::GET, "/v1/environments/env_1", Operation::Retrieve),
+            (Method::POST, "/v1/environments/env_1", Operation::Update),
+            (Method::DELETE, "/v1/environments/env_1", Operation::Delete),
+            (Method::POST, "/v1/environments/env_1/archive", Operation::Archive),
+        ] {
+            let target = Target::find(&method, path).unwrap();
+            assert_eq!(target.operation, operation, "{method} {path}");
+            assert_eq!(target.path(), path, "the canonical path is the one that came");
+        }
+    }
+
+    #[test]
+    fn a_method_that_the_path_does_not_have_names_those_that_it_has() {
+        for (path, expected) in [
+            ("/v1/environments", "GET, POST"),
+            ("/v1/environments/env_1", "DELETE, GET, POST"),
+            ("/v1/environments/env_1/archive", "POST"),
+        ] {
+            let error = Target::find(&Method::PATCH, path).unwrap_err();
+            assert!(
+                matches!(error, ApiError::MethodNotAllowed { allow } if allow == expected),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_id_is_decoded_once_and_must_then_be_canonical() {
+        let decoded = Target::find(&Method::GET, "/v1/environments/env%5F1").unwrap();
+        assert_eq!(decoded.path(), "/v1/environments/env_1");
+        for path in [
+            "/v1/environments/a%2Fb",
+            "/v1/environments/a%252Fb",
+            "/v1/environments/",
+            "/v1/environments/%FF",
+        ] {
+            let error = Target::find(&Method::GET, path).unwrap_err();
+            assert!(
+                matches!(error, ApiError::EnvironmentNotFound),
+                "{path} gave {error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_paths_are_unknown() {
+        for path in [
+            "/",
+            "/v1/environmentsx",
+            "/v1/environments/env_1/work",
+            "/v1/environments/env_1/archive/x",
+            "/v1//environments",
+        ] {
+            assert!(
+                matches!(Target::find(&Method::GET, path), Err(ApiError::UnknownPath)),
+                "{path}"
+            );
+        }
+    }
+}

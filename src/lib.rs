@@ -1,0 +1,35 @@
+//! envgate: a gateway in front of Anthropic's environments service.
+//!
+//! A platform team holds one upstream credential and has many tenants. envgate gives each tenant keys of its
+//! own, checks what they send against the published contract, translates it for the upstream and answers in
+//! the dialect that the tenant's client knows.
+//!
+//! # The house
+//!
+//! | room | what it is | whom it may know |
+//! |---|---|---|
+//! | [`environment`] | the resource itself: ids, model, merge of an update. Pure | nobody |
+//! | [`contract`] | what the API promises: operations, schemas, violations, dialects, errors. Pure | `environment` |
+//! | [`config`] | settings as the operator writes them; parsing and checking | `contract` |
+//! | [`telemetry`] | metrics and logs | `contract`, `config` |
+//! | [`tenancy`] | tenants, keys, the directory that a request is looked up in. Pure | `config` and below |
+//! | [`store`] | SQLite: tenants, keys, environments | `tenancy` and below |
+//! | [`upstream`] | the client: pool, TLS, deadlines | `telemetry` and below |
+//! | [`admin`] | health and metrics over HTTP | all of the above |
+//! | [`embedded`] | an environments service of our own, for the first command and for every test | `store`, `contract`, `environment` |
+//! | [`gateway`] | the way of a request, in order; the only room that knows Pingora | all but `cli`, `admin` and `embedded` |
+//! | [`cli`] | one file for each subcommand | all |
+//!
+//! Nobody knows a room above its own. Pure means: no sockets, no clock but one handed in, no async.
+
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod contract;
+pub mod embedded;
+pub mod environment;
+pub mod gateway;
+pub mod store;
+pub mod telemetry;
+pub mod tenancy;
+pub mod upstream;

@@ -1,0 +1,38 @@
+use std::fmt;
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+/// The id of a tenant: 128 random bits in base 58. It is never used again, whatever happens to the name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TenantId(pub String);
+
+impl TenantId {
+    /// Makes a new id from the system's random numbers.
+    ///
+    /// # Errors
+    /// Where the system has none to give.
+    pub fn generate() -> Result<Self, ring::error::Unspecified> {
+        let mut bits = [0; 16];
+        SystemRandom::new().fill(&mut bits)?;
+        Ok(Self(format!("ten_{}", bs58::encode(bits).into_string())))
+    }
+}
+
+impl fmt::Display for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Somebody to whom the operator gives keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Its name, unique, as people say it.
+    pub name: String,
+    /// When it was created, RFC 3339.
+    pub created_at: String,
+    /// Whether its keys are turned away for now.
+    pub is_suspended: bool,
+}
