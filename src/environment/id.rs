@@ -1,5 +1,8 @@
 use std::fmt;
 
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
+
 /// The canonical id of an environment: one to 128 characters of `[A-Za-z0-9_-]`.
 ///
 /// Routes, keys, caches and the upstream see this form only.
@@ -10,7 +13,8 @@ use std::fmt;
 /// assert!(EnvironmentId::parse("env_011CZkZ9X2dpNyB7HsEFoRfW").is_ok());
 /// assert!(EnvironmentId::parse("../keys").is_err());
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct EnvironmentId(String);
 
 /// The text is no environment id.
@@ -32,6 +36,14 @@ impl EnvironmentId {
         }
     }
 
+    /// Makes a new id, `env_01` and 22 characters of base 58, from the system's random numbers.
+    ///
+    /// # Errors
+    /// Where the system has none to give.
+    pub fn generate() -> Result<Self, ring::error::Unspecified> {
+        Ok(Self(format!("env_01{}", random_base58()?)))
+    }
+
     /// The id as it is written in a path.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -42,5 +54,66 @@ impl EnvironmentId {
 impl fmt::Display for EnvironmentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for EnvironmentId {
+    type Error = InvalidEnvironmentId;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<EnvironmentId> for String {
+    fn from(id: EnvironmentId) -> Self {
+        id.0
+    }
+}
+
+/// 22 random characters of base 58, a little more than 128 bits, as ids of this API end.
+///
+/// # Errors
+/// Where the system has no random numbers to give.
+pub(crate) fn random_base58() -> Result<String, ring::error::Unspecified> {
+    const LENGTH: usize = 22;
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes)?;
+    // 32 bytes have at least 32 characters, so there are always enough. The first of them are not evenly
+    // distributed, the last 22 are.
+    let text = bs58::encode(bytes).into_string();
+    Ok(text.chars().rev().take(LENGTH).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_id_is_env_01_and_22_characters_of_base_58() {
+        let id = EnvironmentId::generate().unwrap();
+        let suffix = id
+            .as_str()
+            .strip_prefix("env_01")
+            .expect("the prefix of every new id");
+        assert_eq!(suffix.len(), 22, "{id}");
+        assert!(
+            bs58::decode(suffix).into_vec().is_ok(),
+            "{id} has only characters of base 58"
+        );
+        assert_eq!(
+            EnvironmentId::parse(id.as_str()),
+            Ok(id.clone()),
+            "a new id is a canonical id"
+        );
+        assert_ne!(id, EnvironmentId::generate().unwrap());
+    }
+
+    #[test]
+    fn an_id_has_1_to_128_legal_characters() {
+        for text in ["", "env/1", "env 1", "env_é", &"a".repeat(129)] {
+            assert_eq!(EnvironmentId::parse(text), Err(InvalidEnvironmentId), "{text:?}");
+        }
+        assert!(EnvironmentId::parse(&"a".repeat(128)).is_ok());
     }
 }

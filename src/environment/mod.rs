@@ -1,5 +1,15 @@
 //! The environment itself: its id, its model, and what an update does to it. Pure.
 
 mod id;
+mod merge;
+mod model;
+mod params;
 
+pub(crate) use id::random_base58;
 pub use id::{EnvironmentId, InvalidEnvironmentId};
+pub use merge::MergeError;
+pub use model::{CloudConfig, Config, Environment, LimitedNetwork, Networking, Packages, Scope};
+pub use params::{
+    CloudParams, ConfigParams, CreateParams, LimitedNetworkParams, NetworkingParams, PackagesParams,
+    PackagesType, UpdateParams,
+};
