@@ -1,0 +1,72 @@
+use sqlx::AnyConnection;
+
+use super::keys::{KeyRow, key_record};
+use super::tenants::{TenantRow, tenant};
+use super::{Store, StoreError};
+use crate::tenancy::{KeyRecord, Tenant};
+
+/// What has changed among tenants and keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// The number to ask with next time.
+    pub number: i64,
+    /// The tenants that changed, as they are now.
+    pub tenants: Vec<Tenant>,
+    /// The keys that changed, as they are now.
+    pub keys: Vec<KeyRecord>,
+}
+
+impl Store {
+    /// The number of the last change of a tenant or a key; 0 where there was none.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`]
+    pub async fn change_number(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar(CHANGE_NUMBER).fetch_one(&self.pool).await?)
+    }
+
+    /// All tenants and keys that changed after change `number`; 0 gives everything.
+    ///
+    /// A change that happens meanwhile may be told now and once more next time, none is ever missed.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`] or [`StoreError::Unreadable`]
+    pub async fn changes_since(&self, number: i64) -> Result<Changes, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        // The number is read first: rows that are newer than it come again, rows up to it are all visible.
+        let newest = sqlx::query_scalar(CHANGE_NUMBER)
+            .fetch_one(&mut *transaction)
+            .await?;
+        let tenants: Vec<TenantRow> = sqlx::query_as(
+            "SELECT id, name, created_at, is_suspended FROM tenants WHERE change_number > $1 ORDER BY id",
+        )
+        .bind(number)
+        .fetch_all(&mut *transaction)
+        .await?;
+        let keys: Vec<KeyRow> = sqlx::query_as(
+            "SELECT id, tenant_id, digest, created_at, revoked_at FROM keys WHERE change_number > $1 \
+             ORDER BY change_number",
+        )
+        .bind(number)
+        .fetch_all(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(Changes {
+            number: newest,
+            tenants: tenants.into_iter().map(tenant).collect(),
+            keys: keys.into_iter().map(key_record).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+const CHANGE_NUMBER: &str = "SELECT number FROM directory_change WHERE id = 1";
+
+/// Takes the number of a change that the transaction makes. It comes first in every such transaction: from
+/// here on the transaction is alone in writing, so numbers become visible in their order.
+pub(super) async fn next_change(transaction: &mut AnyConnection) -> Result<i64, StoreError> {
+    Ok(
+        sqlx::query_scalar("UPDATE directory_change SET number = number + 1 WHERE id = 1 RETURNING number")
+            .fetch_one(transaction)
+            .await?,
+    )
+}

@@ -1,0 +1,196 @@
+use sqlx::AnyConnection;
+
+use super::cursor::Cursor;
+use super::error::is_duplicate;
+use super::{Store, StoreError};
+use crate::environment::{Environment, EnvironmentId};
+
+/// Which environments a list asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Whether archived ones are among them.
+    pub include_archived: bool,
+    /// How many at most.
+    pub limit: u16,
+    /// [`Page::next`] of the page before; none for the first.
+    pub cursor: Option<String>,
+}
+
+/// A part of the list of environments, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The environments.
+    pub environments: Vec<Environment>,
+    /// What asks for the page after this one; none where this is the last. It names a place in time and not a
+    /// row, so it stays good whatever is deleted.
+    pub next: Option<String>,
+}
+
+/// How often a change starts again because others were faster. An attempt competes with the other
+/// connections of the pools only, so this is reached where something is wrong.
+const UPDATE_ATTEMPTS: usize = 1000;
+
+impl Store {
+    /// Puts a new environment in.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where its id is taken, or [`StoreError::Unreachable`]
+    pub async fn insert_environment(&self, environment: &Environment) -> Result<(), StoreError> {
+        let inserted = sqlx::query(
+            "INSERT INTO environments (id, created_at_micros, is_archived, revision, document) \
+             VALUES ($1, $2, $3, 1, $4)",
+        )
+        .bind(environment.id.as_str())
+        .bind(environment.created_at.as_microsecond())
+        .bind(i64::from(environment.is_archived()))
+        .bind(document(environment)?)
+        .execute(&self.pool)
+        .await;
+        match inserted {
+            Ok(_) => Ok(()),
+            Err(error) if is_duplicate(&error) => Err(StoreError::Conflict),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads an environment.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::Unreadable`] or [`StoreError::Unreachable`]
+    pub async fn environment(&self, id: &EnvironmentId) -> Result<Environment, StoreError> {
+        let document: Option<String> = sqlx::query_scalar("SELECT document FROM environments WHERE id = $1")
+            .bind(id.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
+        environment(&document.ok_or(StoreError::NotFound)?)
+    }
+
+    /// Reads a page of the list, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::BadCursor`], [`StoreError::Unreadable`] or [`StoreError::Unreachable`]
+    pub async fn environments(&self, request: &PageRequest) -> Result<Page, StoreError> {
+        let after = match &request.cursor {
+            Some(text) => Some(Cursor::decode(text).ok_or(StoreError::BadCursor)?),
+            None => None,
+        };
+        // Without a cursor the list begins before all that there can be.
+        let (time, id) = after.map_or((i64::MAX, String::new()), |cursor| {
+            (cursor.created_at_micros, cursor.id.into())
+        });
+        let limit = usize::from(request.limit);
+        let documents: Vec<String> = sqlx::query_scalar(
+            "SELECT document FROM environments \
+             WHERE is_archived <= $1 \
+             AND (created_at_micros < $2 OR (created_at_micros = $2 AND id < $3)) \
+             ORDER BY created_at_micros DESC, id DESC LIMIT $4",
+        )
+        .bind(i64::from(request.include_archived))
+        .bind(time)
+        .bind(id)
+        // One more than is shown tells whether there is a next page.
+        .bind(i64::from(request.limit) + 1)
+        .fetch_all(&self.pool)
+        .await?;
+        let environments: Vec<_> = documents
+            .iter()
+            .take(limit)
+            .map(|document| environment(document))
+            .collect::<Result<_, _>>()?;
+        let next = environments
+            .last()
+            .filter(|_| documents.len() > limit)
+            .map(|last| {
+                Cursor {
+                    created_at_micros: last.created_at.as_microsecond(),
+                    id: last.id.clone(),
+                }
+                .encode()
+            });
+        Ok(Page { environments, next })
+    }
+
+    /// Reads an environment, applies `change`, and writes what it gives unless somebody else has written
+    /// meanwhile; then all of it starts again. So of two changes at once both are there afterwards, and `change`
+    /// may be called several times.
+    ///
+    /// # Errors
+    /// What `change` refuses; [`StoreError::NotFound`], [`StoreError::Conflict`], [`StoreError::Unreadable`] or
+    /// [`StoreError::Unreachable`].
+    pub async fn update_environment<E, F>(&self, id: &EnvironmentId, change: F) -> Result<Environment, E>
+    where
+        E: From<StoreError>,
+        F: Fn(&Environment) -> Result<Environment, E>,
+    {
+        for _ in 0..UPDATE_ATTEMPTS {
+            // One connection for both halves: who waits for a connection has not read what it would have to
+            // read again.
+            let mut connection = self.pool.acquire().await.map_err(StoreError::from)?;
+            let (stored, revision) = environment_and_revision(&mut connection, id).await?;
+            let changed = change(&stored)?;
+            if replace_environment(&mut connection, &changed, revision).await? {
+                return Ok(changed);
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    /// Takes an environment away.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] or [`StoreError::Unreachable`]
+    pub async fn delete_environment(&self, id: &EnvironmentId) -> Result<(), StoreError> {
+        let deleted = sqlx::query("DELETE FROM environments WHERE id = $1")
+            .bind(id.as_str())
+            .execute(&self.pool)
+            .await?;
+        match deleted.rows_affected() {
+            0 => Err(StoreError::NotFound),
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn environment_and_revision(
+    connection: &mut AnyConnection,
+    id: &EnvironmentId,
+) -> Result<(Environment, i64), StoreError> {
+    let row: Option<(String, i64)> =
+        sqlx::query_as("SELECT document, revision FROM environments WHERE id = $1")
+            .bind(id.as_str())
+            .fetch_optional(connection)
+            .await?;
+    let (document, revision) = row.ok_or(StoreError::NotFound)?;
+    Ok((environment(&document)?, revision))
+}
+
+/// Writes an environment over its `revision`; false where that is no longer the stored one.
+async fn replace_environment(
+    connection: &mut AnyConnection,
+    environment: &Environment,
+    revision: i64,
+) -> Result<bool, StoreError> {
+    let updated = sqlx::query(
+        "UPDATE environments SET document = $1, is_archived = $2, revision = revision + 1 \
+         WHERE id = $3 AND revision = $4",
+    )
+    .bind(document(environment)?)
+    .bind(i64::from(environment.is_archived()))
+    .bind(environment.id.as_str())
+    .bind(revision)
+    .execute(connection)
+    .await?;
+    Ok(updated.rows_affected() == 1)
+}
+
+fn document(environment: &Environment) -> Result<String, StoreError> {
+    serde_json::to_string(environment).map_err(|error| StoreError::Unreadable(error.to_string()))
+}
+
+fn environment(document: &str) -> Result<Environment, StoreError> {
+    serde_json::from_str(document).map_err(|error| StoreError::Unreadable(error.to_string()))
+}
+
+#[cfg(test)]
+#[path = "environments_tests.rs"]
+mod tests;

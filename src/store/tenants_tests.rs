@@ -1,0 +1,96 @@
+use crate::store::StoreError;
+use crate::store::tests::{TemporaryStore, temporary};
+
+#[tokio::test]
+async fn tenants_are_listed_by_name() {
+    let store = temporary().await;
+    for name in ["zebra", "acme"] {
+        store.create_tenant(name).await.unwrap();
+    }
+    let names: Vec<_> = store
+        .tenants()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|t| t.name)
+        .collect();
+    assert_eq!(names, ["acme", "zebra"]);
+}
+
+#[tokio::test]
+async fn a_name_belongs_to_one_tenant() {
+    let store = temporary().await;
+    store.create_tenant("acme").await.unwrap();
+    let before = store.change_number().await.unwrap();
+    let error = store.create_tenant("acme").await.unwrap_err();
+    assert!(matches!(error, StoreError::DuplicateTenant(name) if name == "acme"));
+    assert_eq!(
+        store.change_number().await.unwrap(),
+        before,
+        "what was refused is no change"
+    );
+}
+
+#[tokio::test]
+async fn a_name_has_1_to_64_characters_none_of_control() {
+    let store = temporary().await;
+    for name in ["", "a\nb", "\u{7f}", &"é".repeat(65)] {
+        let error = store.create_tenant(name).await.unwrap_err();
+        assert!(matches!(error, StoreError::BadTenantName), "{name:?}");
+    }
+    store.create_tenant(&"é".repeat(64)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tenant_can_be_suspended_and_let_in_again() {
+    let store = temporary().await;
+    store.create_tenant("acme").await.unwrap();
+    for is_suspended in [true, true, false] {
+        store.set_tenant_suspended("acme", is_suspended).await.unwrap();
+        assert_eq!(store.tenants().await.unwrap()[0].is_suspended, is_suspended);
+    }
+    let error = store.set_tenant_suspended("nobody", true).await.unwrap_err();
+    assert!(matches!(error, StoreError::NoSuchTenant(name) if name == "nobody"));
+}
+
+#[tokio::test]
+async fn changes_are_everything_that_came_after_a_number() {
+    let store = temporary().await;
+    assert_eq!(store.changes_since(0).await.unwrap().number, 0, "nothing yet");
+
+    let acme = store.create_tenant("acme").await.unwrap();
+    store.create_tenant("zebra").await.unwrap();
+    let key = store.create_key("acme").await.unwrap();
+    let everything = store.changes_since(0).await.unwrap();
+    assert_eq!(everything.tenants.len(), 2);
+    assert_eq!(everything.keys.len(), 1);
+    assert_eq!(everything.keys[0].digest, key.digest());
+    assert_eq!(everything.keys[0].tenant, acme.id);
+    assert_eq!(everything.number, store.change_number().await.unwrap());
+
+    let nothing = store.changes_since(everything.number).await.unwrap();
+    assert_eq!((nothing.tenants.len(), nothing.keys.len()), (0, 0));
+
+    store.set_tenant_suspended("zebra", true).await.unwrap();
+    let suspended = store.changes_since(everything.number).await.unwrap();
+    assert_eq!(suspended.tenants.len(), 1, "only the tenant that changed");
+    assert!(suspended.tenants[0].is_suspended);
+    assert!(suspended.number > everything.number);
+
+    store.revoke_key(&key.id().0).await.unwrap();
+    let revoked = store.changes_since(suspended.number).await.unwrap();
+    assert!(revoked.tenants.is_empty());
+    assert!(revoked.keys[0].revoked_at.is_some());
+}
+
+#[tokio::test]
+async fn changes_at_once_each_have_a_number_of_their_own() {
+    let TemporaryStore { store, .. } = &temporary().await;
+    let made = (0..20).map(|n| async move { store.create_tenant(&format!("tenant {n}")).await });
+    for outcome in futures_util::future::join_all(made).await {
+        outcome.unwrap();
+    }
+    let changes = store.changes_since(0).await.unwrap();
+    assert_eq!(changes.number, 20);
+    assert_eq!(changes.tenants.len(), 20);
+}
