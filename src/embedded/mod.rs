@@ -1,1 +1,56 @@
+//! An environments service of our own: the upstream of the first command and of every test.
 //!
+//! It speaks the native dialect over HTTP: `X-Api-Key`, `anthropic-version`, the beta of this API, Anthropic's
+//! error envelope. What it promises is what the contract says of the upstream, no more and no less strict.
+
+mod body;
+mod example;
+mod headers;
+mod query;
+mod refusal;
+mod service;
+
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+
+pub use example::seed_example;
+
+use crate::config::Secret;
+use crate::store::Store;
+use service::Service;
+
+/// Serves environments on `listener` until `shutdown` ends, then finishes what is in flight.
+///
+/// `credential` is the one `X-Api-Key` that is let in.
+///
+/// # Errors
+/// Those of the listener.
+pub async fn serve(
+    listener: TcpListener,
+    store: Store,
+    credential: Secret,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    // Small answers on kept connections: without this the kernel holds them back for the client's ACK.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "could not set TCP_NODELAY");
+        }
+    });
+    axum::serve(listener, router(store, credential))
+        .with_graceful_shutdown(shutdown)
+        .await
+}
+
+/// The service without its socket.
+///
+/// Paths are matched by the contract and not by axum's router, so that gateway and service cannot disagree.
+pub fn router(store: Store, credential: Secret) -> Router {
+    Router::new()
+        .fallback(service::handle)
+        .with_state(Arc::new(Service { store, credential }))
+}

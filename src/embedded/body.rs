@@ -1,0 +1,98 @@
+use axum::body::{Body, HttpBody};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::refusal::Refusal;
+use crate::contract::{ApiError, Operation};
+use crate::environment::{CreateParams, UpdateParams};
+
+/// The largest request body: 32 MB.
+pub(super) const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// Reads a body whole. One whose announced length is over the limit is refused before it is read.
+pub(super) async fn read(body: Body) -> Result<Bytes, Refusal> {
+    let too_large = || ApiError::BodyTooLarge { limit: MAX_BYTES };
+    let announced = body.size_hint().lower();
+    if usize::try_from(announced).map_or(true, |length| length > MAX_BYTES) {
+        return Err(too_large().into());
+    }
+    match Limited::new(body, MAX_BYTES).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large().into()),
+        Err(_) => Err(ApiError::BadRequest("the body did not arrive whole".into()).into()),
+    }
+}
+
+/// Operations without a body take none, or an empty object, which some clients send for none.
+pub(super) fn refuse_any(bytes: &[u8]) -> Result<(), Refusal> {
+    match bytes.trim_ascii() {
+        b"" | b"{}" => Ok(()),
+        _ => Err(ApiError::UnexpectedBody.into()),
+    }
+}
+
+/// The parameters that a body carries, once it is accepted.
+pub(super) fn params<P: DeserializeOwned>(operation: Operation, bytes: &[u8]) -> Result<P, Refusal> {
+    let document = accept(operation, bytes)?;
+    serde_json::from_value(document).map_err(invalid)
+}
+
+/// Takes the bytes of a body for a document of its operation, or refuses them: the one place where bodies are
+/// validated.
+fn accept(operation: Operation, bytes: &[u8]) -> Result<Value, Refusal> {
+    let document: Value = serde_json::from_slice(bytes).map_err(invalid)?;
+    if !document.is_object() {
+        return Err(ApiError::BadRequest("the body must be a JSON object".into()).into());
+    }
+    let outcome = match operation {
+        Operation::Create => CreateParams::deserialize(&document).map(drop),
+        _ => UpdateParams::deserialize(&document).map(drop),
+    };
+    outcome.map_err(invalid)?;
+    Ok(document)
+}
+
+fn invalid(error: serde_json::Error) -> Refusal {
+    ApiError::BadRequest(format!("the body is not valid: {error}").into()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use futures_util::stream;
+
+    use super::*;
+
+    /// A body without an announced length.
+    fn streamed(chunk: Bytes, count: usize) -> Body {
+        Body::from_stream(stream::iter(
+            (0..count).map(move |_| Ok::<_, io::Error>(chunk.clone())),
+        ))
+    }
+
+    #[tokio::test]
+    async fn a_body_that_grows_over_the_limit_is_refused() {
+        let megabyte = Bytes::from(vec![b' '; 1024 * 1024]);
+        let whole = read(streamed(megabyte.clone(), 32)).await.unwrap();
+        assert_eq!(whole.len(), MAX_BYTES);
+        let refusal = read(streamed(megabyte, 33)).await.unwrap_err();
+        assert!(
+            matches!(refusal, Refusal::Api(ApiError::BodyTooLarge { limit: MAX_BYTES })),
+            "{refusal:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_refused() {
+        let broken = stream::iter([Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionReset))]);
+        let refusal = read(Body::from_stream(broken)).await.unwrap_err();
+        assert!(
+            matches!(refusal, Refusal::Api(ApiError::BadRequest(_))),
+            "{refusal:?}"
+        );
+    }
+}

@@ -1,0 +1,108 @@
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, HeaderValue, Request, Response};
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+
+use super::refusal::{Refusal, error_response};
+use super::{body, headers, query};
+use crate::config::Secret;
+use crate::contract::{ApiError, Operation, Target};
+use crate::environment::{Environment, EnvironmentId, random_base58};
+use crate::store::Store;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// What every request needs.
+pub(super) struct Service {
+    pub(super) store: Store,
+    pub(super) credential: Secret,
+}
+
+/// Answers a request, whatever it is, and names it in `request-id`.
+pub(super) async fn handle(State(service): State<Arc<Service>>, request: Request<Body>) -> Response<Body> {
+    // Without random numbers the id says nothing, which is no reason not to answer.
+    let request_id = format!("req_01{}", random_base58().unwrap_or_default());
+    let mut response = match service.perform(request).await {
+        Ok(document) => json_response(document),
+        Err(refusal) => error_response(&refusal, &request_id),
+    };
+    tracing::debug!(request_id, status = response.status().as_u16(), "answered");
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+impl Service {
+    /// Does what a request asks; the JSON of the answer.
+    async fn perform(&self, request: Request<Body>) -> Result<Bytes, Refusal> {
+        let (parts, body) = request.into_parts();
+        let target = Target::find(&parts.method, parts.uri.path())?;
+        headers::check(&parts.headers, &self.credential)?;
+        let bytes = body::read(body).await?;
+        match (target.operation, &target.environment) {
+            (Operation::Create, _) => self.create(&bytes).await,
+            (Operation::Update, Some(id)) => self.update(id, &bytes).await,
+            (operation, id) => {
+                body::refuse_any(&bytes)?;
+                match (operation, id) {
+                    (Operation::List, _) => self.list(&parts.uri).await,
+                    (Operation::Retrieve, Some(id)) => document(&self.store.environment(id).await?),
+                    (Operation::Archive, Some(id)) => self.archive(id).await,
+                    (Operation::Delete, Some(id)) => self.delete(id).await,
+                    _ => Err(ApiError::UnknownPath.into()),
+                }
+            }
+        }
+    }
+
+    async fn create(&self, bytes: &[u8]) -> Result<Bytes, Refusal> {
+        let params = body::params(Operation::Create, bytes)?;
+        let id = EnvironmentId::generate().map_err(|_| ApiError::Internal)?;
+        let environment = Environment::create(params, id, Timestamp::now())?;
+        self.store.insert_environment(&environment).await?;
+        document(&environment)
+    }
+
+    async fn update(&self, id: &EnvironmentId, bytes: &[u8]) -> Result<Bytes, Refusal> {
+        let params = body::params(Operation::Update, bytes)?;
+        let now = Timestamp::now();
+        let merge = |stored: &Environment| stored.merge(&params, now).map_err(Refusal::from);
+        document(&self.store.update_environment(id, merge).await?)
+    }
+
+    async fn archive(&self, id: &EnvironmentId) -> Result<Bytes, Refusal> {
+        let now = Timestamp::now();
+        let archive = |stored: &Environment| Ok::<_, Refusal>(stored.archive(now));
+        document(&self.store.update_environment(id, archive).await?)
+    }
+
+    async fn delete(&self, id: &EnvironmentId) -> Result<Bytes, Refusal> {
+        self.store.delete_environment(id).await?;
+        document(&json!({"id": id, "type": "environment_deleted"}))
+    }
+
+    async fn list(&self, uri: &axum::http::Uri) -> Result<Bytes, Refusal> {
+        let page = self.store.environments(&query::page_request(uri)?).await?;
+        document(&json!({"data": page.environments, "next_page": page.next}))
+    }
+}
+
+fn document(content: &impl Serialize) -> Result<Bytes, Refusal> {
+    let text = serde_json::to_vec(content).map_err(|_| ApiError::Internal)?;
+    Ok(text.into())
+}
+
+fn json_response(document: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(document));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
