@@ -15,35 +15,35 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub const CREDENTIAL: &str = "sk-ant-of-the-operator";
-pub const COLLECTION: &str = "/v1/environments";
+pub(crate) const CREDENTIAL: &str = "sk-ant-of-the-operator";
+pub(crate) const COLLECTION: &str = "/v1/environments";
 
 /// The service; it stops when this is dropped.
-pub struct Service {
-    pub address: SocketAddr,
-    pub store: Store,
-    pub directory: tempfile::TempDir,
+pub(crate) struct Service {
+    pub(crate) address: SocketAddr,
+    pub(crate) store: Store,
+    pub(crate) directory: tempfile::TempDir,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<io::Result<()>>,
 }
 
 /// What the service answered.
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub json: Value,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) json: Value,
 }
 
 impl Reply {
     /// The JSON of a success.
-    pub fn ok(self) -> Value {
+    pub(crate) fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.json);
         self.json
     }
 
     /// The message of an error, after its whole envelope was checked.
-    pub fn refused(&self, status: u16, error_type: &str) -> &str {
+    pub(crate) fn refused(&self, status: u16, error_type: &str) -> &str {
         assert_eq!(self.status, status, "{}", self.json);
         assert_eq!(self.json["type"], "error", "{}", self.json);
         assert_eq!(self.json["error"]["type"], error_type, "{}", self.json);
@@ -57,7 +57,7 @@ impl Reply {
     }
 
     /// `error.details.error_code`
-    pub fn code(&self) -> &str {
+    pub(crate) fn code(&self) -> &str {
         self.json["error"]["details"]["error_code"]
             .as_str()
             .unwrap_or_default()
@@ -65,7 +65,7 @@ impl Reply {
 }
 
 /// A request as a well-behaved client sends it.
-pub fn request(method: Method, path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+pub(crate) fn request(method: Method, path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
     Request::builder()
         .method(method)
         .uri(path)
@@ -79,7 +79,7 @@ pub fn request(method: Method, path: &str, body: impl Into<Bytes>) -> Request<Fu
 
 impl Service {
     /// Starts the service over an empty store.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", directory.path().join("envgate.db").display());
         let store = Store::open(&url).await.unwrap();
@@ -105,13 +105,13 @@ impl Service {
     }
 
     /// Tells the service to stop and waits until it has.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         drop(self.stop);
         self.ended.await.unwrap().unwrap();
     }
 
     /// Sends a request over a connection of its own.
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Reply {
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Reply {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         let connection = tokio::spawn(connection);
@@ -126,20 +126,20 @@ impl Service {
         }
     }
 
-    pub async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send(request(Method::GET, path, "")).await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
         self.send(request(Method::POST, path, body.to_string())).await
     }
 
-    pub async fn delete(&self, path: &str) -> Reply {
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
         self.send(request(Method::DELETE, path, "")).await
     }
 
     /// Creates an environment; its path.
-    pub async fn create(&self, params: &Value) -> String {
+    pub(crate) async fn create(&self, params: &Value) -> String {
         let created = self.post(COLLECTION, params).await.ok();
         format!("{COLLECTION}/{}", created["id"].as_str().unwrap())
     }
