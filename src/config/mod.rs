@@ -1,8 +1,26 @@
 //! Settings as the operator writes them: read as a tree with places, so that every fault is told at once.
+//!
+//! ```text
+//! text ─ tree ─┐
+//!              ├─ overlay ─ load (values, secrets, url) ─ Settings
+//! environment ─┘                                      └─ or Faults
+//! ```
 
+mod catalogue;
+mod faults;
+mod load;
+mod overlay;
+mod secrets;
 mod settings;
+mod tree;
+mod url;
+mod values;
 
+pub use catalogue::{SETTINGS, SettingDoc};
+pub use faults::{Fault, Faults, Place, Problem};
+pub use load::{Source, from_process, load};
 pub use settings::{
     Admin, Contract, Listen, Log, LogFormat, Secret, Server, Settings, Store, Upstream, UpstreamService,
     UpstreamUrl,
 };
+pub use url::UrlFault;

@@ -1,0 +1,187 @@
+use std::error::Error;
+use std::fmt;
+
+use super::url::UrlFault;
+
+/// Everything that is wrong with the settings, in the order of the file, then of the environment.
+///
+/// Displays one fault a line, in the way of a compiler. No value that an operator wrote is ever shown: it
+/// might be a secret in the wrong place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// The faults.
+    pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
+        self.0.iter()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn add(&mut self, place: &Place, path: impl Into<String>, problem: Problem) {
+        self.0.push(Fault {
+            place: place.clone(),
+            path: path.into(),
+            problem,
+        });
+    }
+
+    pub(super) fn sort(&mut self) {
+        self.0.sort_by(|a, b| a.place.cmp(&b.place));
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for Faults {}
+
+/// One thing that is wrong with the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where it was written.
+    pub place: Place,
+    /// Table and key; empty where the fault is about none.
+    pub path: String,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.place)?;
+        if !self.path.is_empty() && !matches!(self.place, Place::Variable(_)) {
+            write!(f, "{}: ", self.path)?;
+        }
+        write!(f, "{}", self.problem)
+    }
+}
+
+/// Where something was written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The file as a whole.
+    File(String),
+    /// A place in the file.
+    Text {
+        /// Its name.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// The column in characters, from 1.
+        column: usize,
+    },
+    /// An environment variable.
+    Variable(String),
+    /// Nowhere: the default.
+    Default,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => f.write_str(file),
+            Self::Text { file, line, column } => write!(f, "{file}:{line}:{column}"),
+            Self::Variable(name) => f.write_str(name),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// What can be wrong with a setting. The text says what was expected and never what came.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the message of each variant says what it is")]
+pub enum Problem {
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    #[error("the file is not UTF-8 from here on")]
+    NotUtf8,
+    #[error("not TOML: {0}")]
+    Syntax(String),
+
+    #[error("unknown table{}", hint(nearest))]
+    UnknownTable { nearest: Option<String> },
+    #[error("unknown setting{}", hint(nearest))]
+    UnknownSetting { nearest: Option<String> },
+
+    #[error("expected {expected}, found {found}")]
+    WrongType {
+        expected: &'static str,
+        found: &'static str,
+    },
+    #[error("expected a whole number from {least} to {most}")]
+    OutOfRange { least: u64, most: u64 },
+    #[error(
+        "expected a duration from 1ms to 60m: a whole number and ms, s or m, such as \"500ms\", \"10s\" or \"2m\""
+    )]
+    NotDuration,
+    #[error("expected an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"")]
+    NotAddress,
+    #[error("expected one of {}{}", list(allowed), hint(nearest))]
+    NotOneOf {
+        allowed: &'static [&'static str],
+        nearest: Option<String>,
+    },
+    #[error("expected a level or directives such as \"info,envgate=debug\"")]
+    NotDirectives,
+
+    #[error(transparent)]
+    Url(#[from] UrlFault),
+    #[error("http:// is for an upstream on this machine; use https://, or set upstream.allow_plaintext")]
+    PlaintextUpstream,
+    #[error("the service is named and upstream.credential is missing")]
+    CredentialMissing,
+    #[error("there is a credential and upstream.url is missing")]
+    UrlMissing,
+    #[error("listen.address and admin.address need a port each")]
+    SameAddress,
+    #[error("expected \"sqlite:\" and the path of a file")]
+    NotStore,
+
+    #[error(
+        "a secret is never written here in plain; write {{ env = \"NAME\" }} or {{ file = \"path\" }}, or set {variable}"
+    )]
+    PlainSecret { variable: String },
+    #[error("expected {{ env = \"NAME\" }} or {{ file = \"path\" }}")]
+    NotSecret,
+    #[error("the environment variable {0} is not set")]
+    SecretVariableMissing(String),
+    #[error("the file {path} cannot be read: {reason}")]
+    SecretFileUnreadable { path: String, reason: String },
+    #[error("the secret is empty")]
+    EmptySecret,
+    #[error("the secret has a space, a line break or another character that a header cannot carry")]
+    IllegalSecret,
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    nearest
+        .as_ref()
+        .map(|name| format!("; did you mean \"{name}\"?"))
+        .unwrap_or_default()
+}
+
+fn list(names: &[&str]) -> String {
+    names
+        .iter()
+        .map(|name| format!("\"{name}\""))
+        .collect::<Vec<_>>()
+        .join(", ")
+}

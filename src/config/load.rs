@@ -1,0 +1,313 @@
+//! From text and environment to [`Settings`].
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::thread::available_parallelism;
+
+use super::catalogue::{SETTINGS, SettingDoc};
+use super::faults::{Faults, Place, Problem};
+use super::settings::{
+    Admin, Contract, Listen, Log, Server, Settings, Store, Upstream, UpstreamService, UpstreamUrl,
+};
+use super::tree::{Entries, Raw, Written, position};
+use super::{overlay, secrets, tree, values};
+use crate::contract::Strictness;
+
+/// The settings that hold where no file is named.
+const COMPILED_IN: &str = include_str!("../../config/envgate.toml");
+const COMPILED_IN_NAME: &str = "<compiled-in>";
+
+/// Where settings are read from.
+#[derive(Clone)]
+pub struct Source {
+    /// What the text is called in faults: a path, or `<compiled-in>`.
+    pub name: String,
+    /// TOML.
+    pub text: String,
+    /// The environment: `ENVGATE_…` variables go before the text, others may be named by secrets.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Source {
+    /// A text under a name, with an environment.
+    pub fn new(
+        name: impl Into<String>,
+        text: impl Into<String>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            text: text.into(),
+            environment: environment.into_iter().collect(),
+        }
+    }
+
+    /// The text that is in the binary, with an environment.
+    pub fn compiled_in(environment: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self::new(COMPILED_IN_NAME, COMPILED_IN, environment)
+    }
+}
+
+/// Reads settings from the file, or from the compiled-in text where there is none, and from the environment
+/// of the process.
+///
+/// # Errors
+/// Everything that is wrong with them, or that the file cannot be read.
+pub fn from_process(path: Option<&Path>) -> Result<Settings, Faults> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
+    match path {
+        Some(path) => load(&Source::new(
+            path.display().to_string(),
+            read_file(path)?,
+            environment,
+        )),
+        None => load(&Source::compiled_in(environment)),
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, Faults> {
+    let name = path.display().to_string();
+    let mut faults = Faults::default();
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            faults.add(&Place::File(name), "", Problem::Unreadable(error.to_string()));
+            return Err(faults);
+        }
+    };
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let (line, column) = position(&String::from_utf8_lossy(error.as_bytes()), good);
+        faults.add(
+            &Place::Text {
+                file: name,
+                line,
+                column,
+            },
+            "",
+            Problem::NotUtf8,
+        );
+        faults
+    })
+}
+
+/// Reads settings from a text and an environment. Nothing else is looked at but files that secrets name.
+///
+/// # Errors
+/// Everything that is wrong with them, at once.
+///
+/// ```
+/// use envgate::config::{Source, load};
+///
+/// let environment = [("ENVGATE_LISTEN__ADDRESS".to_owned(), "127.0.0.1:0".to_owned())];
+/// let faults = load(&Source::new("envgate.toml", "[upstream]\ntiemout = \"5s\"\n", environment)).unwrap_err();
+/// assert_eq!(
+///     faults.to_string(),
+///     "envgate.toml:2:1: upstream.tiemout: unknown setting; did you mean \"timeout\"?"
+/// );
+/// ```
+pub fn load(source: &Source) -> Result<Settings, Faults> {
+    let mut faults = Faults::default();
+    let mut entries = tree::read(&source.name, &source.text, &mut faults);
+    let is_whole = !faults
+        .iter()
+        .any(|fault| matches!(fault.problem, Problem::Syntax(_)));
+    overlay::lay(&source.environment, &mut entries, &mut faults);
+    let mut reader = Reader {
+        entries,
+        environment: &source.environment,
+        is_whole,
+        faults,
+    };
+    let settings = reader.settings();
+    let mut faults = reader.faults;
+    faults.sort();
+    settings.filter(|_| faults.is_empty()).ok_or(faults)
+}
+
+/// Takes one setting after the other from what was written. Every function asks for all that it needs before
+/// it gives up, so that one fault does not hide the next.
+struct Reader<'a> {
+    entries: Entries,
+    environment: &'a BTreeMap<String, String>,
+    /// Whether all of the text was TOML.
+    is_whole: bool,
+    faults: Faults,
+}
+
+impl Reader<'_> {
+    fn settings(&mut self) -> Option<Settings> {
+        let listen = self.listen();
+        let admin = self.admin(listen.as_ref().map(|listen| listen.address));
+        let upstream = self.upstream();
+        let contract = self.contract();
+        let store = self.store();
+        let log = self.log();
+        let server = self.server();
+        Some(Settings {
+            listen: listen?,
+            admin: admin?,
+            upstream: upstream?,
+            contract: contract?,
+            store: store?,
+            log: log?,
+            server: server?,
+        })
+    }
+
+    fn listen(&mut self) -> Option<Listen> {
+        let address = self.read("listen.address", values::address);
+        let max_body_bytes = self.read("listen.max_body_bytes", |raw| {
+            values::integer(raw, 1 << 10..=32 << 20)
+        });
+        let body_timeout = self.read("listen.body_timeout", values::duration);
+        Some(Listen {
+            address: address?,
+            max_body_bytes: max_body_bytes?,
+            body_timeout: body_timeout?,
+        })
+    }
+
+    fn admin(&mut self, listen: Option<SocketAddr>) -> Option<Admin> {
+        let address = self.read("admin.address", values::address)?;
+        if listen.is_some_and(|listen| collide(listen, address)) {
+            let path = if self.is_set("admin.address") {
+                "admin.address"
+            } else {
+                "listen.address"
+            };
+            self.fault(path, Problem::SameAddress);
+        }
+        Some(Admin { address })
+    }
+
+    fn upstream(&mut self) -> Option<Upstream> {
+        let service = self.service();
+        let timeout = self.read("upstream.timeout", values::duration);
+        let max_response_bytes = self.read("upstream.max_response_bytes", |raw| {
+            values::integer(raw, 1 << 10..=1 << 30)
+        });
+        Some(Upstream {
+            service,
+            timeout: timeout?,
+            max_response_bytes: max_response_bytes?,
+        })
+    }
+
+    fn service(&mut self) -> Option<UpstreamService> {
+        let environment = self.environment;
+        let url = self.read("upstream.url", |raw| Ok(UpstreamUrl::parse(values::text(raw)?)?));
+        let credential = self.read("upstream.credential", |raw| {
+            secrets::credential(raw, variable("upstream.credential"), environment)
+        });
+        let allow_plaintext = self.read("upstream.allow_plaintext", values::boolean);
+        match (self.is_set("upstream.url"), self.is_set("upstream.credential")) {
+            (true, false) => self.fault("upstream.url", Problem::CredentialMissing),
+            (false, true) => self.fault("upstream.credential", Problem::UrlMissing),
+            _ => {}
+        }
+        let url = url?;
+        if !url.is_tls && !url.is_loopback() && allow_plaintext == Some(false) {
+            self.fault("upstream.url", Problem::PlaintextUpstream);
+        }
+        Some(UpstreamService {
+            url,
+            credential: credential?,
+        })
+    }
+
+    fn contract(&mut self) -> Option<Contract> {
+        let dialect = self.read("contract.dialect", values::dialect);
+        let unknown_field = self.read("contract.unknown_field", values::rule);
+        let host_format = self.read("contract.host_format", values::rule);
+        let strictness = Strictness {
+            unknown_field: unknown_field?,
+            host_format: host_format?,
+        };
+        Some(Contract {
+            dialect: dialect?,
+            strictness,
+        })
+    }
+
+    fn store(&mut self) -> Option<Store> {
+        let environment = self.environment;
+        let url = self.read("store.url", |raw| {
+            secrets::store_url(raw, variable("store.url"), environment)
+        })?;
+        Some(Store { url })
+    }
+
+    fn log(&mut self) -> Option<Log> {
+        let format = self.read("log.format", values::log_format);
+        let level = self.read("log.level", values::log_level);
+        Some(Log {
+            format: format?,
+            level: level?,
+        })
+    }
+
+    fn server(&mut self) -> Option<Server> {
+        if !self.is_set("server.threads") {
+            let threads = available_parallelism().map_or(1, usize::from);
+            return Some(Server { threads });
+        }
+        let threads = self.read("server.threads", |raw| values::integer(raw, 1..=1024))?;
+        Some(Server { threads })
+    }
+
+    /// The value of a setting as it was written, else its default; none where there is neither, or a fault.
+    fn read<T>(&mut self, path: &'static str, parse: impl FnOnce(&Raw) -> Result<T, Problem>) -> Option<T> {
+        let written = self.entries.get(path).cloned().or_else(|| {
+            let raw = Raw::Text(setting(path)?.default?.to_owned());
+            Some(Written {
+                place: Place::Default,
+                raw,
+            })
+        })?;
+        match parse(&written.raw) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.faults.add(&written.place, path, problem);
+                None
+            }
+        }
+    }
+
+    fn is_set(&self, path: &str) -> bool {
+        self.entries.contains_key(path)
+    }
+
+    /// A fault between settings. What a broken line might have set is not held to be missing.
+    fn fault(&mut self, path: &'static str, problem: Problem) {
+        if !self.is_whole {
+            return;
+        }
+        let place = self
+            .entries
+            .get(path)
+            .map_or(Place::Default, |written| written.place.clone());
+        self.faults.add(&place, path, problem);
+    }
+}
+
+fn setting(path: &str) -> Option<&'static SettingDoc> {
+    SETTINGS.iter().find(|setting| setting.path == path)
+}
+
+fn variable(path: &str) -> String {
+    setting(path).map(SettingDoc::variable).unwrap_or_default()
+}
+
+/// Whether the second of two listeners could not have its address.
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let shares_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && shares_ip
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+pub(super) mod tests;

@@ -1,0 +1,371 @@
+use std::fs;
+use std::time::Duration;
+
+use super::*;
+use crate::config::LogFormat;
+use crate::contract::Rule;
+
+pub(in crate::config) fn source(text: &str, environment: &[(&str, &str)]) -> Source {
+    let environment = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Source::new("envgate.toml", text, environment)
+}
+
+pub(in crate::config) fn settings(text: &str, environment: &[(&str, &str)]) -> Settings {
+    load(&source(text, environment)).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+pub(in crate::config) fn faults(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
+    let faults = load(&source(text, environment)).expect_err("the settings are wrong");
+    faults.to_string().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_file_under_config_is_good() {
+    let environment = [("ANTHROPIC_API_KEY", "sk-ant-test")];
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
+    let mut count = 0;
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        settings(&fs::read_to_string(&path).unwrap(), &environment);
+        count += 1;
+    }
+    assert!(count >= 2, "the default file and an example");
+}
+
+#[test]
+fn the_compiled_in_file_says_what_an_empty_one_means() {
+    let from_file = load(&Source::compiled_in([])).unwrap();
+    let from_nothing = settings("", &[]);
+    assert_eq!(format!("{from_file:?}"), format!("{from_nothing:?}"));
+    assert_eq!(from_file.store.url, from_nothing.store.url);
+    assert!(
+        from_file.upstream.service.is_none(),
+        "the embedded environments service"
+    );
+}
+
+#[test]
+fn the_compiled_in_file_shows_every_setting() {
+    for setting in SETTINGS {
+        let section = COMPILED_IN
+            .split("\n[")
+            .find(|part| part.starts_with(&format!("{}]", setting.table())));
+        let key = setting.key();
+        let is_shown = |section: &str| {
+            section
+                .lines()
+                .any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} =")))
+        };
+        assert!(section.is_some_and(is_shown), "{} is missing", setting.path);
+    }
+}
+
+#[test]
+fn defaults_hold_where_nothing_is_set() {
+    let settings = settings("", &[]);
+    assert_eq!(settings.listen.address.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.listen.max_body_bytes, 1_048_576);
+    assert_eq!(settings.listen.body_timeout, Duration::from_secs(10));
+    assert_eq!(settings.admin.address.to_string(), "127.0.0.1:9090");
+    assert_eq!(settings.upstream.timeout, Duration::from_secs(60));
+    assert_eq!(settings.upstream.max_response_bytes, 33_554_432);
+    assert_eq!(settings.contract.dialect.name, "sandbase");
+    assert_eq!(settings.contract.strictness, Strictness::default());
+    assert_eq!(settings.store.url.reveal(), "sqlite:envgate.db");
+    assert_eq!(settings.log.format, LogFormat::Text);
+    assert!(settings.server.threads >= 1);
+}
+
+#[test]
+fn a_file_sets_what_it_names() {
+    let settings = settings(
+        r#"
+        listen = { address = "[::1]:0", max_body_bytes = 0x1000, body_timeout = "500ms" }
+        upstream.url = "https://api.anthropic.com/"
+        upstream.credential.env = "KEY"
+        contract = { dialect = "anthropic", unknown_field = "warn", host_format = "allow" }
+        log = { format = "json", level = "info,envgate=debug" }
+        server.threads = 3
+        "#,
+        &[("KEY", "sk-ant-1")],
+    );
+    assert_eq!(settings.listen.address.to_string(), "[::1]:0");
+    assert_eq!(settings.listen.max_body_bytes, 4096);
+    assert_eq!(settings.listen.body_timeout, Duration::from_millis(500));
+    let service = settings.upstream.service.unwrap();
+    assert_eq!(service.url.to_string(), "https://api.anthropic.com");
+    assert_eq!(service.credential.reveal(), "sk-ant-1");
+    assert_eq!(settings.contract.dialect.name, "anthropic");
+    assert_eq!(
+        settings.contract.strictness,
+        Strictness {
+            unknown_field: Rule::Warn,
+            host_format: Rule::Allow
+        }
+    );
+    assert_eq!(settings.log.format, LogFormat::Json);
+    assert_eq!(settings.server.threads, 3);
+}
+
+#[test]
+fn the_environment_goes_before_the_file() {
+    let settings = settings(
+        "[listen]\naddress = \"127.0.0.1:1\"\nmax_body_bytes = \"wrong, but not asked\"\n[upstream]\nallow_plaintext = false\n",
+        &[
+            ("ENVGATE_LISTEN__ADDRESS", "127.0.0.1:2"),
+            ("ENVGATE_LISTEN__MAX_BODY_BYTES", "2048"),
+            ("ENVGATE_UPSTREAM__URL", "http://upstream.internal:8000"),
+            ("ENVGATE_UPSTREAM__CREDENTIAL", "sk-ant-2"),
+            ("ENVGATE_UPSTREAM__ALLOW_PLAINTEXT", "true"),
+            ("PATH", "/bin"),
+        ],
+    );
+    assert_eq!(settings.listen.address.port(), 2);
+    assert_eq!(settings.listen.max_body_bytes, 2048);
+    let service = settings.upstream.service.unwrap();
+    assert_eq!(
+        (service.url.host.as_str(), service.url.port, service.url.is_tls),
+        ("upstream.internal", 8000, false)
+    );
+    assert_eq!(service.credential.reveal(), "sk-ant-2");
+}
+
+#[test]
+fn all_faults_are_told_at_once_in_the_order_of_the_file_then_the_environment() {
+    let text = r#"[listen]
+adress = "127.0.0.1:8080"
+max_body_bytes = 100
+body_timeout = "10 seconds"
+
+[contract]
+dialect = "sandbas"
+unknown_field = true
+
+[lgo]
+level = "info"
+
+[store
+url = 3
+"#;
+    let environment = [
+        ("ENVGATE_UPSTREAM__TIEMOUT", "1s"),
+        ("ENVGATE_ADMIN__ADDRESS", "localhost"),
+        ("ENVGATE", "no name of ours"),
+    ];
+    assert_eq!(
+        faults(text, &environment),
+        [
+            "envgate.toml:2:1: listen.adress: unknown setting; did you mean \"address\"?",
+            "envgate.toml:3:18: listen.max_body_bytes: expected a whole number from 1024 to 33554432",
+            "envgate.toml:4:16: listen.body_timeout: expected a duration from 1ms to 60m: a whole number and ms, s or m, such as \"500ms\", \"10s\" or \"2m\"",
+            "envgate.toml:7:11: contract.dialect: expected one of \"sandbase\", \"anthropic\"; did you mean \"sandbase\"?",
+            "envgate.toml:8:17: contract.unknown_field: expected a string, found true or false",
+            "envgate.toml:10:2: lgo: unknown table; did you mean \"log\"?",
+            "envgate.toml:13:7: not TOML: unclosed table, expected `]`",
+            "ENVGATE_ADMIN__ADDRESS: expected an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"",
+            "ENVGATE_UPSTREAM__TIEMOUT: unknown setting; did you mean \"ENVGATE_UPSTREAM__TIMEOUT\"?",
+        ]
+    );
+}
+
+#[test]
+fn a_value_out_of_its_range_or_of_another_kind_is_refused() {
+    for (line, problem) in [
+        ("listen.max_body_bytes = 1023", "from 1024 to 33554432"),
+        ("listen.max_body_bytes = 33554433", "from 1024 to 33554432"),
+        ("listen.max_body_bytes = -1", "from 1024 to 33554432"),
+        (
+            "listen.max_body_bytes = 9223372036854775808",
+            "from 1024 to 33554432",
+        ),
+        (
+            "listen.max_body_bytes = \"2048\"",
+            "expected an integer, found a string",
+        ),
+        (
+            "listen.max_body_bytes = 2048.0",
+            "expected an integer, found a float",
+        ),
+        ("listen.body_timeout = \"0s\"", "expected a duration"),
+        ("listen.body_timeout = \"61m\"", "expected a duration"),
+        (
+            "listen.body_timeout = \"99999999999999999999s\"",
+            "expected a duration",
+        ),
+        ("listen.body_timeout = \"s\"", "expected a duration"),
+        ("listen.body_timeout = \"10é\"", "expected a duration"),
+        ("listen.body_timeout = 10", "expected a string, found an integer"),
+        (
+            "listen.address = \"localhost:8080\"",
+            "expected an IP address and a port",
+        ),
+        (
+            "listen.address = [\"127.0.0.1:8080\"]",
+            "expected a string, found an array",
+        ),
+        ("listen = \"127.0.0.1:8080\"", "expected a table, found a string"),
+        (
+            "upstream.allow_plaintext = \"yes\"",
+            "expected true or false, found a string",
+        ),
+        ("log.level = \"inof\"", "did you mean \"info\"?"),
+        ("log.level = \"envgate=loud\"", "expected a level or directives"),
+        ("server.threads = 0", "from 1 to 1024"),
+        ("address = \"127.0.0.1:8080\"", "unknown setting"),
+        ("budgets.default.requests_per_minute = 60", "unknown table"),
+        ("store.url = \"postgres://db/envgate\"", "expected \"sqlite:\""),
+        ("store.url = \"sqlite:\"", "expected \"sqlite:\""),
+    ] {
+        let faults = faults(line, &[]);
+        assert!(
+            faults.len() == 1 && faults[0].contains(problem),
+            "{line} gave {faults:?}"
+        );
+    }
+}
+
+#[test]
+fn an_upstream_needs_its_url_and_its_credential() {
+    let url = [("ENVGATE_UPSTREAM__URL", "https://api.anthropic.com")];
+    assert_eq!(
+        faults("", &url),
+        ["ENVGATE_UPSTREAM__URL: the service is named and upstream.credential is missing"]
+    );
+    let faults = faults("[upstream]\ncredential.env = \"KEY\"", &[("KEY", "k")]);
+    assert_eq!(
+        faults,
+        ["envgate.toml:2:1: upstream.credential: there is a credential and upstream.url is missing"]
+    );
+}
+
+#[test]
+fn an_upstream_url_is_a_base_url_and_plain_only_on_this_machine() {
+    for (url, problem) in [
+        (
+            "http://api.anthropic.com",
+            Some("http:// is for an upstream on this machine"),
+        ),
+        (
+            "http://localhost.evil.example",
+            Some("http:// is for an upstream on this machine"),
+        ),
+        ("http://localhost:1", None),
+        ("http://127.8.9.10", None),
+        ("http://[::1]:1/prefix", None),
+        ("https://10.0.0.1:8443", None),
+        ("https://", Some("expected https://")),
+        ("https:///api", Some("expected https://")),
+        ("https://:443", Some("expected https://")),
+        ("https://host:0", Some("expected https://")),
+        ("https://ho st", Some("expected https://")),
+        ("https://host\\path", Some("expected https://")),
+        ("ftp://host", Some("expected https://")),
+        ("api.anthropic.com", Some("expected https://")),
+        (
+            "https://me:hunter2@host",
+            Some("a user name or password has no place in the URL"),
+        ),
+        (
+            "https://hunter2@host",
+            Some("a user name or password has no place in the URL"),
+        ),
+        ("https://host/?key=hunter2", Some("no query")),
+        ("https://host/?", Some("no query")),
+        ("https://host/#hunter2", Some("no fragment")),
+        ("https://host/v1/", Some("leave out the /v1")),
+    ] {
+        let environment = [
+            ("ENVGATE_UPSTREAM__URL", url),
+            ("ENVGATE_UPSTREAM__CREDENTIAL", "k"),
+        ];
+        match (load(&source("", &environment)), problem) {
+            (Ok(_), None) => {}
+            (Err(faults), Some(problem)) => {
+                let text = faults.to_string();
+                assert!(text.contains(problem) && faults.len() == 1, "{url} gave {text}");
+                assert!(!text.contains("hunter2"), "{url} is shown in {text}");
+            }
+            (result, _) => panic!("{url} gave {result:?}"),
+        }
+    }
+}
+
+#[test]
+fn two_listeners_cannot_have_one_port() {
+    for (listen, admin, is_good) in [
+        ("127.0.0.1:7000", "127.0.0.1:7000", false),
+        ("0.0.0.0:7000", "127.0.0.1:7000", false),
+        ("127.0.0.1:0", "127.0.0.1:0", true),
+        ("127.0.0.1:7000", "127.0.0.2:7000", true),
+    ] {
+        let environment = [
+            ("ENVGATE_LISTEN__ADDRESS", listen),
+            ("ENVGATE_ADMIN__ADDRESS", admin),
+        ];
+        let result = load(&source("", &environment));
+        assert_eq!(result.is_ok(), is_good, "{listen} and {admin}");
+    }
+    let faults = faults("[listen]\naddress = \"127.0.0.1:9090\"", &[]);
+    assert_eq!(
+        faults,
+        ["envgate.toml:2:11: listen.address: listen.address and admin.address need a port each"]
+    );
+}
+
+#[test]
+fn text_that_never_becomes_toml_is_given_up() {
+    let garbage = "[[[\n".repeat(1000);
+    assert!(faults(&garbage, &[]).len() <= 20);
+    assert!(!faults("a = [", &[]).is_empty());
+    assert!(!faults("a = [\n", &[]).is_empty());
+    assert!(!faults("a = {\n\n\n", &[]).is_empty());
+    assert!(!faults("é = \"\"\"\né", &[]).is_empty());
+    assert!(!faults("\u{feff}\u{0}", &[]).is_empty());
+}
+
+#[test]
+fn a_broken_line_gets_one_fault_and_hides_none_of_the_others() {
+    let faults = faults(
+        "[upstream]\nsk-ant-hunter2\ntiemout = \"1s\"\nurl = \"x\nallow_plaintext = 1\n",
+        &[],
+    );
+    let told = faults.join("\n");
+    assert!(!told.contains("hunter2"), "{told}");
+    for place in [":2:", ":3:", ":4:", ":5:"] {
+        assert_eq!(
+            faults.iter().filter(|fault| fault.contains(place)).count(),
+            1,
+            "{place} in {told}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_fault_with_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let absent = directory.path().join("absent.toml");
+    let told = from_process(Some(&absent)).unwrap_err().to_string();
+    assert!(
+        told.starts_with(&format!("{}: cannot be read: ", absent.display())),
+        "{told}"
+    );
+
+    let path = directory.path().join("latin1.toml");
+    fs::write(&path, b"[log]\n# caf\xe9\n").unwrap();
+    let told = from_process(Some(&path)).unwrap_err().to_string();
+    assert_eq!(
+        told,
+        format!("{}:2:6: the file is not UTF-8 from here on", path.display())
+    );
+}
+
+#[test]
+fn every_default_is_a_value_that_the_setting_takes() {
+    for setting in SETTINGS.iter().filter(|setting| setting.default.is_some()) {
+        let variable = setting.variable();
+        let environment = [(variable.as_str(), setting.default.unwrap())];
+        settings("", &environment);
+    }
+}

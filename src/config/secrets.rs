@@ -1,0 +1,94 @@
+//! Values that must not be seen: where they may come from, and what they may be.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use url::Url;
+
+use super::faults::Problem;
+use super::settings::Secret;
+use super::tree::Raw;
+
+/// The credential of an upstream; `variable` is what sets it in the environment.
+pub(super) fn credential(
+    raw: &Raw,
+    variable: String,
+    environment: &BTreeMap<String, String>,
+) -> Result<Secret, Problem> {
+    if let Raw::String(_) = raw {
+        return Err(Problem::PlainSecret { variable });
+    }
+    let value = resolve(raw, environment)?;
+    let is_legal = value.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_legal {
+        Ok(Secret::new(value))
+    } else {
+        Err(Problem::IllegalSecret)
+    }
+}
+
+/// The URL of the store, which may be plain as long as no password is in it.
+pub(super) fn store_url(
+    raw: &Raw,
+    variable: String,
+    environment: &BTreeMap<String, String>,
+) -> Result<Secret, Problem> {
+    let value = match raw {
+        Raw::String(text) if has_password(text) => return Err(Problem::PlainSecret { variable }),
+        Raw::String(text) => text.clone(),
+        _ => resolve(raw, environment)?,
+    };
+    let names_a_file = value.strip_prefix("sqlite:").is_some_and(|path| !path.is_empty());
+    if names_a_file {
+        Ok(Secret::new(value))
+    } else {
+        Err(Problem::NotStore)
+    }
+}
+
+/// The value behind `{ env = "NAME" }`, behind `{ file = "path" }`, or of the setting's own variable.
+fn resolve(raw: &Raw, environment: &BTreeMap<String, String>) -> Result<String, Problem> {
+    let value = match raw {
+        Raw::Text(value) => value.clone(),
+        Raw::Table(table) => referred(table, environment)?,
+        _ => return Err(Problem::NotSecret),
+    };
+    if value.is_empty() {
+        Err(Problem::EmptySecret)
+    } else {
+        Ok(value)
+    }
+}
+
+fn referred(
+    table: &BTreeMap<String, Raw>,
+    environment: &BTreeMap<String, String>,
+) -> Result<String, Problem> {
+    let mut entries = table.iter();
+    let (Some((source, Raw::String(name))), None) = (entries.next(), entries.next()) else {
+        return Err(Problem::NotSecret);
+    };
+    match source.as_str() {
+        "env" => environment
+            .get(name)
+            .cloned()
+            .ok_or_else(|| Problem::SecretVariableMissing(name.to_owned())),
+        "file" => fs::read_to_string(name)
+            .map(|content| content.trim_end_matches(['\r', '\n']).to_owned())
+            .map_err(|error| Problem::SecretFileUnreadable {
+                path: name.to_owned(),
+                reason: error.to_string(),
+            }),
+        _ => Err(Problem::NotSecret),
+    }
+}
+
+fn has_password(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| {
+        url.password().is_some() || url.query_pairs().any(|(name, _)| name.contains("password"))
+    })
+}
+
+#[cfg(test)]
+#[path = "secrets_tests.rs"]
+mod tests;

@@ -1,0 +1,105 @@
+use std::fs;
+
+use crate::config::load::tests::{faults, settings};
+
+#[test]
+fn a_secret_comes_from_a_variable_or_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key");
+    fs::write(&path, "sk-ant-3\r\n").unwrap();
+    let text = format!("[upstream]\nurl = \"https://a.example\"\ncredential = {{ file = {path:?} }}");
+    assert_eq!(
+        settings(&text, &[]).upstream.service.unwrap().credential.reveal(),
+        "sk-ant-3"
+    );
+
+    let text = "[upstream]\nurl = \"https://a.example\"\ncredential = { env = \"ENVGATE_KEY_OF_MINE\" }";
+    let environment = [("ENVGATE_KEY_OF_MINE", "sk-ant-4")];
+    let service = settings(text, &environment).upstream.service.unwrap();
+    assert_eq!(
+        service.credential.reveal(),
+        "sk-ant-4",
+        "a secret may be in a variable with our prefix"
+    );
+}
+
+#[test]
+fn a_secret_that_is_plain_or_cannot_be_used_is_a_fault_that_does_not_show_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key");
+    fs::write(&path, "hunter2\nhunter2\n").unwrap();
+    let two_lines = format!("{{ file = {path:?} }}");
+    let absent = format!("{{ file = {:?} }}", directory.path().join("absent"));
+    for (value, problem) in [
+        (
+            "\"hunter2\"",
+            "never written here in plain; write { env = \"NAME\" } or { file = \"path\" }, or set ENVGATE_UPSTREAM__CREDENTIAL",
+        ),
+        (
+            "{ env = \"ABSENT\" }",
+            "the environment variable ABSENT is not set",
+        ),
+        ("{ env = \"EMPTY\" }", "the secret is empty"),
+        (
+            "{ env = \"SPACE\" }",
+            "another character that a header cannot carry",
+        ),
+        (
+            "{ env = \"A\", file = \"b\" }",
+            "expected { env = \"NAME\" } or { file = \"path\" }",
+        ),
+        (
+            "{ value = \"hunter2\" }",
+            "expected { env = \"NAME\" } or { file = \"path\" }",
+        ),
+        (
+            "{ env = 1 }",
+            "expected { env = \"NAME\" } or { file = \"path\" }",
+        ),
+        ("{}", "expected { env = \"NAME\" } or { file = \"path\" }"),
+        ("7", "expected { env = \"NAME\" } or { file = \"path\" }"),
+        (&two_lines, "another character that a header cannot carry"),
+        (&absent, "cannot be read: No such file"),
+        // The second fault, of a value that is no TOML, is left out: what was parsed of it may be a secret.
+        ("hunter2", "not TOML"),
+    ] {
+        let text = format!("[upstream]\nurl = \"https://a.example\"\ncredential = {value}");
+        let environment = [("EMPTY", ""), ("SPACE", "hunter2 ")];
+        let faults = faults(&text, &environment);
+        let told = faults.join("\n");
+        assert!(told.contains(problem), "{value} gave {told}");
+        assert!(!told.contains("hunter2"), "{value} is shown in {told}");
+    }
+}
+
+#[test]
+fn a_store_url_with_a_password_is_never_plain() {
+    for url in [
+        "postgres://me:hunter2@db/envgate",
+        "postgres://db/envgate?password=hunter2",
+        "sqlite://me:hunter2@x",
+    ] {
+        let faults = faults(&format!("[store]\nurl = \"{url}\""), &[]);
+        assert_eq!(
+            faults,
+            [
+                "envgate.toml:2:7: store.url: a secret is never written here in plain; write { env = \"NAME\" } or { file = \"path\" }, or set ENVGATE_STORE__URL"
+            ]
+        );
+    }
+    let settings = settings(
+        "[store]\nurl = { env = \"DATABASE_URL\" }",
+        &[("DATABASE_URL", "sqlite:/var/lib/e.db")],
+    );
+    assert_eq!(settings.store.url.reveal(), "sqlite:/var/lib/e.db");
+}
+
+#[test]
+fn nothing_shows_a_secret_in_debug() {
+    let environment = [
+        ("ENVGATE_UPSTREAM__URL", "https://a.example"),
+        ("ENVGATE_UPSTREAM__CREDENTIAL", "hunter2"),
+    ];
+    let shown = format!("{:?}", settings("", &environment));
+    assert!(!shown.contains("hunter2"), "{shown}");
+}

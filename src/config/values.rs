@@ -1,0 +1,126 @@
+//! What a written value means: each function takes one form and says what it expected.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use super::catalogue::nearest;
+use super::faults::Problem;
+use super::tree::Raw;
+use crate::contract::{Dialect, Rule};
+
+use super::settings::LogFormat;
+
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+pub(super) fn text(raw: &Raw) -> Result<&str, Problem> {
+    match raw {
+        Raw::Text(text) | Raw::String(text) => Ok(text),
+        _ => Err(wrong_type("a string", raw)),
+    }
+}
+
+pub(super) fn boolean(raw: &Raw) -> Result<bool, Problem> {
+    match raw {
+        Raw::Boolean(truth) => Ok(*truth),
+        Raw::Text(_) => choice(raw, &["true", "false"], &[true, false]),
+        _ => Err(wrong_type("true or false", raw)),
+    }
+}
+
+/// A count or a size within `range`.
+pub(super) fn integer(raw: &Raw, range: RangeInclusive<u32>) -> Result<usize, Problem> {
+    let out_of_range = || Problem::OutOfRange {
+        least: u64::from(*range.start()),
+        most: u64::from(*range.end()),
+    };
+    let number = match raw {
+        Raw::Integer(number) => *number,
+        Raw::Text(text) => text.parse().map_err(|_| out_of_range())?,
+        _ => return Err(wrong_type("an integer", raw)),
+    };
+    u32::try_from(number)
+        .ok()
+        .filter(|number| range.contains(number))
+        .and_then(|number| usize::try_from(number).ok())
+        .ok_or_else(out_of_range)
+}
+
+/// `500ms`, `10s` or `2m`; never zero, an hour at most.
+pub(super) fn duration(raw: &Raw) -> Result<Duration, Problem> {
+    let text = text(raw)?;
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let number: u64 = digits.parse().map_err(|_| Problem::NotDuration)?;
+    let duration = match unit {
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        "m" => Duration::from_secs(number.saturating_mul(60)),
+        _ => return Err(Problem::NotDuration),
+    };
+    Some(duration)
+        .filter(|duration| !duration.is_zero() && *duration <= LONGEST)
+        .ok_or(Problem::NotDuration)
+}
+
+pub(super) fn address(raw: &Raw) -> Result<SocketAddr, Problem> {
+    text(raw)?.parse().map_err(|_| Problem::NotAddress)
+}
+
+pub(super) fn dialect(raw: &Raw) -> Result<&'static Dialect, Problem> {
+    choice(
+        raw,
+        &["sandbase", "anthropic"],
+        &[&Dialect::SANDBASE, &Dialect::ANTHROPIC],
+    )
+}
+
+pub(super) fn rule(raw: &Raw) -> Result<Rule, Problem> {
+    choice(
+        raw,
+        &["reject", "warn", "allow"],
+        &[Rule::Reject, Rule::Warn, Rule::Allow],
+    )
+}
+
+pub(super) fn log_format(raw: &Raw) -> Result<LogFormat, Problem> {
+    choice(raw, &["text", "json"], &[LogFormat::Text, LogFormat::Json])
+}
+
+/// A level or directives. A lone word is a level: as a directive, a misspelt one would be the name of a
+/// module and silence everything else.
+pub(super) fn log_level(raw: &Raw) -> Result<String, Problem> {
+    const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+    let text = text(raw)?;
+    if !text.contains(['=', ',']) {
+        return choice(raw, LEVELS, LEVELS).map(str::to_owned);
+    }
+    EnvFilter::builder()
+        .parse(text)
+        .map(|_| text.to_owned())
+        .map_err(|_| Problem::NotDirectives)
+}
+
+fn choice<T: Copy>(raw: &Raw, names: &'static [&'static str], values: &[T]) -> Result<T, Problem> {
+    let text = text(raw)?;
+    names
+        .iter()
+        .zip(values)
+        .find(|(name, _)| **name == text)
+        .map(|(_, value)| *value)
+        .ok_or_else(|| {
+            let nearest = nearest(text, names.iter().copied()).map(str::to_owned);
+            Problem::NotOneOf {
+                allowed: names,
+                nearest,
+            }
+        })
+}
+
+fn wrong_type(expected: &'static str, raw: &Raw) -> Problem {
+    Problem::WrongType {
+        expected,
+        found: raw.kind(),
+    }
+}
