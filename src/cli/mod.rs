@@ -1,5 +1,7 @@
 //! The command line: one file for each subcommand.
 
+pub mod check;
+
 use std::process::ExitCode;
 
 /// Runs the command that the process was started with.
