@@ -1,0 +1,30 @@
+# What a newcomer types. Each target installs what it lacks, see scripts/setup.
+
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+.PHONY: help run test lint bench
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\): ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: ## start envgate with an environments service of its own behind it
+	@scripts/setup build
+	cargo run --profile fast --quiet -- serve
+
+test: ## run all tests, the official SDKs among them
+	@scripts/setup test
+	cargo test --locked
+
+lint: ## check format, lints, and what the dependencies may be
+	@scripts/setup lint
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo fetch --locked --quiet
+	cargo deny --offline check --hide-inclusion-graph bans licenses sources
+
+bench: ## compare with nginx and a bare Pingora, on one core, in some minutes
+	@scripts/setup bench
+	cargo build --release --locked --quiet
+	cargo build --release --locked --quiet --manifest-path benches/peers/Cargo.toml
+	python3 benches/side_by_side.py
