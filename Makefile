@@ -26,5 +26,5 @@ lint: ## check format, lints, and what the dependencies may be
 bench: ## compare with nginx and a bare Pingora, on one core, in some minutes
 	@scripts/setup bench
 	cargo build --release --locked --quiet
-	cargo build --release --locked --quiet --manifest-path benches/peers/Cargo.toml
+	cargo build --release --locked --quiet --manifest-path benches/peers/Cargo.toml --target-dir target/peers
 	python3 benches/side_by_side.py
