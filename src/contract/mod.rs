@@ -2,6 +2,7 @@
 
 mod dialect;
 mod document;
+mod echo;
 mod error;
 mod operation;
 mod schema;
@@ -9,7 +10,7 @@ mod strictness;
 mod violation;
 
 pub use dialect::Dialect;
-pub use document::{DocumentFault, DocumentFaultKind};
+pub use document::{DocumentFault, DocumentFaultKind, parse_document};
 pub use error::{Answer, ApiError, AuthenticationFailure, RefusedReply, UpstreamRefusal};
 pub use operation::{Operation, Target};
 pub use strictness::{Rule, Strictness};
