@@ -1,3 +1,8 @@
+use serde_json::Value;
+
+use super::schema::{Bodies, Catalogue};
+use super::{Operation, Strictness, Violations, Warnings};
+
 /// A way in which the API is spoken: its schemas, its names for errors, its rules for replies.
 #[derive(Debug)]
 pub struct Dialect {
@@ -5,6 +10,8 @@ pub struct Dialect {
     pub name: &'static str,
     /// Pairs of the upstream's `error.type` and the dialect's name for it; any other passes unchanged.
     error_types: &'static [(&'static str, &'static str)],
+    /// Its schemas among all.
+    bodies: fn(&Catalogue) -> &Bodies,
 }
 
 impl Dialect {
@@ -16,12 +23,14 @@ impl Dialect {
             ("not_found_error", "not_found"),
             ("conflict_error", "conflict"),
         ],
+        bodies: |catalogue| &catalogue.sandbase,
     };
 
     /// The native API, replies untouched.
     pub const ANTHROPIC: Self = Self {
         name: "anthropic",
         error_types: &[],
+        bodies: |catalogue| &catalogue.anthropic,
     };
 
     /// The dialect's name for an upstream `error.type`.
@@ -31,5 +40,38 @@ impl Dialect {
             .iter()
             .find(|(theirs, _)| *theirs == upstream_type)
             .map_or(upstream_type, |(_, ours)| ours)
+    }
+
+    /// Checks the body of a create or an update against its schema; other operations have none.
+    ///
+    /// # Errors
+    /// All [`Violations`] of rules that `strictness` does not relax.
+    ///
+    /// ```
+    /// use envgate::contract::{Dialect, Operation, Strictness};
+    ///
+    /// let body = serde_json::json!({"config": {"type": "cloud", "pakages": {}}});
+    /// let violations = Dialect::SANDBASE
+    ///     .validate(Operation::Update, &body, Strictness::default())
+    ///     .unwrap_err();
+    /// assert_eq!(
+    ///     violations.message(),
+    ///     r#"config.pakages is not a known field; did you mean "packages"?"#
+    /// );
+    /// ```
+    pub fn validate(
+        &self,
+        operation: Operation,
+        body: &Value,
+        strictness: Strictness,
+    ) -> Result<Warnings, Violations> {
+        let bodies = Catalogue::get()
+            .map(self.bodies)
+            .ok_or_else(Violations::unexplained)?;
+        match operation {
+            Operation::Create => bodies.create.check(body, strictness),
+            Operation::Update => bodies.update.check(body, strictness),
+            _ => Ok(Warnings::default()),
+        }
     }
 }

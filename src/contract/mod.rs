@@ -8,10 +8,15 @@ mod operation;
 mod schema;
 mod strictness;
 mod violation;
+mod warnings;
 
 pub use dialect::Dialect;
 pub use document::{DocumentFault, DocumentFaultKind, parse_document};
-pub use error::{Answer, ApiError, AuthenticationFailure, RefusedReply, UpstreamRefusal};
+pub use error::{
+    Answer, ApiError, AuthenticationFailure, REQUEST_ID, RefusedReply, SHOULD_RETRY, UpstreamRefusal,
+};
 pub use operation::{Operation, Target};
+pub use schema::{SchemaFault, prove_schemas};
 pub use strictness::{Rule, Strictness};
 pub use violation::{Violation, Violations};
+pub use warnings::{Warning, Warnings};

@@ -14,6 +14,20 @@ pub struct Violation {
     pub hint: Option<String>,
 }
 
+impl Violation {
+    /// All values of [`Violation::keyword`], for the labels of a metric.
+    pub const KEYWORDS: [&'static str; 8] = [
+        "additionalProperties",
+        "enum",
+        "maxLength",
+        "minLength",
+        "pattern",
+        "required",
+        "schema",
+        "type",
+    ];
+}
+
 /// All violations of one document: the first few told, the rest counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violations {
@@ -28,6 +42,19 @@ impl Violations {
     pub const TOLD: usize = 20;
     /// Where counting stops.
     pub const COUNTED: usize = 1000;
+
+    /// What is said of a body of which nobody can tell what is wrong with it.
+    pub(super) fn unexplained() -> Self {
+        Self {
+            told: vec![Violation {
+                pointer: String::new(),
+                keyword: "schema",
+                message: "the body breaks its schema".to_owned(),
+                hint: None,
+            }],
+            total: 1,
+        }
+    }
 
     /// The total as it is shown: a number, or `1000+`.
     #[must_use]

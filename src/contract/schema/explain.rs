@@ -1,0 +1,211 @@
+use std::ops::ControlFlow;
+
+use serde_json::{Map, Value};
+
+use super::hint;
+use super::place::Place;
+use super::shape::{Case, Kind, Others, RuleName, Shape};
+use super::wording;
+use crate::contract::{Rule, Strictness, Violation, Violations, Warnings};
+
+/// A walk over a body that breaks its schema, in document order. It tells what is wrong and keeps apart what an
+/// operator has relaxed. It stops once counting stops: a body of a megabyte can hold half a million violations.
+pub(super) struct Walk {
+    strictness: Strictness,
+    refused: Violations,
+    warnings: Warnings,
+    has_found_any: bool,
+}
+
+/// Something that is wrong at a place.
+struct Finding<'a> {
+    place: &'a Place<'a>,
+    keyword: &'static str,
+    rule: Rule,
+}
+
+impl Walk {
+    /// Explains a body that the validator has refused.
+    pub(super) fn over(body: &Value, shape: &Shape, strictness: Strictness) -> Result<Warnings, Violations> {
+        let mut walk = Self {
+            strictness,
+            refused: Violations {
+                told: Vec::new(),
+                total: 0,
+            },
+            warnings: Warnings::default(),
+            has_found_any: false,
+        };
+        let _ = walk.value(shape, body, &Place::ROOT, &[]);
+        if !walk.has_found_any {
+            // The validator is the judge: what it refuses is refused, explained or not.
+            return Err(Violations::unexplained());
+        }
+        if walk.refused.total > 0 {
+            return Err(walk.refused);
+        }
+        Ok(walk.warnings)
+    }
+
+    /// `siblings` are the cases of which `shape` is one.
+    fn value(
+        &mut self,
+        shape: &Shape,
+        value: &Value,
+        place: &Place<'_>,
+        siblings: &[Case],
+    ) -> ControlFlow<()> {
+        let place = &place.with_privacy(shape.is_private);
+        if let Some(kinds) = &shape.kinds
+            && !kinds.contains(&Kind::of(value))
+        {
+            return self.refuse(place, "type", || {
+                let message = wording::wrong_type(place, kinds, shape, value);
+                (message, hint::for_type(place, kinds, value))
+            });
+        }
+        if let Some(options) = &shape.options
+            && !options.contains(value)
+        {
+            return self.refuse(place, "enum", || {
+                (
+                    wording::no_option(place, options, value),
+                    hint::for_option(options, value),
+                )
+            });
+        }
+        match value {
+            Value::String(text) => self.string(shape, value, text, place),
+            Value::Array(elements) => self.list(shape, elements, place),
+            Value::Object(members) => {
+                self.object(shape, members, place, siblings)?;
+                let mut cases = shape.cases.iter().filter(|case| case.applies_to(members));
+                cases.try_for_each(|case| self.value(&case.then, value, place, &shape.cases))
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn string(&mut self, shape: &Shape, value: &Value, text: &str, place: &Place<'_>) -> ControlFlow<()> {
+        let rule = match shape.rule {
+            Some(RuleName::HostFormat) => self.strictness.host_format,
+            None => Rule::Reject,
+        };
+        let found = |keyword| Finding { place, keyword, rule };
+        if let Some(pattern) = &shape.pattern
+            && !pattern.is_valid(value)
+        {
+            return self.add(found("pattern"), || {
+                (wording::no_match(place, shape, text), hint::for_host(text, shape))
+            });
+        }
+        let fewest = shape.min_length.unwrap_or(0);
+        let most = shape.max_length.unwrap_or(usize::MAX);
+        // A text has no more code points than bytes, and at least a quarter of them.
+        if text.len() <= most && text.len() / 4 >= fewest {
+            return ControlFlow::Continue(());
+        }
+        let length = text.chars().count();
+        if length < fewest {
+            return self.add(found("minLength"), || {
+                (wording::too_short(place, fewest, length), None)
+            });
+        }
+        if length > most {
+            return self.add(found("maxLength"), || {
+                (wording::too_long(place, most, length), None)
+            });
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn list(&mut self, shape: &Shape, elements: &[Value], place: &Place<'_>) -> ControlFlow<()> {
+        let Some(items) = &shape.items else {
+            return ControlFlow::Continue(());
+        };
+        for (index, element) in elements.iter().enumerate() {
+            self.value(items, element, &place.element(index), &[])?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn object(
+        &mut self,
+        shape: &Shape,
+        members: &Map<String, Value>,
+        place: &Place<'_>,
+        siblings: &[Case],
+    ) -> ControlFlow<()> {
+        for (name, value) in members {
+            let here = place.member(name);
+            match (shape.member(name), &shape.others) {
+                (Some(known), _) | (None, Others::Each(known)) => self.value(known, value, &here, &[])?,
+                (None, Others::Open) => {}
+                (None, Others::Closed) => {
+                    let found = Finding {
+                        place: &here,
+                        keyword: "additionalProperties",
+                        rule: self.strictness.unknown_field,
+                    };
+                    self.add(found, || {
+                        (
+                            wording::unexpected(&here),
+                            hint::for_unexpected(name, shape, siblings),
+                        )
+                    })?;
+                }
+            }
+        }
+        for name in &shape.required {
+            if !members.contains_key(name) {
+                self.refuse(place, "required", || {
+                    (
+                        wording::missing(&place.member(name)),
+                        hint::for_missing(name, shape, members),
+                    )
+                })?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn refuse(
+        &mut self,
+        place: &Place<'_>,
+        keyword: &'static str,
+        words: impl FnOnce() -> (String, Option<String>),
+    ) -> ControlFlow<()> {
+        let rule = Rule::Reject;
+        self.add(Finding { place, keyword, rule }, words)
+    }
+
+    fn add(
+        &mut self,
+        found: Finding<'_>,
+        words: impl FnOnce() -> (String, Option<String>),
+    ) -> ControlFlow<()> {
+        self.has_found_any = true;
+        match found.rule {
+            Rule::Allow => return ControlFlow::Continue(()),
+            Rule::Warn => {
+                self.warnings.add(found.keyword, || found.place.pointer());
+                return ControlFlow::Continue(());
+            }
+            Rule::Reject => {}
+        }
+        self.refused.total += 1;
+        if self.refused.told.len() < Violations::TOLD {
+            let (message, hint) = words();
+            self.refused.told.push(Violation {
+                pointer: found.place.pointer(),
+                keyword: found.keyword,
+                message,
+                hint,
+            });
+        }
+        if self.refused.total > Violations::COUNTED {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,142 @@
+use std::fmt::Write as _;
+
+use crate::contract::echo::{quoted, shortened};
+
+/// A place in a document, as a chain back to the root: nothing is allocated until somebody asks for its name.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    parent: Option<&'a Self>,
+    step: Step<'a>,
+    /// Whether values from here on are nobody else's business.
+    pub(super) is_private: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Root,
+    Member(&'a str),
+    Element(usize),
+}
+
+impl<'a> Place<'a> {
+    /// The document itself.
+    pub(super) const ROOT: Self = Self {
+        parent: None,
+        step: Step::Root,
+        is_private: false,
+    };
+
+    /// The member `name` of the object at this place.
+    pub(super) fn member(&'a self, name: &'a str) -> Self {
+        self.inside(Step::Member(name))
+    }
+
+    /// An element of the list at this place.
+    pub(super) fn element(&'a self, index: usize) -> Self {
+        self.inside(Step::Element(index))
+    }
+
+    /// The same place, and whether its values are private from here on; once they are, they stay so.
+    pub(super) fn with_privacy(self, is_private: bool) -> Self {
+        Self {
+            is_private: self.is_private || is_private,
+            ..self
+        }
+    }
+
+    fn inside(&'a self, step: Step<'a>) -> Self {
+        Self {
+            parent: Some(self),
+            step,
+            is_private: self.is_private,
+        }
+    }
+
+    /// The JSON pointer (RFC 6901); names that are too long to repeat are cut.
+    pub(super) fn pointer(&self) -> String {
+        let mut pointer = self.parent.map_or_else(String::new, Place::pointer);
+        match self.step {
+            Step::Root => {}
+            Step::Member(name) => {
+                pointer.push('/');
+                pointer.push_str(&shortened(name).replace('~', "~0").replace('/', "~1"));
+            }
+            Step::Element(index) => {
+                let _ = write!(pointer, "/{index}");
+            }
+        }
+        pointer
+    }
+
+    /// The place as a person writes it: `config.networking.allowed_hosts[2]`, `metadata["a b"]`, `the body`.
+    pub(super) fn in_words(&self) -> String {
+        if matches!(self.step, Step::Root) {
+            return "the body".to_owned();
+        }
+        let mut words = String::new();
+        self.write_words(&mut words);
+        words
+    }
+
+    fn write_words(&self, words: &mut String) {
+        if let Some(parent) = self.parent {
+            parent.write_words(words);
+        }
+        match self.step {
+            Step::Root => {}
+            Step::Member(name) if is_identifier(name) => {
+                if !words.is_empty() {
+                    words.push('.');
+                }
+                words.push_str(&shortened(name));
+            }
+            Step::Member(name) => {
+                let name = quoted(&shortened(name)).unwrap_or_else(|| "…".to_owned());
+                let _ = write!(words, "[{name}]");
+            }
+            Step::Element(index) => {
+                let _ = write!(words, "[{index}]");
+            }
+        }
+    }
+}
+
+fn is_identifier(name: &str) -> bool {
+    let mut characters = name.chars();
+    characters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && characters.all(|character| character.is_ascii_alphanumeric() || character == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_written_for_machines_and_for_people() {
+        let config = Place::ROOT.member("config");
+        let hosts = config.member("allowed_hosts");
+        let second = hosts.element(2);
+        assert_eq!(second.pointer(), "/config/allowed_hosts/2");
+        assert_eq!(second.in_words(), "config.allowed_hosts[2]");
+
+        let metadata = Place::ROOT.member("metadata");
+        let odd = metadata.member("a/b ~\n");
+        assert_eq!(odd.pointer(), "/metadata/a~1b ~0\n");
+        assert_eq!(odd.in_words(), r#"metadata["a/b ~\n"]"#);
+
+        assert_eq!(Place::ROOT.pointer(), "");
+        assert_eq!(Place::ROOT.in_words(), "the body");
+    }
+
+    #[test]
+    fn a_long_name_is_cut() {
+        let name = "n".repeat(1000);
+        let place = Place::ROOT.member(&name);
+        assert_eq!(place.pointer().chars().count(), 1 + 65);
+        assert_eq!(place.in_words().chars().count(), 65);
+        let name = "n ".repeat(500);
+        assert!(Place::ROOT.member(&name).in_words().chars().count() < 70);
+    }
+}
