@@ -23,6 +23,7 @@ pub(super) fn shortened(text: &str) -> Cow<'_, str> {
     text.chars().take(MAX_CHARACTERS).chain(['…']).collect()
 }
 
-fn is_short(text: &str) -> bool {
-    text.chars().nth(MAX_CHARACTERS).is_none()
+/// Whether a text may be repeated at all.
+pub(super) fn is_short(text: &str) -> bool {
+    text.len() <= MAX_CHARACTERS || text.chars().nth(MAX_CHARACTERS).is_none()
 }

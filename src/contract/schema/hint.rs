@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::place::Place;
 use super::shape::{Case, Kind, Shape};
 use super::wording::joined;
-use crate::contract::echo::quoted;
+use crate::contract::echo::{is_short, quoted};
 
 /// For a value of the wrong type.
 pub(super) fn for_type(place: &Place<'_>, kinds: &[Kind], value: &Value) -> Option<String> {
@@ -87,12 +87,11 @@ pub(super) fn for_host(text: &str, shape: &Shape) -> Option<String> {
         Some(parent) => format!("*.{parent}"),
         None => host.to_owned(),
     };
-    let is_short = quoted(&host).is_some();
     let is_host = shape
         .pattern
         .as_ref()
         .is_some_and(|pattern| pattern.is_valid(&Value::from(host.as_str())));
-    (is_short && is_host).then(|| did_you_mean(&host))
+    (is_short(&host) && is_host).then(|| did_you_mean(&host))
 }
 
 fn did_you_mean(name: &str) -> String {
@@ -102,14 +101,18 @@ fn did_you_mean(name: &str) -> String {
 /// The known name that is so near to `name` that it was probably meant.
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // Comparing takes the product of both lengths; nobody misspells a name into such a long one.
-    if quoted(name).is_none() {
+    if !is_short(name) {
         return None;
     }
     let name = name.to_lowercase();
     known
         .filter_map(|known| {
-            let distance = strsim::damerau_levenshtein(&name, &known.to_lowercase());
-            let most = (name.chars().count().max(known.len()) / 3).max(1);
+            let most = name.len().max(known.len()) / 3;
+            // No name is nearer than the difference of the lengths; most need no closer look.
+            if name.len().abs_diff(known.len()) > most {
+                return None;
+            }
+            let distance = strsim::osa_distance(&name, &known.to_lowercase());
             (distance <= most).then_some((distance, known))
         })
         .min_by_key(|(distance, _)| *distance)

@@ -54,18 +54,31 @@ impl<'a> Place<'a> {
 
     /// The JSON pointer (RFC 6901); names that are too long to repeat are cut.
     pub(super) fn pointer(&self) -> String {
-        let mut pointer = self.parent.map_or_else(String::new, Place::pointer);
+        let mut pointer = String::with_capacity(64);
+        self.write_pointer(&mut pointer);
+        pointer
+    }
+
+    fn write_pointer(&self, pointer: &mut String) {
+        if let Some(parent) = self.parent {
+            parent.write_pointer(pointer);
+        }
         match self.step {
             Step::Root => {}
             Step::Member(name) => {
                 pointer.push('/');
-                pointer.push_str(&shortened(name).replace('~', "~0").replace('/', "~1"));
+                for character in shortened(name).chars() {
+                    match character {
+                        '~' => pointer.push_str("~0"),
+                        '/' => pointer.push_str("~1"),
+                        _ => pointer.push(character),
+                    }
+                }
             }
             Step::Element(index) => {
                 let _ = write!(pointer, "/{index}");
             }
         }
-        pointer
     }
 
     /// The place as a person writes it: `config.networking.allowed_hosts[2]`, `metadata["a b"]`, `the body`.
@@ -73,7 +86,7 @@ impl<'a> Place<'a> {
         if matches!(self.step, Step::Root) {
             return "the body".to_owned();
         }
-        let mut words = String::new();
+        let mut words = String::with_capacity(64);
         self.write_words(&mut words);
         words
     }
