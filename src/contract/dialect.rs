@@ -1,5 +1,6 @@
 use serde_json::Value;
 
+use super::reply::{self, EditEnvironment};
 use super::schema::{Bodies, Catalogue};
 use super::{Operation, Strictness, Violations, Warnings};
 
@@ -12,6 +13,8 @@ pub struct Dialect {
     error_types: &'static [(&'static str, &'static str)],
     /// Its schemas among all.
     bodies: fn(&Catalogue) -> &Bodies,
+    /// What it changes in an environment that the upstream answers with.
+    pub(super) edit_environment: Option<EditEnvironment>,
 }
 
 impl Dialect {
@@ -24,6 +27,7 @@ impl Dialect {
             ("conflict_error", "conflict"),
         ],
         bodies: |catalogue| &catalogue.sandbase,
+        edit_environment: Some(reply::edit_for_sandbase),
     };
 
     /// The native API, replies untouched.
@@ -31,6 +35,7 @@ impl Dialect {
         name: "anthropic",
         error_types: &[],
         bodies: |catalogue| &catalogue.anthropic,
+        edit_environment: None,
     };
 
     /// The dialect's name for an upstream `error.type`.

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::contract::arbitrary::json;
 
 #[track_caller]
 fn fault(body: &[u8]) -> DocumentFault {
@@ -124,25 +125,6 @@ fn no_message_repeats_a_value() {
     }
 }
 
-/// JSON texts without duplicate names, not too deep.
-fn document() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<u64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        any::<String>().prop_map(Value::from),
-    ];
-    leaf.prop_recursive(6, 64, 6, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-            prop::collection::hash_map(any::<String>(), inner, 0..6)
-                .prop_map(|members| Value::Object(members.into_iter().collect())),
-        ]
-    })
-}
-
 /// Texts that are nearly JSON.
 fn fragments() -> impl Strategy<Value = String> {
     let token = prop::sample::select(vec![
@@ -171,7 +153,7 @@ fn fragments() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn any_document_without_duplicates_reads_as_serde_json_reads_it(value in document()) {
+    fn any_document_without_duplicates_reads_as_serde_json_reads_it(value in json()) {
         for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
             let expected: Value = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(parse_document(text.as_bytes()).unwrap(), expected);

@@ -1,11 +1,15 @@
 //! What the API promises: operations, documents, schemas, violations, dialects and errors. Pure.
 
+#[cfg(test)]
+mod arbitrary;
 mod dialect;
 mod document;
 mod echo;
 mod error;
 mod operation;
+mod reply;
 mod schema;
+mod span;
 mod strictness;
 mod violation;
 mod warnings;
@@ -17,6 +21,7 @@ pub use error::{
 };
 pub use operation::{Operation, Target};
 pub use schema::{SchemaFault, prove_schemas};
+pub use span::{Edits, Member, Object};
 pub use strictness::{Rule, Strictness};
 pub use violation::{Violation, Violations};
 pub use warnings::{Warning, Warnings};

@@ -1,0 +1,61 @@
+//! Arbitrary JSON, for property tests.
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+/// The JSON of a value with white space wherever it may stand.
+pub(super) fn spaced(value: &Value, spaces: &mut impl Iterator<Item = &'static str>) -> String {
+    let mut space = || spaces.next().unwrap_or("").to_owned();
+    match value {
+        Value::Array(elements) => {
+            let (open, close) = (space(), space());
+            let elements: Vec<_> = elements.iter().map(|element| spaced(element, spaces)).collect();
+            format!("{open}[{}]{close}", elements.join(","))
+        }
+        Value::Object(members) => {
+            let (open, close, inside) = (space(), space(), space());
+            let members: Vec<_> = members
+                .iter()
+                .map(|(name, value)| {
+                    let before = spaces.next().unwrap_or("");
+                    let after = spaces.next().unwrap_or("");
+                    format!(
+                        "{before}{}{after}:{}",
+                        Value::from(name.as_str()),
+                        spaced(value, spaces)
+                    )
+                })
+                .collect();
+            format!("{open}{{{inside}{}}}{close}", members.join(","))
+        }
+        leaf => format!("{}{leaf}{}", space(), space()),
+    }
+}
+
+/// White space to be strewn into a text.
+pub(super) fn spaces() -> impl Strategy<Value = Vec<&'static str>> {
+    prop::collection::vec(prop::sample::select(vec!["", "", " ", "\n", "\t\r "]), 1..40)
+}
+
+/// Any JSON value.
+pub(super) fn json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        Just(Value::from("a \\ \" } ] , {")),
+    ];
+    leaf.prop_recursive(4, 32, 4, |inner| {
+        let name = prop_oneof![
+            any::<String>(),
+            prop::sample::select(vec!["scope", "type", "a"]).prop_map(str::to_owned)
+        ];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((name, inner), 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}

@@ -1,0 +1,239 @@
+//! Edits of JSON text by spans: whatever is not edited stays as it is, byte for byte.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// An object in a JSON text: where it stands, and its members in their order.
+#[derive(Debug)]
+pub struct Object<'t> {
+    text: &'t str,
+    start: usize,
+    members: Vec<Member<'t>>,
+}
+
+/// A member of an [`Object`]. The spans are offsets in bytes into the whole text.
+#[derive(Debug)]
+pub struct Member<'t> {
+    /// Its name, unescaped; as it is written where its escapes stand for no text.
+    pub name: Cow<'t, str>,
+    /// Its value as it is written.
+    pub value: &'t str,
+    name_span: Range<usize>,
+    value_span: Range<usize>,
+}
+
+impl<'t> Object<'t> {
+    /// Reads the object that is all of `text`, but for white space around it. The members are looked at no deeper
+    /// than it takes to find their ends; what is in them is good JSON all the same. None where the text is anything
+    /// else.
+    ///
+    /// ```
+    /// use envgate::contract::Object;
+    ///
+    /// let object = Object::read(r#"{"a": [1, 2], "b": {}}"#).unwrap();
+    /// assert_eq!(object.member("a").unwrap().value, "[1, 2]");
+    /// assert!(Object::read("[]").is_none());
+    /// ```
+    #[must_use]
+    pub fn read(text: &'t str) -> Option<Self> {
+        Self::read_part(text, text)
+    }
+
+    /// Reads the object that is all of `part`, which must be a part of `text`.
+    fn read_part(text: &'t str, part: &'t str) -> Option<Self> {
+        let Members(members) = serde_json::from_str(part).ok()?;
+        let members = members
+            .into_iter()
+            .map(|(name, value)| {
+                let (name, value) = (name.get(), value.get());
+                Member {
+                    name: unescaped(name).unwrap_or(Cow::Borrowed(name)),
+                    value,
+                    name_span: span_of(name, text),
+                    value_span: span_of(value, text),
+                }
+            })
+            .collect();
+        let start = span_of(part.trim_ascii_start(), text).start;
+        Some(Self { text, start, members })
+    }
+
+    /// The members, in their order.
+    #[must_use]
+    pub fn members(&self) -> &[Member<'t>] {
+        &self.members
+    }
+
+    /// The member of this name; the last where there are several.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&Member<'t>> {
+        self.members.iter().rfind(|member| member.name == name)
+    }
+
+    /// Reads a member's value as an object of the same text; none where it is anything else.
+    #[must_use]
+    pub fn object_in(&self, member: &Member<'t>) -> Option<Self> {
+        Self::read_part(self.text, member.value)
+    }
+
+    /// Reads a member's value as a list of objects of the same text. Elements that are anything else are left out;
+    /// none where the value is no list.
+    #[must_use]
+    pub fn objects_in(&self, member: &Member<'t>) -> Option<Vec<Self>> {
+        let elements: Vec<&'t RawValue> = serde_json::from_str(member.value).ok()?;
+        let objects = elements
+            .into_iter()
+            .filter_map(|element| Self::read_part(self.text, element.get()));
+        Some(objects.collect())
+    }
+}
+
+impl Member<'_> {
+    /// Whether the value is the string `text`, however it is escaped.
+    #[must_use]
+    pub fn is_string(&self, text: &str) -> bool {
+        unescaped(self.value).is_some_and(|value| value == text)
+    }
+
+    /// Whether the value is a list.
+    #[must_use]
+    pub fn is_list(&self) -> bool {
+        self.value.starts_with('[')
+    }
+
+    /// Whether the value is null.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.value == "null"
+    }
+}
+
+/// Edits of one text, to be applied in one pass.
+#[derive(Debug, Default)]
+pub struct Edits(Vec<(Range<usize>, Cow<'static, str>)>);
+
+impl Edits {
+    /// Writes another value for a member.
+    pub fn replace(&mut self, member: &Member<'_>, value: impl Into<Cow<'static, str>>) {
+        self.0.push((member.value_span.clone(), value.into()));
+    }
+
+    /// Removes the members that `is_removed` picks, and adds `added`: members as JSON writes them, parted by
+    /// commas, or nothing. An object takes one such edit.
+    ///
+    /// ```
+    /// use envgate::contract::{Edits, Object};
+    ///
+    /// let text = r#"{ "a": 1, "b": 2.0 }"#;
+    /// let mut edits = Edits::default();
+    /// edits.change(&Object::read(text).unwrap(), |member| member.name == "a", r#""c":3"#);
+    /// assert_eq!(edits.apply(text).unwrap(), r#"{ "b": 2.0,"c":3 }"#);
+    /// ```
+    pub fn change(
+        &mut self,
+        object: &Object<'_>,
+        is_removed: impl Fn(&Member<'_>) -> bool,
+        added: impl Into<Cow<'static, str>>,
+    ) {
+        let mut last_kept: Option<&Member<'_>> = None;
+        let mut members = object.members.iter().peekable();
+        let mut before: Option<&Member<'_>> = None;
+        while let Some(member) = members.next() {
+            if !is_removed(member) {
+                last_kept = Some(member);
+            } else if let (Some(_), Some(before)) = (last_kept, before) {
+                // With the comma before it.
+                self.0
+                    .push((before.value_span.end..member.value_span.end, Cow::Borrowed("")));
+            } else {
+                // With the comma after it, where there is one.
+                let end = members
+                    .peek()
+                    .map_or(member.value_span.end, |next| next.name_span.start);
+                self.0.push((member.name_span.start..end, Cow::Borrowed("")));
+            }
+            before = Some(member);
+        }
+        let added = added.into();
+        if added.is_empty() {
+            return;
+        }
+        match last_kept {
+            Some(last) => {
+                let end = last.value_span.end;
+                self.0.push((end..end, Cow::Owned(format!(",{added}"))));
+            }
+            None => self.0.push((object.start + 1..object.start + 1, added)),
+        }
+    }
+
+    /// The edited text; none where there is nothing to edit.
+    #[must_use]
+    pub fn apply(mut self, text: &str) -> Option<String> {
+        if self.0.is_empty() {
+            return None;
+        }
+        // What is inserted at a place comes before what is removed from there on.
+        self.0.sort_by_key(|(span, _)| (span.start, span.end));
+        let grown: usize = self.0.iter().map(|(_, inserted)| inserted.len()).sum();
+        let mut edited = String::with_capacity(text.len() + grown);
+        let mut kept_from = 0;
+        for (span, inserted) in &self.0 {
+            edited.push_str(text.get(kept_from..span.start).unwrap_or_default());
+            edited.push_str(inserted);
+            kept_from = span.end;
+        }
+        edited.push_str(text.get(kept_from..).unwrap_or_default());
+        Some(edited)
+    }
+}
+
+/// Where `part` stands in `text`, of which it is a part.
+fn span_of(part: &str, text: &str) -> Range<usize> {
+    let start = part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+    start..start + part.len()
+}
+
+/// The text that a JSON string stands for; none where it is no string.
+fn unescaped(json: &str) -> Option<Cow<'_, str>> {
+    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+    if !inner.contains('\\') {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str(json).ok().map(Cow::Owned)
+}
+
+/// Names and values of an object's members as they are written, in their order, duplicates too.
+struct Members<'t>(Vec<(&'t RawValue, &'t RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+                let mut collected = Vec::with_capacity(12);
+                while let Some(member) = members.next_entry()? {
+                    collected.push(member);
+                }
+                Ok(Members(collected))
+            }
+        }
+
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+#[cfg(test)]
+#[path = "span_tests.rs"]
+mod tests;
