@@ -378,7 +378,7 @@ impl ApiError {
 }
 
 /// The upstream's name for the errors of a status.
-fn error_type_of(status: StatusCode) -> &'static str {
+pub(super) fn error_type_of(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 => "authentication_error",
         403 => "permission_error",

@@ -7,6 +7,7 @@ mod document;
 mod echo;
 mod error;
 mod operation;
+mod refusal;
 mod reply;
 mod schema;
 mod span;
@@ -20,6 +21,7 @@ pub use error::{
     Answer, ApiError, AuthenticationFailure, REQUEST_ID, RefusedReply, SHOULD_RETRY, UpstreamRefusal,
 };
 pub use operation::{Operation, Target};
+pub use refusal::{Refused, refusal};
 pub use schema::{SchemaFault, prove_schemas};
 pub use span::{Edits, Member, Object};
 pub use strictness::{Rule, Strictness};
