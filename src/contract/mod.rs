@@ -6,6 +6,7 @@ mod dialect;
 mod document;
 mod echo;
 mod error;
+mod list_query;
 mod operation;
 mod refusal;
 mod reply;
@@ -20,6 +21,7 @@ pub use document::{DocumentFault, DocumentFaultKind, parse_document};
 pub use error::{
     Answer, ApiError, AuthenticationFailure, REQUEST_ID, RefusedReply, SHOULD_RETRY, UpstreamRefusal,
 };
+pub use list_query::{ListQuery, beta_only};
 pub use operation::{Operation, Target};
 pub use refusal::{Refused, refusal};
 pub use schema::{SchemaFault, prove_schemas};
