@@ -107,7 +107,7 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
     let name = name.to_lowercase();
     known
         .filter_map(|known| {
-            let most = name.len().max(known.len()) / 3;
+            let most = (name.len().max(known.len()) / 4).max(1);
             // No name is nearer than the difference of the lengths; most need no closer look.
             if name.len().abs_diff(known.len()) > most {
                 return None;
