@@ -1,0 +1,104 @@
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+use crate::contract::{ApiError, AuthenticationFailure};
+
+/// Finds the key that a client sent, in `Authorization: Bearer` or `X-Api-Key`. Both may come with the same
+/// key, as official clients do when they are configured twice.
+///
+/// # Errors
+/// [`ApiError::Unauthenticated`]: missing, malformed, or two that differ.
+///
+/// ```
+/// use envgate::tenancy::credential;
+/// use http::HeaderMap;
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert("authorization", "Bearer sk-eg-1".parse().unwrap());
+/// assert_eq!(credential(&headers).unwrap(), b"sk-eg-1");
+/// ```
+pub fn credential(headers: &HeaderMap) -> Result<&[u8], ApiError> {
+    let refused = |failure| Err(ApiError::Unauthenticated(failure));
+    let bearer = match only(headers, AUTHORIZATION.as_str())? {
+        Some(value) => match bearer_token(value) {
+            Some(token) => Some(token),
+            None => return refused(AuthenticationFailure::Malformed),
+        },
+        None => None,
+    };
+    match (bearer, only(headers, "x-api-key")?) {
+        (None, None) => refused(AuthenticationFailure::Missing),
+        (Some(one), Some(other)) if one != other => refused(AuthenticationFailure::Conflicting),
+        (Some(key), _) | (None, Some(key)) => Ok(key),
+    }
+}
+
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, ApiError> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(ApiError::Unauthenticated(AuthenticationFailure::Malformed)),
+        (Some(value), None) if value.is_empty() => Ok(None),
+        (value, None) => Ok(value.map(http::HeaderValue::as_bytes)),
+    }
+}
+
+/// The scheme is compared without case (RFC 9110 §11.1).
+fn bearer_token(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked("Bearer ".len())?;
+    let token = token.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(headers: &[(&'static str, &'static str)]) -> Result<String, AuthenticationFailure> {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        let mut map = HeaderMap::new();
+        headers.for_each(|(name, value): (http::HeaderName, http::HeaderValue)| {
+            map.append(name, value);
+        });
+        match credential(&map) {
+            Ok(key) => Ok(String::from_utf8(key.to_vec()).unwrap()),
+            Err(ApiError::Unauthenticated(failure)) => Err(failure),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn either_header_carries_the_key() {
+        assert_eq!(found(&[("authorization", "Bearer k")]), Ok("k".to_owned()));
+        assert_eq!(found(&[("authorization", "bearer k")]), Ok("k".to_owned()));
+        assert_eq!(found(&[("x-api-key", "k")]), Ok("k".to_owned()));
+        assert_eq!(
+            found(&[("authorization", "Bearer k"), ("x-api-key", "k")]),
+            Ok("k".to_owned())
+        );
+    }
+
+    #[test]
+    fn anything_ambiguous_is_refused() {
+        for (headers, failure) in [
+            (&[][..], AuthenticationFailure::Missing),
+            (&[("x-api-key", "")], AuthenticationFailure::Missing),
+            (
+                &[("authorization", "Basic abc")],
+                AuthenticationFailure::Malformed,
+            ),
+            (&[("authorization", "Bearer ")], AuthenticationFailure::Malformed),
+            (
+                &[("authorization", "Bearer a"), ("authorization", "Bearer a")],
+                AuthenticationFailure::Malformed,
+            ),
+            (
+                &[("authorization", "Bearer a"), ("x-api-key", "b")],
+                AuthenticationFailure::Conflicting,
+            ),
+        ] {
+            assert_eq!(found(headers), Err(failure), "{headers:?}");
+        }
+    }
+}
