@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 use super::catalogue::{SETTINGS, SettingDoc};
 use super::faults::{Faults, Place, Problem};
 use super::settings::{
-    Admin, Contract, Listen, Log, Server, Settings, Store, Upstream, UpstreamService, UpstreamUrl,
+    Admin, Contract, Listen, Log, Secret, Server, Settings, Store, Upstream, UpstreamService, UpstreamUrl,
 };
 use super::tree::{Entries, Raw, Written, position};
 use super::{overlay, secrets, tree, values};
@@ -66,6 +66,23 @@ pub fn from_process(path: Option<&Path>) -> Result<Settings, Faults> {
         )),
         None => load(&Source::compiled_in(environment)),
     }
+}
+
+/// Reads one credential from the environment of the process, for a command that needs no other setting.
+///
+/// # Errors
+/// That the variable is not set, or has a value that no header can carry.
+pub fn credential_from_process(variable: &str) -> Result<Secret, Faults> {
+    let value = std::env::var_os(variable).map(|value| value.to_string_lossy().into_owned());
+    let credential = match value {
+        Some(value) => secrets::credential(&Raw::Text(value), variable.to_owned(), &BTreeMap::new()),
+        None => Err(Problem::SecretVariableMissing(variable.to_owned())),
+    };
+    credential.map_err(|problem| {
+        let mut faults = Faults::default();
+        faults.add(&Place::Variable(variable.to_owned()), "", problem);
+        faults
+    })
 }
 
 fn read_file(path: &Path) -> Result<String, Faults> {

@@ -18,7 +18,7 @@ mod values;
 
 pub use catalogue::{SETTINGS, SettingDoc};
 pub use faults::{Fault, Faults, Place, Problem};
-pub use load::{Source, from_process, load};
+pub use load::{Source, credential_from_process, from_process, load};
 pub use settings::{
     Admin, Contract, Listen, Log, LogFormat, Secret, Server, Settings, Store, Upstream, UpstreamService,
     UpstreamUrl,

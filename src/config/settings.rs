@@ -138,3 +138,19 @@ impl fmt::Debug for Secret {
         f.write_str("Secret(…)")
     }
 }
+
+impl UpstreamUrl {
+    /// Host and port as they stand in a `Host` header: the port only where it is not the scheme's own.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
+        match (self.is_tls, self.port) {
+            (true, 443) | (false, 80) => host,
+            (_, port) => format!("{host}:{port}"),
+        }
+    }
+}

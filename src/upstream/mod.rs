@@ -1,1 +1,11 @@
-//!
+//! The client of the environments service: what is sent up, over which connection, and within what time.
+
+mod client;
+mod link;
+mod pool;
+mod stream;
+mod tls;
+mod translate;
+
+pub use client::{Client, Failure, Reply, SetUpError};
+pub use translate::{Translation, request_headers};

@@ -1,0 +1,207 @@
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
+    USER_AGENT,
+};
+
+/// The header that carries a credential to the upstream.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+
+/// The version that the published contract names.
+const DEFAULT_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+/// The beta without which the upstream does not know environments.
+const REQUIRED_BETA: &str = "managed-agents-2026-04-01";
+
+/// Headers that go up as they came. All others stay here, a client's credentials first of all.
+const PASSED: [HeaderName; 5] = [
+    USER_AGENT,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("baggage"),
+    HeaderName::from_static("anthropic-worker-id"),
+];
+const PASSED_PREFIX: &str = "x-stainless-";
+
+/// What every request to one upstream carries.
+#[derive(Clone, Debug)]
+pub struct Translation {
+    /// The upstream's authority.
+    pub host: HeaderValue,
+    /// The operator's credential, marked sensitive.
+    pub credential: HeaderValue,
+}
+
+/// Translates a client's header for the upstream: one `X-Api-Key`, the operator's; one `anthropic-version`; one
+/// `anthropic-beta` without duplicates; what is on the allow list; nothing else.
+#[must_use]
+pub fn request_headers(client: &HeaderMap, has_body: bool, translation: &Translation) -> HeaderMap {
+    debug_assert!(!PASSED.contains(&AUTHORIZATION) && !PASSED.contains(&API_KEY));
+    let mut headers = HeaderMap::with_capacity(24);
+    headers.insert(HOST, translation.host.clone());
+    headers.insert(API_KEY, translation.credential.clone());
+    headers.insert(VERSION, version(client));
+    headers.insert(BETA, betas(client));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if has_body {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    let accept = client
+        .get(ACCEPT)
+        .cloned()
+        .unwrap_or(HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, accept);
+    for (name, value) in client {
+        if PASSED.contains(name) || name.as_str().starts_with(PASSED_PREFIX) {
+            headers.append(name, value.clone());
+        }
+    }
+    headers
+}
+
+/// The client's version where it looks like a date.
+fn version(client: &HeaderMap) -> HeaderValue {
+    match client.get(VERSION) {
+        Some(value) if is_date(value.as_bytes()) => value.clone(),
+        _ => DEFAULT_VERSION,
+    }
+}
+
+fn is_date(bytes: &[u8]) -> bool {
+    const SHAPE: &[u8; 10] = b"0000-00-00";
+    bytes.len() == SHAPE.len()
+        && bytes.iter().zip(SHAPE).all(|(byte, shape)| match shape {
+            b'-' => *byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
+}
+
+/// The client's betas, which may come as one list or as several headers, in first-seen order and once each, and
+/// the required one among them.
+fn betas(client: &HeaderMap) -> HeaderValue {
+    let mut names: Vec<&str> = client
+        .get_all(BETA)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect();
+    let mut seen = Vec::with_capacity(names.len() + 1);
+    names.push(REQUIRED_BETA);
+    for name in names {
+        if !seen.contains(&name) {
+            seen.push(name);
+        }
+    }
+    match seen.as_slice() {
+        [REQUIRED_BETA] => HeaderValue::from_static(REQUIRED_BETA),
+        // Names out of legal values, joined by commas, are a legal value.
+        _ => HeaderValue::try_from(seen.join(",")).unwrap_or(HeaderValue::from_static(REQUIRED_BETA)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn translated(client: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in client {
+            map.append(*name, value.parse().unwrap());
+        }
+        let translation = Translation {
+            host: HeaderValue::from_static("api.example.com"),
+            credential: HeaderValue::from_static("sk-operator"),
+        };
+        request_headers(&map, true, &translation)
+    }
+
+    fn only<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+        let values: Vec<_> = headers.get_all(name).iter().collect();
+        assert_eq!(values.len(), 1, "{name}: {values:?}");
+        values[0].to_str().unwrap()
+    }
+
+    #[test]
+    fn the_clients_credentials_stay_here() {
+        let headers = translated(&[
+            ("authorization", "Bearer sk-eg-1"),
+            ("x-api-key", "sk-eg-1"),
+            ("cookie", "a=b"),
+            ("anthropic-workspace-id", "w"),
+            ("x-forwarded-for", "10.0.0.1"),
+        ]);
+        assert_eq!(only(&headers, "x-api-key"), "sk-operator");
+        for name in [
+            "authorization",
+            "cookie",
+            "anthropic-workspace-id",
+            "x-forwarded-for",
+        ] {
+            assert!(!headers.contains_key(name), "{name} went up");
+        }
+    }
+
+    #[test]
+    fn the_version_is_the_clients_where_it_looks_like_a_date() {
+        assert_eq!(
+            only(
+                &translated(&[("anthropic-version", "2026-10-21")]),
+                "anthropic-version"
+            ),
+            "2026-10-21"
+        );
+        assert_eq!(
+            only(
+                &translated(&[("anthropic-version", "latest")]),
+                "anthropic-version"
+            ),
+            "2023-06-01"
+        );
+        assert_eq!(only(&translated(&[]), "anthropic-version"), "2023-06-01");
+    }
+
+    #[test]
+    fn betas_become_one_list_without_duplicates_that_has_the_required_one() {
+        let required = "managed-agents-2026-04-01";
+        for (sent, expected) in [
+            (vec![], required.to_owned()),
+            (vec![required], required.to_owned()),
+            (
+                vec!["managed-agents-2026-04-01,managed-agents-2026-04-01"],
+                required.to_owned(),
+            ),
+            (vec!["custom-2026"], format!("custom-2026,{required}")),
+            (
+                vec![
+                    "files-api-2025-04-14, managed-agents-2026-04-01",
+                    "files-api-2025-04-14,,x",
+                ],
+                format!("files-api-2025-04-14,{required},x"),
+            ),
+        ] {
+            let sent: Vec<_> = sent.into_iter().map(|value| ("anthropic-beta", value)).collect();
+            assert_eq!(only(&translated(&sent), "anthropic-beta"), expected);
+        }
+    }
+
+    #[test]
+    fn what_tells_of_the_client_and_its_trace_goes_up() {
+        let client = [
+            ("user-agent", "Anthropic/Python 2.12.0"),
+            (
+                "traceparent",
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            ),
+            ("x-stainless-retry-count", "1"),
+            ("anthropic-worker-id", "w1"),
+        ];
+        let headers = translated(&client);
+        for (name, value) in client {
+            assert_eq!(only(&headers, name), value);
+        }
+        assert_eq!(only(&headers, "accept-encoding"), "identity");
+        assert_eq!(only(&headers, "content-type"), "application/json");
+    }
+}
