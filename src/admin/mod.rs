@@ -1,1 +1,97 @@
-//!
+//! Health and metrics over HTTP, on an address of their own and without a token: nothing here is a secret.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::telemetry::Metrics;
+use crate::tenancy::Directory;
+
+/// What the admin endpoints look at.
+#[derive(Clone)]
+pub struct Admin {
+    /// What `/metrics` shows.
+    pub metrics: Arc<Metrics>,
+    /// Tenants and keys; not ready before they were read once.
+    pub directory: Arc<Directory>,
+    /// Set when the process begins to stop, so that a balancer sends nothing new.
+    pub is_stopping: Arc<AtomicBool>,
+}
+
+/// The content type of the Prometheus text format.
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4";
+
+/// Serves until `shutdown` is done.
+///
+/// # Errors
+/// Where the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    admin: Admin,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    axum::serve(listener, router(admin))
+        .with_graceful_shutdown(shutdown)
+        .await
+}
+
+/// The admin endpoints: `/metrics`, `/healthz`, `/readyz`.
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(health))
+        .route("/readyz", get(readiness))
+        .with_state(admin)
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    match admin.metrics.encode() {
+        Ok(text) => ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "metrics cannot be encoded");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// The process is alive: 200 as long as it can answer at all.
+async fn health() -> Response {
+    report(StatusCode::OK, &json!({ "status": "ok" }))
+}
+
+/// Whether requests should be sent here: 200, or 503 and why not. A store that is away later does not count,
+/// because requests go on from memory; it is told all the same.
+async fn readiness(State(admin): State<Admin>) -> Response {
+    let is_stopping = admin.is_stopping.load(Ordering::Relaxed);
+    let is_loaded = admin.directory.is_loaded();
+    let status = if is_stopping {
+        "stopping"
+    } else if !is_loaded {
+        "waiting for the store"
+    } else if admin.metrics.store_up.get() == 0 {
+        "degraded: the store does not answer, known keys go on"
+    } else {
+        "ready"
+    };
+    let code = if is_stopping || !is_loaded {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
+    report(code, &json!({ "status": status }))
+}
+
+fn report(code: StatusCode, body: &serde_json::Value) -> Response {
+    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+    (code, headers, body.to_string()).into_response()
+}

@@ -7,6 +7,7 @@ mod cursor;
 mod directory;
 mod environments;
 mod error;
+mod follow;
 mod keys;
 mod open;
 mod tenants;

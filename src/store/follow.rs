@@ -1,0 +1,69 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::{Store, StoreError};
+use crate::telemetry::Metrics;
+use crate::tenancy::Directory;
+
+/// How often the store is asked whether a tenant or key has changed. A revoked key is dead within this time.
+const PERIOD: Duration = Duration::from_millis(500);
+/// How long to wait before a store that cannot be reached is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Store {
+    /// Opens the store, however long it takes until it can be reached.
+    ///
+    /// # Errors
+    /// Every error but [`StoreError::Unreachable`]: waiting would not mend it.
+    pub async fn open_when_reachable(url: &str, metrics: &Metrics) -> Result<Self, StoreError> {
+        loop {
+            match Self::open(url).await {
+                Err(StoreError::Unreachable(reason)) => {
+                    metrics.store_failures.inc();
+                    tracing::warn!(%reason, "the store cannot be reached; nobody can be let in before it is");
+                    sleep(RETRY).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Keeps a directory in step with the store, without end. What fails is counted and tried again; meanwhile
+    /// the directory stays as it was.
+    pub async fn follow(&self, directory: Arc<Directory>, metrics: Arc<Metrics>) {
+        let mut ticks = interval(PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut known = 0;
+        loop {
+            ticks.tick().await;
+            match self.catch_up(known, &directory).await {
+                Ok(number) => {
+                    known = number;
+                    metrics.store_up.set(1);
+                }
+                Err(error) => {
+                    if metrics.store_up.get() == 1 {
+                        tracing::warn!(%error, "the store does not answer; requests go on with what is known");
+                    }
+                    metrics.store_failures.inc();
+                    metrics.store_up.set(0);
+                }
+            }
+        }
+    }
+
+    /// Reads once what changed since `known`, and gives back the number that is known now.
+    ///
+    /// # Errors
+    /// Where the store does not answer; the directory is as it was then.
+    pub async fn catch_up(&self, known: i64, directory: &Directory) -> Result<i64, StoreError> {
+        if directory.is_loaded() && self.change_number().await? == known {
+            return Ok(known);
+        }
+        let changes = self.changes_since(known).await?;
+        directory.apply(changes.tenants, changes.keys);
+        Ok(changes.number)
+    }
+}

@@ -1,0 +1,340 @@
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use http::StatusCode;
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::contract::{ApiError, AuthenticationFailure, Operation};
+
+/// All metrics of the gateway. Handles are resolved once, so that a request looks up no label.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    /// One cell for each operation, status class and error kind, filled when first needed.
+    request_cells: Vec<OnceLock<IntCounter>>,
+    durations: Vec<Durations>,
+    authentication_failures: IntCounterVec,
+    violations: IntCounterVec,
+    warnings: IntCounterVec,
+    /// Requests that are being answered now.
+    pub in_flight: IntGauge,
+    /// Requests that the upstream turned away because of the operator's credential: a reason to page somebody.
+    pub upstream_credential_refused: IntCounter,
+    /// Query parameters that no document names, and that were dropped.
+    pub query_names_dropped: IntCounter,
+    /// Panics that were caught at the border of an exchange.
+    pub panics: IntCounter,
+    /// Whether the store answered when it was last asked: 1 or 0.
+    pub store_up: IntGauge,
+    /// Times that the store did not answer.
+    pub store_failures: IntCounter,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// The operation; none where the path is none of the API.
+    pub operation: Option<Operation>,
+    /// The status that the client got.
+    pub status: StatusCode,
+    /// [`ApiError::kind`] of what it failed with.
+    pub error: Option<&'static str>,
+    /// From the header's arrival to the last byte of the answer.
+    pub total: Duration,
+    /// What of it the upstream took; none where the upstream was not asked.
+    pub upstream: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Durations {
+    total: Histogram,
+    upstream: Histogram,
+    own: Histogram,
+}
+
+const OPERATIONS: usize = Operation::ALL.len() + 1;
+const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+/// No error, and each kind of error.
+const ERRORS: usize = ApiError::KINDS.len() + 1;
+const NONE: &str = "none";
+
+/// From a tenth of a millisecond, where the gateway's own time lies, to the upstream's last second.
+const BUCKETS: [f64; 17] = [
+    0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+    15.0, 60.0,
+];
+
+impl Metrics {
+    /// Makes and registers all metrics.
+    ///
+    /// # Errors
+    /// Where two metrics have one name, which a test rules out.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let add = Registrar(&registry);
+        let requests = add.counters(
+            "envgate_requests_total",
+            "Requests by operation, status class and kind of error.",
+            &["operation", "status", "error"],
+        )?;
+        let total = add.histograms(
+            "envgate_request_duration_seconds",
+            "From a request's header to the last byte of its answer.",
+        )?;
+        let upstream = add.histograms(
+            "envgate_upstream_duration_seconds",
+            "What of a request the upstream took.",
+        )?;
+        let own = add.histograms(
+            "envgate_own_duration_seconds",
+            "What of a request the gateway itself took.",
+        )?;
+        let durations = (0..OPERATIONS)
+            .map(|index| {
+                let label = [operation_label(index)];
+                Durations {
+                    total: total.with_label_values(&label),
+                    upstream: upstream.with_label_values(&label),
+                    own: own.with_label_values(&label),
+                }
+            })
+            .collect();
+        let authentication_failures = add.counters(
+            "envgate_authentication_failures_total",
+            "Requests without a caller, by reason.",
+            &["reason"],
+        )?;
+        for failure in AuthenticationFailure::ALL {
+            authentication_failures.with_label_values(&[failure.label()]);
+        }
+        let metrics = Self {
+            request_cells: std::iter::repeat_with(OnceLock::new)
+                .take(OPERATIONS * STATUS_CLASSES.len() * ERRORS)
+                .collect(),
+            requests,
+            durations,
+            authentication_failures,
+            violations: add.counters(
+                "envgate_violations_total",
+                "Schema violations that refused a request, by keyword.",
+                &["keyword"],
+            )?,
+            warnings: add.counters(
+                "envgate_warnings_total",
+                "Schema violations that were let through with a warning, by keyword.",
+                &["keyword"],
+            )?,
+            in_flight: add.gauge("envgate_requests_in_flight", "Requests that are being answered.")?,
+            upstream_credential_refused: add.counter(
+                "envgate_upstream_credential_refused_total",
+                "Requests that the upstream refused because of the operator's credential.",
+            )?,
+            query_names_dropped: add.counter(
+                "envgate_query_names_dropped_total",
+                "Query parameters that no document names.",
+            )?,
+            panics: add.counter(
+                "envgate_panics_total",
+                "Panics caught at the border of an exchange.",
+            )?,
+            store_up: add.gauge("envgate_store_up", "Whether the store answered when last asked.")?,
+            store_failures: add.counter(
+                "envgate_store_failures_total",
+                "Times that the store did not answer.",
+            )?,
+            registry: registry.clone(),
+        };
+        let build = IntGaugeVec::new(
+            Opts::new("envgate_build_info", "The build that runs; always 1."),
+            &["version"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        add.register(build)?;
+        Ok(metrics)
+    }
+
+    /// Counts one request and its times.
+    pub fn record(&self, outcome: &Outcome) {
+        let operation = operation_index(outcome.operation);
+        if let Some(counter) = self.request_counter(operation, outcome.status, outcome.error) {
+            counter.inc();
+        }
+        if let Some(durations) = self.durations.get(operation) {
+            let upstream = outcome.upstream.unwrap_or_default();
+            durations.total.observe(outcome.total.as_secs_f64());
+            durations
+                .own
+                .observe(outcome.total.saturating_sub(upstream).as_secs_f64());
+            if outcome.upstream.is_some() {
+                durations.upstream.observe(upstream.as_secs_f64());
+            }
+        }
+    }
+
+    /// Counts what an error is made of, beyond its kind.
+    pub fn record_error(&self, error: &ApiError) {
+        match error {
+            ApiError::Unauthenticated(failure) => {
+                self.authentication_failures
+                    .with_label_values(&[failure.label()])
+                    .inc();
+            }
+            ApiError::Violations(violations) => {
+                for violation in &violations.told {
+                    self.violations.with_label_values(&[violation.keyword]).inc();
+                }
+            }
+            ApiError::UpstreamCredential => self.upstream_credential_refused.inc(),
+            _ => {}
+        }
+    }
+
+    /// Counts a violation that was let through with a warning.
+    pub fn record_warning(&self, keyword: &'static str) {
+        self.warnings.with_label_values(&[keyword]).inc();
+    }
+
+    /// All metrics in the Prometheus text format.
+    ///
+    /// # Errors
+    /// Where the encoder finds a metric without a name.
+    pub fn encode(&self) -> prometheus::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+
+    fn request_counter(
+        &self,
+        operation: usize,
+        status: StatusCode,
+        error: Option<&'static str>,
+    ) -> Option<&IntCounter> {
+        let class = usize::from(status.as_u16() / 100).checked_sub(1)?;
+        let kind = error.and_then(|error| ApiError::KINDS.iter().position(|kind| *kind == error));
+        let error_index = kind.map_or(0, |index| index + 1);
+        let cell = self
+            .request_cells
+            .get((operation * STATUS_CLASSES.len() + class) * ERRORS + error_index)?;
+        let status_label = STATUS_CLASSES.get(class)?;
+        Some(cell.get_or_init(|| {
+            self.requests.with_label_values(&[
+                operation_label(operation),
+                status_label,
+                error.unwrap_or(NONE),
+            ])
+        }))
+    }
+}
+
+fn operation_index(operation: Option<Operation>) -> usize {
+    operation
+        .and_then(|wanted| Operation::ALL.iter().position(|operation| *operation == wanted))
+        .unwrap_or(Operation::ALL.len())
+}
+
+fn operation_label(index: usize) -> &'static str {
+    Operation::ALL
+        .get(index)
+        .map_or(NONE, |operation| operation.name())
+}
+
+/// Makes metrics and registers each in one breath.
+struct Registrar<'a>(&'a Registry);
+
+impl Registrar<'_> {
+    fn register(&self, metric: impl Collector + 'static) -> prometheus::Result<()> {
+        self.0.register(Box::new(metric))
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        let counter = IntCounter::new(name, help)?;
+        self.register(counter.clone())?;
+        Ok(counter)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+        let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+        self.register(counters.clone())?;
+        Ok(counters)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        let gauge = IntGauge::new(name, help)?;
+        self.register(gauge.clone())?;
+        Ok(gauge)
+    }
+
+    fn histograms(&self, name: &str, help: &str) -> prometheus::Result<HistogramVec> {
+        let histograms = HistogramVec::new(
+            HistogramOpts::new(name, help).buckets(BUCKETS.to_vec()),
+            &["operation"],
+        )?;
+        self.register(histograms.clone())?;
+        Ok(histograms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(metrics: &Metrics) -> String {
+        String::from_utf8(metrics.encode().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_request_is_counted_under_its_operation_status_and_error() {
+        let metrics = Metrics::new().unwrap();
+        let outcome = Outcome {
+            operation: Some(Operation::Update),
+            status: StatusCode::BAD_REQUEST,
+            error: Some("violations"),
+            total: Duration::from_millis(3),
+            upstream: None,
+        };
+        metrics.record(&outcome);
+        metrics.record(&Outcome {
+            operation: None,
+            status: StatusCode::NOT_FOUND,
+            error: Some("unknown_path"),
+            ..outcome
+        });
+        let text = text(&metrics);
+        assert!(
+            text.contains(r#"envgate_requests_total{error="violations",operation="update",status="4xx"} 1"#),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#"envgate_requests_total{error="unknown_path",operation="none",status="4xx"} 1"#)
+        );
+        assert!(text.contains(r#"envgate_request_duration_seconds_count{operation="update"} 1"#));
+        assert!(
+            text.contains(r#"envgate_upstream_duration_seconds_count{operation="update"} 0"#),
+            "the upstream was not asked"
+        );
+    }
+
+    #[test]
+    fn the_gateways_own_time_is_the_request_less_the_upstream() {
+        let metrics = Metrics::new().unwrap();
+        metrics.record(&Outcome {
+            operation: Some(Operation::Retrieve),
+            status: StatusCode::OK,
+            error: None,
+            total: Duration::from_secs(2),
+            upstream: Some(Duration::from_millis(1500)),
+        });
+        let text = text(&metrics);
+        assert!(
+            text.contains(r#"envgate_own_duration_seconds_sum{operation="retrieve"} 0.5"#),
+            "{text}"
+        );
+        assert!(text.contains(r#"envgate_upstream_duration_seconds_sum{operation="retrieve"} 1.5"#));
+    }
+}
