@@ -1,16 +1,20 @@
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::refusal::Refusal;
-use crate::contract::{ApiError, Operation};
-use crate::environment::{CreateParams, UpdateParams};
+use crate::contract::{ApiError, Dialect, Operation, Rule, Strictness, parse_document};
 
 /// The largest request body: 32 MB.
 pub(super) const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// Objects are closed. For host names the upstream publishes no pattern, so it takes any.
+const STRICTNESS: Strictness = Strictness {
+    unknown_field: Rule::Reject,
+    host_format: Rule::Allow,
+};
 
 /// Reads a body whole. One whose announced length is over the limit is refused before it is read.
 pub(super) async fn read(body: Body) -> Result<Bytes, Refusal> {
@@ -43,15 +47,10 @@ pub(super) fn params<P: DeserializeOwned>(operation: Operation, bytes: &[u8]) ->
 /// Takes the bytes of a body for a document of its operation, or refuses them: the one place where bodies are
 /// validated.
 fn accept(operation: Operation, bytes: &[u8]) -> Result<Value, Refusal> {
-    let document: Value = serde_json::from_slice(bytes).map_err(invalid)?;
-    if !document.is_object() {
-        return Err(ApiError::BadRequest("the body must be a JSON object".into()).into());
-    }
-    let outcome = match operation {
-        Operation::Create => CreateParams::deserialize(&document).map(drop),
-        _ => UpdateParams::deserialize(&document).map(drop),
-    };
-    outcome.map_err(invalid)?;
+    let document = parse_document(bytes).map_err(ApiError::Document)?;
+    Dialect::ANTHROPIC
+        .validate(operation, &document, STRICTNESS)
+        .map_err(ApiError::Violations)?;
     Ok(document)
 }
 

@@ -7,7 +7,8 @@ use crate::environment::{
 };
 use crate::store::{Store, StoreError};
 
-const ID: &str = "env_011CZkZ9X2dpNyB7HsEFoRfW";
+/// The id of the environment that both documents show.
+pub const EXAMPLE_ID: &str = "env_011CZkZ9X2dpNyB7HsEFoRfW";
 /// 2026-05-29T10:00:00Z
 const CREATED_AT: Timestamp = Timestamp::constant(1_780_048_800, 0);
 
@@ -17,7 +18,7 @@ const CREATED_AT: Timestamp = Timestamp::constant(1_780_048_800, 0);
 /// # Errors
 /// [`StoreError::Unreachable`]
 pub async fn seed_example(store: &Store) -> Result<(), StoreError> {
-    let id = EnvironmentId::parse(ID).map_err(|error| StoreError::Unreadable(error.to_string()))?;
+    let id = EnvironmentId::parse(EXAMPLE_ID).map_err(|error| StoreError::Unreadable(error.to_string()))?;
     match store.insert_environment(&example(id)).await {
         Err(StoreError::Conflict) => Ok(()),
         outcome => outcome,

@@ -17,7 +17,7 @@ use axum::Router;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
-pub use example::seed_example;
+pub use example::{EXAMPLE_ID, seed_example};
 
 use crate::config::Secret;
 use crate::store::Store;

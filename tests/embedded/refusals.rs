@@ -220,3 +220,24 @@ async fn a_body_of_a_megabyte_is_taken() {
     let stored = service.get(&path).await.ok();
     assert_eq!(stored["config"]["networking"]["allowed_hosts"], json!(hosts));
 }
+
+#[tokio::test]
+async fn a_refused_body_names_its_fault() {
+    let service = Service::start().await;
+    let path = service.create(&json!({"name": "n"})).await;
+    let too_long = json!({"name": "é".repeat(257)}).to_string();
+    for (body, code) in [
+        (r#"{"name": "a", "n\u0061me": "b"}"#, "duplicate_key"),
+        (r#"{"name": "a"} {}"#, "trailing_bytes"),
+        (r#"{"name": "a""#, "invalid_json"),
+        (too_long.as_str(), "schema_violation"),
+        (
+            r#"{"config": {"type": "cloud", "networking": {"type": "limited", "allowed_host": []}}}"#,
+            "schema_violation",
+        ),
+    ] {
+        let reply = service.send(request(Method::POST, &path, body.to_owned())).await;
+        reply.refused(400, "invalid_request_error");
+        assert_eq!(reply.code(), code, "{body}");
+    }
+}
