@@ -14,6 +14,13 @@ pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// The header that names a request, on every answer.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
+/// The headers in which an upstream tells when to try again; they go down as they came.
+pub const RETRY_HEADERS: [HeaderName; 3] = [
+    RETRY_AFTER,
+    HeaderName::from_static("retry-after-ms"),
+    SHOULD_RETRY,
+];
+
 /// Everything that a request can fail with. Each step of the exchange fails with this one type, one place
 /// ([`ApiError::answer`]) turns it into the envelope of a dialect, and the variant is the metric label.
 #[derive(Debug, thiserror::Error)]

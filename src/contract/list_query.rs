@@ -82,7 +82,8 @@ impl ListQuery {
     }
 }
 
-/// Reads the query of an operation that knows `beta` only: whether `beta=true` came. Other parameters are dropped.
+/// Reads the query of an operation that knows `beta` only: whether `beta=true` came, and how many other
+/// parameters did; they are dropped.
 ///
 /// # Errors
 /// [`ApiError::BadQuery`] where `beta` is repeated or neither true nor false.
@@ -90,18 +91,20 @@ impl ListQuery {
 /// ```
 /// use envgate::contract::beta_only;
 ///
-/// assert!(beta_only(Some("beta=true")).unwrap());
-/// assert!(!beta_only(None).unwrap());
+/// assert_eq!(beta_only(Some("beta=true&x=1")).unwrap(), (true, 1));
+/// assert_eq!(beta_only(None).unwrap(), (false, 0));
 /// assert!(beta_only(Some("beta=true&beta=true")).is_err());
 /// ```
-pub fn beta_only(query: Option<&str>) -> Result<bool, ApiError> {
+pub fn beta_only(query: Option<&str>) -> Result<(bool, usize), ApiError> {
     let mut beta = Parameter::new("beta");
+    let mut dropped = 0;
     for (name, value) in pairs(query) {
-        if name.as_deref() == Some("beta") {
-            beta.set(value, boolean, "must be true or false")?;
+        match name.as_deref() {
+            Some("beta") => beta.set(value, boolean, "must be true or false")?,
+            _ => dropped += 1,
         }
     }
-    Ok(beta.value.unwrap_or(false))
+    Ok((beta.value.unwrap_or(false), dropped))
 }
 
 /// A known parameter, and its value once it came.

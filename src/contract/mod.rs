@@ -19,7 +19,8 @@ mod warnings;
 pub use dialect::Dialect;
 pub use document::{DocumentFault, DocumentFaultKind, parse_document};
 pub use error::{
-    Answer, ApiError, AuthenticationFailure, REQUEST_ID, RefusedReply, SHOULD_RETRY, UpstreamRefusal,
+    Answer, ApiError, AuthenticationFailure, REQUEST_ID, RETRY_HEADERS, RefusedReply, SHOULD_RETRY,
+    UpstreamRefusal,
 };
 pub use list_query::{ListQuery, beta_only};
 pub use operation::{Operation, Target};

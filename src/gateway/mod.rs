@@ -1,1 +1,17 @@
+//! The way of a request, in order. The only room that knows Pingora.
 //!
+//! An operation is one straight-line exchange inside `request_filter`, which answers and stops there. Pingora's
+//! later phases lose a body over 64 KiB that was read early, cannot change a status once a header went out, and
+//! do not see an upstream error without a body.
+
+mod answer;
+mod body;
+mod exchange;
+mod head;
+mod proxy;
+mod record;
+mod reply;
+mod server;
+
+pub use exchange::Gateway;
+pub use server::{Running, bind, start};

@@ -1,0 +1,212 @@
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use pingora::protocols::http::ServerSession;
+
+use super::body::{self, BodyLimits};
+use super::record::Record;
+use super::{answer, head, reply};
+use crate::config::{Settings, UpstreamService};
+use crate::contract::{
+    Answer, ApiError, Dialect, ListQuery, Operation, RefusedReply, Strictness, Target, Warnings, beta_only,
+    parse_document,
+};
+use crate::telemetry::Metrics;
+use crate::tenancy::{self, Directory};
+use crate::upstream::{Client, Failure, Reply, SetUpError, request_headers};
+
+/// All that an exchange needs, shared by every worker.
+pub struct Gateway {
+    directory: Arc<Directory>,
+    upstream: Client,
+    dialect: &'static Dialect,
+    strictness: Strictness,
+    limits: BodyLimits,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) is_stopping: AtomicBool,
+}
+
+/// A request body that may go up: the client's own bytes, and what was let through with a warning.
+struct Document {
+    bytes: Bytes,
+    warnings: Warnings,
+}
+
+impl Gateway {
+    /// Builds the gateway; nothing is bound and nothing connected yet.
+    ///
+    /// # Errors
+    /// [`SetUpError`] where no client of the upstream can be made.
+    pub fn new(
+        settings: &Settings,
+        service: &UpstreamService,
+        directory: Arc<Directory>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, SetUpError> {
+        Ok(Self {
+            directory,
+            upstream: Client::new(
+                service.url.clone(),
+                &service.credential,
+                settings.upstream.timeout,
+                settings.upstream.max_response_bytes,
+            )?,
+            dialect: settings.contract.dialect,
+            strictness: settings.contract.strictness,
+            limits: BodyLimits {
+                max_bytes: settings.listen.max_body_bytes,
+                timeout: settings.listen.body_timeout,
+            },
+            metrics,
+            is_stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// The answer to a request that failed, in the dialect's envelope.
+    pub(super) fn answer_to(&self, error: &ApiError, request_id: &str) -> Answer {
+        answer::of_error(error, self.dialect, request_id)
+    }
+
+    /// One request, from its header to an answer that is ready to be written.
+    ///
+    /// Nothing reaches the upstream before everything that can be judged here has been: its budget is the scarce
+    /// thing.
+    pub(super) async fn exchange(
+        &self,
+        session: &mut ServerSession,
+        record: &mut Record,
+    ) -> Result<Answer, ApiError> {
+        // First, because a header with two meanings must not reach a step that trusts one of them.
+        head::check(session)?;
+
+        // Before the caller, so that a wrong path says so whoever asks.
+        let target = Target::find(&session.req_header().method, session.req_header().uri.path())?;
+        record.operation = Some(target.operation);
+
+        // Before the body, so that nobody without a key can make the gateway read one.
+        let key = tenancy::credential(&session.req_header().headers)?;
+        record.caller = Some(self.directory.caller(key)?);
+
+        // Before the body too: a wrong parameter is known without it.
+        let path_and_query = self.path_and_query(&target, session.req_header().uri.query())?;
+
+        let document = self.document(session, target.operation).await?;
+        let headers = &session.req_header().headers;
+        let reply = self
+            .ask(&target, &path_and_query, headers, document.bytes, record)
+            .await?;
+        let accepted = reply::accept(self.dialect, &target, reply)?;
+        Ok(answer::of_success(
+            accepted,
+            &document.warnings,
+            record.request_id(),
+        ))
+    }
+
+    /// The canonical path, and a query made anew from what was understood of the client's.
+    fn path_and_query(&self, target: &Target, query: Option<&str>) -> Result<String, ApiError> {
+        let path = target.path();
+        let (query, dropped) = match target.operation {
+            Operation::List => {
+                let (query, dropped) = ListQuery::parse(query)?;
+                (query.to_query_string(), dropped)
+            }
+            _ => {
+                let (is_beta, dropped) = beta_only(query)?;
+                (
+                    if is_beta {
+                        "beta=true".to_owned()
+                    } else {
+                        String::new()
+                    },
+                    dropped,
+                )
+            }
+        };
+        self.metrics
+            .query_names_dropped
+            .inc_by(u64::try_from(dropped).unwrap_or(u64::MAX));
+        Ok(if query.is_empty() {
+            path
+        } else {
+            format!("{path}?{query}")
+        })
+    }
+
+    /// Reads the body and judges it on a parsed copy; the bytes themselves go up as they came.
+    async fn document(
+        &self,
+        session: &mut ServerSession,
+        operation: Operation,
+    ) -> Result<Document, ApiError> {
+        if operation.takes_body() {
+            head::check_content_type(&session.req_header().headers)?;
+        }
+        let bytes = body::read(session, self.limits).await?;
+        if !operation.takes_body() {
+            return match bytes.trim_ascii() {
+                b"" | b"{}" => Ok(Document {
+                    bytes: Bytes::new(),
+                    warnings: Warnings::default(),
+                }),
+                _ => Err(ApiError::UnexpectedBody),
+            };
+        }
+        let value = parse_document(&bytes).map_err(ApiError::Document)?;
+        let warnings = self
+            .dialect
+            .validate(operation, &value, self.strictness)
+            .map_err(ApiError::Violations)?;
+        for warning in warnings.told() {
+            self.metrics.record_warning(warning.keyword);
+        }
+        Ok(Document { bytes, warnings })
+    }
+
+    /// Sends the request up and waits for the whole reply.
+    async fn ask(
+        &self,
+        target: &Target,
+        path_and_query: &str,
+        client: &HeaderMap,
+        body: Bytes,
+        record: &mut Record,
+    ) -> Result<Reply, ApiError> {
+        let operation = target.operation;
+        let headers = request_headers(client, operation.takes_body(), self.upstream.translation());
+        let asked = Instant::now();
+        let outcome = self.upstream.send(operation, path_and_query, headers, body).await;
+        record.upstream = Some(asked.elapsed());
+        let reply = outcome.map_err(|failure| {
+            tracing::warn!(operation = operation.name(), %failure, "no reply from the upstream");
+            error_of(&failure, operation.is_write())
+        })?;
+        if let Some(request_id) = reply::request_id(&reply) {
+            record.name_as_upstream(request_id);
+        }
+        if reply.status.is_success() {
+            return Ok(reply);
+        }
+        Ok(Reply {
+            body: self.upstream.redact(reply.body),
+            ..reply
+        })
+    }
+}
+
+/// What a missing reply means for the client.
+const fn error_of(failure: &Failure, after_write: bool) -> ApiError {
+    match failure {
+        Failure::Unreachable(_) => ApiError::UpstreamUnreachable,
+        Failure::ConnectTimeout(_) => ApiError::UpstreamConnectTimeout,
+        Failure::Timeout(_) => ApiError::UpstreamTimeout { after_write },
+        Failure::Broken(_) => ApiError::UpstreamBroken { after_write },
+        Failure::TooLarge => ApiError::UpstreamReply {
+            reason: RefusedReply::TooLarge,
+            after_write,
+        },
+    }
+}

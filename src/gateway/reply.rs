@@ -1,0 +1,82 @@
+use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::contract::{
+    self, ApiError, Dialect, Operation, REQUEST_ID, RETRY_HEADERS, RefusedReply, Target, UpstreamRefusal,
+};
+use crate::upstream::Reply;
+
+/// What of a successful reply goes down.
+pub(super) struct Accepted {
+    pub(super) status: StatusCode,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) body: Bytes,
+}
+
+/// The upstream's name for the request, where it is fit for a header and a log.
+pub(super) fn request_id(reply: &Reply) -> Option<&str> {
+    let id = reply.headers.get(REQUEST_ID)?.to_str().ok()?;
+    (1..=128).contains(&id.len()).then_some(id)
+}
+
+/// Judges a reply, whatever its status, and puts a success into the dialect's shape.
+pub(super) fn accept(dialect: &Dialect, target: &Target, reply: Reply) -> Result<Accepted, ApiError> {
+    let after_write = target.operation.is_write();
+    let refused = |reason| ApiError::UpstreamReply { reason, after_write };
+    if !reply.status.is_success() {
+        return Err(refusal(&reply, after_write));
+    }
+    let headers = retry_advice(&reply.headers);
+    if let (Operation::Delete, Some(id), true) =
+        (target.operation, &target.environment, reply.body.is_empty())
+    {
+        return Ok(Accepted {
+            status: StatusCode::OK,
+            headers,
+            body: dialect.deleted(id),
+        });
+    }
+    if is_encoded(&reply.headers) {
+        return Err(refused(RefusedReply::Encoded));
+    }
+    let body = dialect.reply(target.operation, reply.body).map_err(refused)?;
+    Ok(Accepted {
+        status: reply.status,
+        headers,
+        body,
+    })
+}
+
+/// What the upstream refused, as far as it is for tenants; the rest is for the operator's log.
+fn refusal(reply: &Reply, after_write: bool) -> ApiError {
+    let refused = contract::refusal(reply.status, &reply.body, after_write);
+    if let Some(message) = &refused.upstream_message {
+        let status = reply.status.as_u16();
+        tracing::warn!(
+            status,
+            upstream_message = message.as_str(),
+            "the upstream refused a request"
+        );
+    }
+    match refused.error {
+        ApiError::Upstream(refusal) => ApiError::Upstream(Box::new(UpstreamRefusal {
+            headers: retry_advice(&reply.headers),
+            ..*refusal
+        })),
+        error => error,
+    }
+}
+
+fn retry_advice(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    RETRY_HEADERS
+        .into_iter()
+        .filter_map(|name| headers.get(&name).cloned().map(|value| (name, value)))
+        .collect()
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
