@@ -4,22 +4,79 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config::{self, Faults, Settings};
+use bytes::Bytes;
+use http::HeaderMap;
 
-/// Reads the settings that `serve` would, and tells on standard error everything that is wrong with them, or
-/// on standard output in one line what was read.
+use super::output::CommandError;
+use crate::config::{self, Faults, Settings, UpstreamService};
+use crate::contract::{self, Operation};
+use crate::upstream::{Client, request_headers};
+
+/// Reads the settings that `serve` would and proves the schemas; tells on standard error everything that is wrong
+/// with them, or on standard output in one line what was read. `upstream` asks for a proof of the credential too.
 #[must_use]
-pub fn check(config: Option<&Path>) -> ExitCode {
-    let read = config::from_process(config);
-    let told = match &read {
-        Ok(settings) => tell(settings, config, &mut io::stdout().lock()),
-        Err(faults) => complain(faults, &mut io::stderr().lock()),
+pub(super) fn run(config: Option<&Path>, upstream: bool) -> ExitCode {
+    let settings = config::from_process(config);
+    let schemas = contract::prove_schemas();
+    let mut err = io::stderr().lock();
+    let told = match (&settings, &schemas) {
+        (Err(faults), _) => complain(faults, &mut err),
+        (Ok(_), Err(fault)) => writeln!(err, "{fault}"),
+        (Ok(settings), Ok(())) => tell(settings, config, &mut io::stdout().lock()),
     };
-    if read.is_ok() && told.is_ok() {
+    let (Ok(settings), Ok(()), Ok(())) = (settings, schemas, told) else {
+        return ExitCode::FAILURE;
+    };
+    if !upstream {
+        return ExitCode::SUCCESS;
+    }
+    let Some(service) = &settings.upstream.service else {
+        let told = writeln!(
+            io::stdout().lock(),
+            "ok: the embedded environments service needs no proof"
+        );
+        return if told.is_ok() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
+    };
+    let proof = prove_upstream(&settings, service);
+    let told = match &proof {
+        Ok(()) => writeln!(io::stdout().lock(), "ok: {} takes the credential", service.url),
+        Err(failure) => writeln!(err, "{}: {failure}", service.url),
+    };
+    if proof.is_ok() && told.is_ok() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Asks for a list of one environment: the cheapest request that the credential is needed for.
+#[tokio::main(flavor = "current_thread")]
+async fn prove_upstream(settings: &Settings, service: &UpstreamService) -> Result<(), CommandError> {
+    let limits = &settings.upstream;
+    let client = Client::new(
+        service.url.clone(),
+        &service.credential,
+        limits.timeout,
+        limits.max_response_bytes,
+    )?;
+    let headers = request_headers(&HeaderMap::new(), false, client.translation());
+    let reply = client
+        .send(Operation::List, "/v1/environments?limit=1", headers, Bytes::new())
+        .await
+        .map_err(|failure| CommandError::Upstream(failure.to_string()))?;
+    if reply.status.is_success() {
+        return Ok(());
+    }
+    let status = reply.status.as_u16();
+    let said = contract::refusal(reply.status, &client.redact(reply.body), false).upstream_message;
+    let said = said.map_or(String::new(), |message| format!(": {message}"));
+    Err(CommandError::Upstream(format!(
+        "the upstream answered with status {status}{said}"
+    )))
 }
 
 /// One line for a person; nothing of it is secret.

@@ -1,11 +1,85 @@
 //! The command line: one file for each subcommand.
 
-pub mod check;
+mod check;
+mod keys;
+mod output;
+mod serve;
+mod signals;
+mod tenants;
+mod upstream;
+mod welcome;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Runs the command that the process was started with.
+use clap::{Args, Parser, Subcommand};
+
+/// A gateway in front of Anthropic's environments service.
+///
+/// Every setting of the configuration file can also be given as an environment variable: ENVGATE_, the section, two
+/// underscores, the name, as in ENVGATE_LISTEN__ADDRESS=127.0.0.1:8080.
+#[derive(Parser)]
+#[command(name = "envgate", version, arg_required_else_help = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway; without an upstream in the settings, on an embedded environments service
+    Serve(Config),
+    /// Tell every fault of settings and schemas at once; exit 0 or 1
+    Check {
+        #[command(flatten)]
+        config: Config,
+        /// Also prove the upstream credential with one list request
+        #[arg(long)]
+        upstream: bool,
+    },
+    /// Tenants: those to whom keys are given
+    Tenants {
+        #[command(flatten)]
+        config: Config,
+        #[command(subcommand)]
+        command: tenants::Command,
+    },
+    /// Keys of tenants
+    Keys {
+        #[command(flatten)]
+        config: Config,
+        #[command(subcommand)]
+        command: keys::Command,
+    },
+    /// Run the embedded environments service alone
+    Upstream(upstream::Options),
+}
+
+/// Which settings a command reads.
+#[derive(Args)]
+struct Config {
+    /// The configuration file (TOML); without it the compiled-in settings hold
+    #[arg(long = "config", value_name = "FILE", global = true)]
+    file: Option<PathBuf>,
+}
+
+/// Runs the command that the process was started with. The exit status is 0, 1 where the command failed, or 2
+/// where it could not be understood.
 #[must_use]
 pub fn run() -> ExitCode {
-    ExitCode::SUCCESS
+    let command_line = CommandLine::parse();
+    let outcome = match command_line.command {
+        Command::Serve(config) => serve::run(config.file.as_deref()),
+        Command::Check { config, upstream } => return check::run(config.file.as_deref(), upstream),
+        Command::Tenants { config, command } => tenants::run(config.file.as_deref(), command),
+        Command::Keys { config, command } => keys::run(config.file.as_deref(), command),
+        Command::Upstream(options) => upstream::run(options),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(failure) => {
+            output::complain(&failure);
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -1,0 +1,83 @@
+//! What commands say to the person at the terminal, and what they fail with.
+
+use std::io::{self, Write};
+
+use crate::config::Faults;
+use crate::contract::SchemaFault;
+use crate::store::StoreError;
+use crate::telemetry::LogError;
+use crate::upstream::SetUpError;
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CommandError {
+    #[error("{0}")]
+    Settings(#[from] Faults),
+    #[error(transparent)]
+    Schemas(#[from] SchemaFault),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    SetUp(#[from] SetUpError),
+    #[error("{0}")]
+    Upstream(String),
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Says something on standard output, where a reader that has gone away is no reason to fail.
+pub(super) fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Says why a command failed, on standard error.
+pub(super) fn complain(failure: &CommandError) {
+    // Where not even standard error can be written to, the exit status has to do.
+    let _ = writeln!(io::stderr().lock(), "envgate: {failure}");
+}
+
+/// Lines up rows under their headings, as lists of commands show them.
+pub(super) fn table<const COLUMNS: usize>(headings: [&str; COLUMNS], rows: &[[String; COLUMNS]]) -> String {
+    let mut widths = headings.map(|heading| heading.chars().count());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: &[String; COLUMNS]| {
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    let mut lines = vec![line(&headings.map(str::to_owned))];
+    lines.extend(rows.iter().map(line));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [
+            ["a".to_owned(), "1".to_owned()],
+            ["long name".to_owned(), "2".to_owned()],
+        ];
+        assert_eq!(
+            table(["NAME", "N"], &rows),
+            "NAME       N\na          1\nlong name  2"
+        );
+    }
+}

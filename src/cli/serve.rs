@@ -1,0 +1,155 @@
+//! `envgate serve`: settings are read, then built into a running gateway.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::output::{CommandError, say};
+use super::signals::Signals;
+use super::welcome;
+use crate::admin::{self, Admin};
+use crate::config::{self, Secret, Settings, UpstreamService, UpstreamUrl};
+use crate::contract;
+use crate::embedded;
+use crate::gateway::{self, Gateway};
+use crate::store::{Store, StoreError};
+use crate::telemetry::{self, Metrics};
+use crate::tenancy::{Directory, KeyText};
+
+/// How long requests that are in flight may take to finish once the process was told to stop.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Threads for SQL, the admin endpoints and the embedded service; the gateway has workers of its own.
+const BACKGROUND_THREADS: usize = 2;
+
+pub(super) fn run(config: Option<&Path>) -> Result<ExitCode, CommandError> {
+    let settings = config::from_process(config)?;
+    contract::prove_schemas()?;
+    telemetry::start_log(&settings.log)?;
+    let background = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(BACKGROUND_THREADS)
+        .thread_name("background")
+        .enable_all()
+        .build()?;
+    background.block_on(serve(settings, config))
+}
+
+async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, CommandError> {
+    let mut signals = Signals::listen()?;
+    let metrics = Arc::new(Metrics::new()?);
+    let directory = Arc::new(Directory::default());
+    let is_stopping = Arc::new(AtomicBool::new(false));
+    let (stop, stopped) = watch::channel(false);
+
+    let (service, embedded) = match settings.upstream.service.clone() {
+        Some(service) => (service, None),
+        None => Embedded::bind()
+            .await
+            .map(|embedded| (embedded.service.clone(), Some(embedded)))?,
+    };
+    let gateway = Gateway::new(&settings, &service, Arc::clone(&directory), Arc::clone(&metrics))?;
+
+    // Both addresses are bound before anything is started or said, so that a fault leaves nothing half done.
+    let listener = gateway::bind(settings.listen.address)?;
+    let admin_listener = bind(settings.admin.address).await?;
+    let base_url = format!("http://{}", listener.local_addr()?);
+    say(&welcome::addresses(
+        &base_url,
+        admin_listener.local_addr()?,
+        &service.url,
+        embedded.is_some(),
+    ))?;
+
+    let running = gateway::start(Arc::new(gateway), listener, settings.server.threads)?;
+    let admin = Admin {
+        metrics: Arc::clone(&metrics),
+        directory: Arc::clone(&directory),
+        is_stopping: Arc::clone(&is_stopping),
+    };
+    tokio::spawn(admin::serve(admin_listener, admin, until(stopped.clone())));
+
+    let store_url = settings.store.url.clone();
+    let config = config.map(Path::to_owned);
+    let mut attending = tokio::spawn(async move {
+        let store = Store::open_when_reachable(store_url.reveal(), &metrics).await?;
+        if let Some(embedded) = embedded {
+            embedded.start(&store, stopped);
+            welcome::with_demo(&store, &base_url, config.as_deref()).await?;
+        } else {
+            welcome::with_hint(&store, config.as_deref()).await?;
+        }
+        store.follow(directory, metrics).await;
+        Ok::<(), CommandError>(())
+    });
+
+    tokio::select! {
+        signal = signals.next() => tracing::info!(signal, "stopping: what is in flight may finish; a second signal stops at once"),
+        // It ends on its own only where going on would be of no use.
+        ended = &mut attending => return ended.map_err(std::io::Error::other)?.map(|()| ExitCode::FAILURE),
+    }
+    is_stopping.store(true, Ordering::Relaxed);
+    tokio::spawn(async move {
+        signals.next().await;
+        std::process::exit(130);
+    });
+    let cut_off = running.stop(PATIENCE).await;
+    if cut_off > 0 {
+        tracing::warn!(cut_off, "requests were cut off after {PATIENCE:?}");
+    }
+    let _ = stop.send(true);
+    attending.abort();
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The embedded environments service, bound to a loopback port of its own but not started.
+struct Embedded {
+    listener: TcpListener,
+    service: UpstreamService,
+}
+
+impl Embedded {
+    async fn bind() -> Result<Self, CommandError> {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let address = listener.local_addr()?;
+        // Nobody but this process ever needs the credential, so a new one is made at every start.
+        let credential = KeyText::generate().map_err(StoreError::from)?;
+        let url = UpstreamUrl {
+            is_tls: false,
+            host: address.ip().to_string(),
+            port: address.port(),
+            path_prefix: String::new(),
+        };
+        let credential = Secret::new(credential.reveal().to_owned());
+        Ok(Self {
+            listener,
+            service: UpstreamService { url, credential },
+        })
+    }
+
+    fn start(self, store: &Store, stopped: watch::Receiver<bool>) {
+        tokio::spawn(embedded::serve(
+            self.listener,
+            store.clone(),
+            self.service.credential,
+            until(stopped),
+        ));
+    }
+}
+
+/// Binds an address, and names it where that fails.
+pub(super) async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| std::io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a stop as well.
+    let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
+}

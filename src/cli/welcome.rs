@@ -1,0 +1,83 @@
+//! What `serve` tells the person who started it: on standard output, never through the log.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::output::{CommandError, say};
+use crate::config::UpstreamUrl;
+use crate::embedded;
+use crate::store::Store;
+
+/// The tenant of the first start on the embedded environments service.
+const DEMO: &str = "demo";
+
+/// Where everything listens.
+pub(super) fn addresses(
+    base_url: &str,
+    admin: SocketAddr,
+    upstream: &UpstreamUrl,
+    is_embedded: bool,
+) -> String {
+    let kind = if is_embedded {
+        " (embedded environments service)"
+    } else {
+        ""
+    };
+    format!(
+        "envgate {version}\n\n  gateway   {base_url}\n  admin     http://{admin}\n  upstream  {upstream}{kind}\n",
+        version = env!("CARGO_PKG_VERSION"),
+    )
+}
+
+/// On the first start: makes the demo tenant, its key and the example environment, and prints a request to paste.
+/// Later: says how to make another key.
+pub(super) async fn with_demo(
+    store: &Store,
+    base_url: &str,
+    config: Option<&Path>,
+) -> Result<(), CommandError> {
+    if let Some(tenant) = store.tenants().await?.first() {
+        return Ok(say(&format!(
+            "Make another key with:\n\n  {}\n",
+            keys_create(&tenant.name, config)
+        ))?);
+    }
+    store.create_tenant(DEMO).await?;
+    embedded::seed_example(store).await?;
+    let key = store.create_key(DEMO).await?;
+    let key = key.reveal();
+    let id = embedded::EXAMPLE_ID;
+    Ok(say(&format!(
+        r#"Tenant "{DEMO}" has this key, shown only now:
+
+  {key}
+
+Update the example environment:
+
+  curl -X POST {base_url}/v1/environments/{id} \
+    -H "Authorization: Bearer {key}" \
+    -H "Content-Type: application/json" \
+    -d '{{"config": {{"type": "cloud", "packages": {{"type": "packages", "pip": ["pandas", "numpy", "scikit-learn"]}}}}}}'
+"#
+    ))?)
+}
+
+/// With an upstream of the operator's own, nothing is made for them; a hint says what to do first.
+pub(super) async fn with_hint(store: &Store, config: Option<&Path>) -> Result<(), CommandError> {
+    if store.tenants().await?.is_empty() {
+        let option = config_option(config);
+        say(&format!(
+            "There is no tenant yet. Make one, and a key for it:\n\n  envgate tenants create NAME{option}\n  {}\n",
+            keys_create("NAME", config)
+        ))?;
+    }
+    Ok(())
+}
+
+fn keys_create(tenant: &str, config: Option<&Path>) -> String {
+    format!("envgate keys create --tenant {tenant}{}", config_option(config))
+}
+
+fn config_option(config: Option<&Path>) -> String {
+    config.map_or(String::new(), |path| format!(" --config {}", path.display()))
+}
