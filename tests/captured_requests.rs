@@ -1,109 +1,76 @@
-//! What official clients really send is understood by the contract.
+//! Requests as official clients put them on the wire, replayed byte for byte but for the credential.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod common;
 
-use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
-use envgate::contract::{
-    ApiError, Dialect, ListQuery, Operation, Strictness, Target, beta_only, parse_document,
-};
-use http::Method;
+use common::client::{Connection, Response};
+use common::envgate::Envgate;
 
-/// A captured request, taken apart.
-struct Captured {
-    file: String,
-    method: Method,
-    path: String,
-    query: Option<String>,
-    body: String,
+/// A captured request with another key in it.
+fn captured(file: &std::path::Path, key: &str) -> Vec<u8> {
+    let text = String::from_utf8(std::fs::read(file).unwrap()).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let head = head.replace("sk-ant-KEY", key).replace("tok-TOKEN", key);
+    format!("{head}\r\n\r\n{body}").into_bytes()
 }
 
-fn captured_requests() -> Vec<Captured> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures/python");
-    let versions = fs::read_dir(root).unwrap().map(|version| version.unwrap().path());
-    let files = versions.flat_map(|version| fs::read_dir(version).unwrap().map(|file| file.unwrap().path()));
-    files
-        .map(|file| {
-            let text = fs::read_to_string(&file).unwrap();
-            let (head, body) = text.split_once("\r\n\r\n").unwrap();
-            let mut request_line = head.lines().next().unwrap().split(' ');
-            let method = request_line.next().unwrap().parse().unwrap();
-            let target = request_line.next().unwrap();
-            let (path, query) = target
-                .split_once('?')
-                .map_or((target, None), |(path, query)| (path, Some(query.to_owned())));
-            Captured {
-                file: file.display().to_string(),
-                method,
-                path: path.to_owned(),
-                query,
-                body: body.to_owned(),
-            }
-        })
-        .collect()
+fn replay(envgate: &Envgate, generation: &str) -> Vec<(String, Response)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/captures/python")
+        .join(generation);
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    let answers = files.iter().map(|file| {
+        let request = captured(file, &envgate.key);
+        let line = String::from_utf8_lossy(&request)
+            .lines()
+            .next()
+            .unwrap()
+            .to_owned();
+        let mut connection = Connection::open(envgate.gateway);
+        connection.write(&request);
+        (line, connection.read_response())
+    });
+    answers.collect()
 }
 
 #[test]
-fn every_captured_request_is_an_operation_with_a_query_and_a_body_that_pass() {
-    let requests = captured_requests();
-    assert_eq!(requests.len(), 48, "all captures are read");
-    for request in requests {
-        let target = match Target::find(&request.method, &request.path) {
-            Ok(target) => target,
-            Err(ApiError::EnvironmentNotFound) => {
-                assert!(
-                    request.path.contains("%2F"),
-                    "{}: only an id that is none is not found",
-                    request.file
-                );
-                continue;
-            }
-            Err(error) => panic!("{}: {error}", request.file),
-        };
-        let operation = target.operation;
-        if operation == Operation::List {
-            let (query, dropped) = ListQuery::parse(request.query.as_deref()).unwrap();
-            assert_eq!(dropped, 0, "{}: every parameter is known", request.file);
-            assert_eq!(query.limit, Some(2), "{}", request.file);
-        } else {
-            beta_only(request.query.as_deref()).unwrap();
-        }
-        if operation.takes_body() {
-            let body = parse_document(request.body.as_bytes()).unwrap();
-            for dialect in [&Dialect::SANDBASE, &Dialect::ANTHROPIC] {
-                let warnings = dialect.validate(operation, &body, Strictness::default()).unwrap();
-                assert!(warnings.is_empty(), "{}", request.file);
-            }
-        } else {
-            assert!(
-                matches!(request.body.as_str(), "" | "{}"),
-                "{}: {}",
-                request.file,
-                request.body
+fn every_captured_request_is_answered_as_its_operation_is() {
+    for generation in ["1.17.0", "2.12.0"] {
+        let envgate = Envgate::start();
+        let answers = replay(&envgate, generation);
+        assert_eq!(answers.len(), 24);
+        let mut is_deleted = false;
+        for (line, response) in answers {
+            let path = line.split(' ').nth(1).unwrap();
+            let expected = if path.contains("%2F") {
+                404
+            } else if path.contains("page=") {
+                // The captured cursor is not one of this upstream's.
+                400
+            } else if is_deleted && path.contains("/env_011CZkZ9X2dpNyB7HsEFoRfW") {
+                404
+            } else {
+                200
+            };
+            assert_eq!(
+                response.status,
+                expected,
+                "{generation}: {line}: {}",
+                response.text()
             );
-        }
-    }
-}
-
-#[test]
-fn the_pages_that_clients_ask_for_are_asked_of_the_upstream_in_the_same_words() {
-    for request in captured_requests()
-        .iter()
-        .filter(|request| request.path == "/v1/environments")
-    {
-        let Some(query) = &request.query else { continue };
-        if request.method == Method::GET {
-            let (understood, _) = ListQuery::parse(Some(query)).unwrap();
-            let mut anew: Vec<_> = understood
-                .to_query_string()
-                .split('&')
-                .map(str::to_owned)
-                .collect();
-            let mut came: Vec<_> = query.split('&').map(str::to_owned).collect();
-            anew.sort();
-            came.sort();
-            assert_eq!(anew, came, "{}", request.file);
+            is_deleted |= line.starts_with("DELETE");
         }
     }
 }
