@@ -63,7 +63,7 @@ made = environments.create(
     description="Größe ✓",
     config={
         "type": "cloud",
-        "networking": {"type": "limited", "allowed_hosts": ["api.example.com"]},
+        "networking": {"type": "limited", "allowed_hosts": ["api.example.com"], "allow_package_managers": True},
         "packages": {"pip": ["pandas"]},
     },
     metadata={"team": "data", "stage": "test"},
@@ -74,7 +74,8 @@ equal(made.name, f"{run}-first")
 equal(made.description, "Größe ✓")
 equal(made.config.type, "cloud")
 equal(made.config.networking.allowed_hosts, ["api.example.com"])
-equal(made.config.networking.allow_package_managers, False)
+equal(made.config.networking.allow_mcp_servers, False)
+equal(made.config.networking.allow_package_managers, True)
 equal(made.config.packages.pip, ["pandas"])
 equal(made.config.packages.apt, [])
 equal(made.config.packages.type, "packages")
