@@ -66,10 +66,9 @@ fn a_misspelt_field_is_named_with_the_one_that_was_meant() {
     assert_eq!(violation["pointer"], "/config/networking/allowed_host");
     assert_eq!(violation["keyword"], "additionalProperties");
     assert!(violation["hint"].as_str().unwrap().contains("allowed_hosts"));
-    let counted = guarded
+    guarded
         .envgate
-        .metric(r#"envgate_violations_total{keyword="additionalProperties"}"#);
-    assert!((counted - 1.0).abs() < f64::EPSILON);
+        .expect_metric(r#"envgate_violations_total{keyword="additionalProperties"}"#, 1.0);
 }
 
 /// Every rule of the contract for request parameters: body, the pointer of its first violation, its keyword.
@@ -324,13 +323,8 @@ fn a_request_without_a_caller_is_told_why() {
     }
     for reason in ["missing", "unknown", "malformed", "conflicting"] {
         let expected = cases.iter().filter(|(.., label)| *label == reason).count();
-        let counted = envgate.metric(&format!(
-            "envgate_authentication_failures_total{{reason=\"{reason}\"}}"
-        ));
-        assert!(
-            (counted - f64::from(u32::try_from(expected).unwrap())).abs() < f64::EPSILON,
-            "{reason}"
-        );
+        let name = format!("envgate_authentication_failures_total{{reason=\"{reason}\"}}");
+        envgate.expect_metric(&name, f64::from(u32::try_from(expected).unwrap()));
     }
 }
 
@@ -528,7 +522,9 @@ fn framing_with_two_meanings_is_400_and_closes() {
     for request in [both, bad_chunk] {
         let mut connection = Connection::open(guarded.envgate.gateway);
         connection.write(&request.bytes());
-        connection.read_response().expect_error(400, "invalid_request");
+        let response = connection.read_response();
+        response.expect_error(400, "invalid_request");
+        assert_eq!(response.header("connection"), Some("close"));
         assert!(connection.is_closed());
     }
 }

@@ -345,11 +345,7 @@ fn metrics_tell_what_happened() {
         ),
         ("envgate_store_up", 1.0),
     ] {
-        assert!(
-            (envgate.metric(name) - value).abs() < f64::EPSILON,
-            "{name}: {}",
-            envgate.metric(name)
-        );
+        envgate.expect_metric(name, value);
     }
     let content_type = envgate.admin_get("/metrics");
     assert_eq!(

@@ -39,9 +39,14 @@ pub(super) async fn read(session: &mut ServerSession, limits: BodyLimits) -> Res
         }
         read_all(session, limits).await
     };
-    timeout(limits.timeout, reading)
+    let outcome = timeout(limits.timeout, reading)
         .await
-        .map_err(|_| ApiError::BodyTimeout(limits.timeout))?
+        .unwrap_or(Err(ApiError::BodyTimeout(limits.timeout)));
+    if !matches!(outcome, Ok(_) | Err(ApiError::BodyTooLarge { .. })) {
+        // Nobody knows any more where the next request would begin.
+        session.set_keepalive(None);
+    }
+    outcome
 }
 
 async fn read_all(session: &mut ServerSession, limits: BodyLimits) -> Result<Bytes, ApiError> {

@@ -186,13 +186,26 @@ impl Envgate {
         Request::new(self.admin, "GET", path).send()
     }
 
-    /// The value of one metric, named with its labels as the text format shows them; 0 where it is not there.
-    pub fn metric(&self, name: &str) -> f64 {
-        let text = self.admin_get("/metrics").text();
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().unwrap())
+    /// Waits until a metric, named with its labels as the text format shows them, has this value; one that is
+    /// not there is 0. A request is counted once its last byte is out, so its client may look too early.
+    #[track_caller]
+    pub fn expect_metric(&self, name: &str, value: f64) {
+        let value_now = || {
+            let text = self.admin_get("/metrics").text();
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            line.map_or(0.0, |value| value.parse::<f64>().unwrap())
+        };
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while (value_now() - value).abs() > f64::EPSILON {
+            assert!(
+                Instant::now() < deadline,
+                "{name} is {}, expected {value}",
+                value_now()
+            );
+            pause(Duration::from_millis(10));
+        }
     }
 
     /// A command on the same store and settings.
