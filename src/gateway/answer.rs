@@ -68,7 +68,7 @@ pub(super) async fn write(
     session.set_close_on_response_before_downstream_finish(false);
     session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
 
-    let mut header = ResponseHeader::build(answer.status, Some(answer.headers.len() + 4))?;
+    let mut header = ResponseHeader::build_no_case(answer.status, Some(answer.headers.len() + 4))?;
     for (name, value) in answer.headers {
         header.append_header(name, value)?;
     }

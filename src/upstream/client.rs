@@ -194,20 +194,24 @@ impl Client {
             .map_err(LinkFailure::into_failure)
     }
 
-    async fn send_on(&self, mut link: Link, request: Request<Full<Bytes>>) -> Result<Reply, LinkFailure> {
+    async fn send_on(
+        &self,
+        mut link: Box<Link>,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Reply, LinkFailure> {
         let reply = link.exchange(request, self.max_response_bytes).await?;
         self.pool.put(link);
         Ok(reply)
     }
 
-    async fn connect(&self) -> Result<Link, Failure> {
+    async fn connect(&self) -> Result<Box<Link>, Failure> {
         match timeout(CONNECT_TIMEOUT.min(self.timeout), self.open()).await {
             Ok(opened) => opened.map_err(Failure::Unreachable),
             Err(_elapsed) => Err(Failure::ConnectTimeout(CONNECT_TIMEOUT.min(self.timeout))),
         }
     }
 
-    async fn open(&self) -> io::Result<Link> {
+    async fn open(&self) -> io::Result<Box<Link>> {
         let addresses: Vec<SocketAddr> = lookup_host((self.url.host.as_str(), self.url.port))
             .await?
             .collect();
@@ -217,7 +221,10 @@ impl Client {
             Some(tls) => Transport::Tls(Box::new(tls.connect(stream).await?)),
             None => Transport::Plain(stream),
         };
-        Link::open(transport).await.map_err(io::Error::other)
+        Link::open(transport)
+            .await
+            .map(Box::new)
+            .map_err(io::Error::other)
     }
 }
 

@@ -12,7 +12,8 @@ pub(super) struct Pool {
 }
 
 struct Idle {
-    link: Link,
+    /// Boxed, because a connection is large and would be copied on its way in and out.
+    link: Box<Link>,
     since: Instant,
 }
 
@@ -22,7 +23,7 @@ const IDLE_PER_WORKER: usize = 128;
 
 impl Pool {
     /// The connection that was used last, if it is still good.
-    pub(super) fn take(&self) -> Option<Link> {
+    pub(super) fn take(&self) -> Option<Box<Link>> {
         let mut idle = self.idle.get_or_default().borrow_mut();
         loop {
             let Idle { mut link, since } = idle.pop()?;
@@ -33,7 +34,7 @@ impl Pool {
     }
 
     /// Keeps a connection for the next request, and lets go of those that nobody needed for long.
-    pub(super) fn put(&self, mut link: Link) {
+    pub(super) fn put(&self, mut link: Box<Link>) {
         if !link.is_reusable() {
             return;
         }
