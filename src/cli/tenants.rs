@@ -1,4 +1,4 @@
-//! `envgate tenants`: create, list, suspend, resume.
+//! `envgate tenants`: create, list, set-plan, suspend, resume, delete.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use clap::Subcommand;
 use super::output::{CommandError, say, table};
 use crate::config;
 use crate::store::Store;
+use crate::tenancy::Tenant;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -15,9 +16,19 @@ pub(super) enum Command {
     Create {
         /// The name, 1 to 64 characters, unique
         name: String,
+        /// The plan of the settings that it belongs to
+        #[arg(long, value_name = "PLAN", default_value = Tenant::DEFAULT_PLAN)]
+        plan: String,
     },
     /// List all tenants
     List,
+    /// Move a tenant to another plan
+    SetPlan {
+        /// The tenant's name
+        name: String,
+        /// The plan of the settings
+        plan: String,
+    },
     /// Turn a tenant's keys away until it is resumed
     Suspend {
         /// The tenant's name
@@ -28,6 +39,11 @@ pub(super) enum Command {
         /// The tenant's name
         name: String,
     },
+    /// Delete a tenant and all its keys, at once and for good; its environments stay upstream
+    Delete {
+        /// The tenant's name
+        name: String,
+    },
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -35,11 +51,18 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitC
     let settings = config::from_process(config)?;
     let store = Store::open(settings.store.url.reveal()).await?;
     let said = match command {
-        Command::Create { name } => {
-            let tenant = store.create_tenant(&name).await?;
-            format!("created tenant {} ({})", tenant.name, tenant.id)
+        Command::Create { name, plan } => {
+            let tenant = store.create_tenant(&name, &plan).await?;
+            format!(
+                "created tenant {} ({}) on plan {}",
+                tenant.name, tenant.id, tenant.plan
+            )
         }
         Command::List => list(&store).await?,
+        Command::SetPlan { name, plan } => {
+            store.set_tenant_plan(&name, &plan).await?;
+            format!("tenant {name} is on plan {plan}")
+        }
         Command::Suspend { name } => {
             store.set_tenant_suspended(&name, true).await?;
             format!("suspended tenant {name}")
@@ -47,6 +70,10 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitC
         Command::Resume { name } => {
             store.set_tenant_suspended(&name, false).await?;
             format!("resumed tenant {name}")
+        }
+        Command::Delete { name } => {
+            let id = store.delete_tenant(&name).await?;
+            format!("deleted tenant {name} ({id}) and its keys")
         }
     };
     say(&said)?;
@@ -62,11 +89,12 @@ async fn list(store: &Store) -> Result<String, CommandError> {
         .map(|tenant| {
             [
                 tenant.name,
+                tenant.plan,
                 state(tenant.is_suspended),
                 tenant.created_at,
                 tenant.id.to_string(),
             ]
         })
         .collect();
-    Ok(table(["NAME", "STATE", "CREATED", "ID"], &rows))
+    Ok(table(["NAME", "PLAN", "STATE", "CREATED", "ID"], &rows))
 }

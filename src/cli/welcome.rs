@@ -7,6 +7,7 @@ use super::output::{CommandError, say};
 use crate::config::UpstreamUrl;
 use crate::embedded;
 use crate::store::Store;
+use crate::tenancy::Tenant;
 
 /// The tenant of the first start on the embedded environments service.
 const DEMO: &str = "demo";
@@ -42,7 +43,7 @@ pub(super) async fn with_demo(
             keys_create(&tenant.name, config)
         ))?);
     }
-    store.create_tenant(DEMO).await?;
+    store.create_tenant(DEMO, Tenant::DEFAULT_PLAN).await?;
     embedded::seed_example(store).await?;
     let key = store.create_key(DEMO).await?;
     let key = key.reveal();

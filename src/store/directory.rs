@@ -3,7 +3,7 @@ use sqlx::AnyConnection;
 use super::keys::{KeyRow, key_record};
 use super::tenants::{TenantRow, tenant};
 use super::{Store, StoreError};
-use crate::tenancy::{KeyRecord, Tenant};
+use crate::tenancy::{KeyRecord, Tenant, TenantId};
 
 /// What has changed among tenants and keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Changes {
     pub number: i64,
     /// The tenants that changed, as they are now.
     pub tenants: Vec<Tenant>,
+    /// The tenants that were deleted.
+    pub deleted_tenants: Vec<TenantId>,
     /// The keys that changed, as they are now.
     pub keys: Vec<KeyRecord>,
 }
@@ -38,7 +40,7 @@ impl Store {
             .fetch_one(&mut *transaction)
             .await?;
         let tenants: Vec<TenantRow> = sqlx::query_as(
-            "SELECT id, name, created_at, is_suspended FROM tenants WHERE change_number > $1 ORDER BY id",
+            "SELECT id, name, plan, created_at, is_suspended FROM tenants WHERE change_number > $1 ORDER BY id",
         )
         .bind(number)
         .fetch_all(&mut *transaction)
@@ -50,10 +52,17 @@ impl Store {
         .bind(number)
         .fetch_all(&mut *transaction)
         .await?;
+        // Last, so that no key of a tenant that was deleted meanwhile is told without its end.
+        let deleted: Vec<String> =
+            sqlx::query_scalar("SELECT id FROM deleted_tenants WHERE change_number > $1")
+                .bind(number)
+                .fetch_all(&mut *transaction)
+                .await?;
         transaction.commit().await?;
         Ok(Changes {
             number: newest,
             tenants: tenants.into_iter().map(tenant).collect(),
+            deleted_tenants: deleted.into_iter().map(TenantId).collect(),
             keys: keys.into_iter().map(key_record).collect::<Result<_, _>>()?,
         })
     }

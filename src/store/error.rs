@@ -24,6 +24,9 @@ pub enum StoreError {
     /// A tenant's name breaks its rule.
     #[error("a tenant's name has 1 to 64 characters and no control characters")]
     BadTenantName,
+    /// A plan's name breaks its rule.
+    #[error("a plan's name has 1 to 64 characters and no control characters")]
+    BadPlanName,
     /// Another tenant has the name.
     #[error("there is a tenant {0:?} already")]
     DuplicateTenant(String),

@@ -64,6 +64,7 @@ impl Store {
         }
         let changes = self.changes_since(known).await?;
         directory.apply(changes.tenants, changes.keys);
+        directory.remove_tenants(&changes.deleted_tenants);
         Ok(changes.number)
     }
 }

@@ -1,4 +1,5 @@
 use super::directory::next_change;
+use super::tenants::tenant_id;
 use super::{Store, StoreError, now};
 use crate::tenancy::{KeyDigest, KeyId, KeyRecord, KeyText, TenantId};
 
@@ -23,10 +24,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchTenant`] or [`StoreError::Unreachable`]
     pub async fn create_key(&self, tenant_name: &str) -> Result<KeyText, StoreError> {
-        let tenant = self.tenant_id(tenant_name).await?;
         let text = KeyText::generate()?;
         let mut transaction = self.pool.begin().await?;
         let change = next_change(&mut transaction).await?;
+        let tenant = tenant_id(&mut transaction, tenant_name).await?;
         sqlx::query(
             "INSERT INTO keys (digest, id, tenant_id, created_at, change_number) VALUES ($1, $2, $3, $4, $5)",
         )
@@ -47,7 +48,7 @@ impl Store {
     /// [`StoreError::NoSuchTenant`], [`StoreError::Unreadable`] or [`StoreError::Unreachable`]
     pub async fn keys(&self, tenant_name: Option<&str>) -> Result<Vec<ListedKey>, StoreError> {
         if let Some(name) = tenant_name {
-            self.tenant_id(name).await?;
+            tenant_id(&mut *self.pool.acquire().await?, name).await?;
         }
         let rows: Vec<NamedKeyRow> = sqlx::query_as(
             "SELECT keys.id, tenant_id, digest, keys.created_at, revoked_at, name \

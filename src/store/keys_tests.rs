@@ -4,7 +4,7 @@ use crate::store::tests::temporary;
 #[tokio::test]
 async fn a_key_is_listed_by_its_prefix_and_its_text_is_nowhere_in_the_file() {
     let store = temporary().await;
-    store.create_tenant("acme").await.unwrap();
+    store.create_tenant("acme", "default").await.unwrap();
     let key = store.create_key("acme").await.unwrap();
     let listed = store.keys(None).await.unwrap();
     assert_eq!(listed.len(), 1);
@@ -23,7 +23,7 @@ async fn a_key_is_listed_by_its_prefix_and_its_text_is_nowhere_in_the_file() {
 async fn keys_can_be_listed_for_one_tenant() {
     let store = temporary().await;
     for name in ["acme", "zebra"] {
-        store.create_tenant(name).await.unwrap();
+        store.create_tenant(name, "default").await.unwrap();
         store.create_key(name).await.unwrap();
     }
     let listed = store.keys(Some("zebra")).await.unwrap();
@@ -44,7 +44,7 @@ async fn a_key_needs_a_tenant() {
 #[tokio::test]
 async fn a_key_is_revoked_by_its_prefix_or_its_whole_text_and_only_once() {
     let store = temporary().await;
-    store.create_tenant("acme").await.unwrap();
+    store.create_tenant("acme", "default").await.unwrap();
     let (first, second) = (
         store.create_key("acme").await.unwrap(),
         store.create_key("acme").await.unwrap(),
@@ -73,7 +73,7 @@ async fn an_unknown_key_cannot_be_revoked_and_is_not_repeated_in_the_message() {
 #[tokio::test]
 async fn a_prefix_that_two_keys_share_names_neither() {
     let store = temporary().await;
-    store.create_tenant("acme").await.unwrap();
+    store.create_tenant("acme", "default").await.unwrap();
     let (first, second) = (
         store.create_key("acme").await.unwrap(),
         store.create_key("acme").await.unwrap(),

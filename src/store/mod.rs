@@ -25,6 +25,11 @@ pub struct Store {
     pool: AnyPool,
 }
 
+/// What people may call a tenant, a plan or a key: 1 to 64 characters, none of control.
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
 /// The time of a write, RFC 3339 with microseconds.
 fn now() -> String {
     format!("{:.6}", jiff::Timestamp::now())

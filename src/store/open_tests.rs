@@ -14,7 +14,7 @@ fn mode(path: &Path) -> u32 {
 async fn a_missing_file_is_made_for_its_owner_only_and_so_are_its_journals() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&url(&directory, "new.db")).await.unwrap();
-    store.create_tenant("acme").await.unwrap();
+    store.create_tenant("acme", "default").await.unwrap();
     for name in ["new.db", "new.db-wal", "new.db-shm"] {
         assert_eq!(mode(&directory.path().join(name)), 0o600, "{name}");
     }
@@ -27,7 +27,7 @@ async fn what_was_written_is_there_when_the_store_is_opened_again() {
     Store::open(&url)
         .await
         .unwrap()
-        .create_tenant("acme")
+        .create_tenant("acme", "default")
         .await
         .unwrap();
     let tenants = Store::open(&url).await.unwrap().tenants().await.unwrap();

@@ -1,33 +1,42 @@
+use sqlx::AnyConnection;
+
 use super::directory::next_change;
 use super::error::is_duplicate;
-use super::{Store, StoreError, now};
+use super::{Store, StoreError, is_name, now};
 use crate::tenancy::{Tenant, TenantId};
 
-/// `id`, `name`, `created_at`, `is_suspended`
-pub(super) type TenantRow = (String, String, String, i64);
+/// `id`, `name`, `plan`, `created_at`, `is_suspended`
+pub(super) type TenantRow = (String, String, String, String, i64);
 
 impl Store {
-    /// Makes a tenant.
+    /// Makes a tenant on a plan. Whether there is such a plan is for the settings to say, not for the store.
     ///
     /// # Errors
-    /// [`StoreError::BadTenantName`], [`StoreError::DuplicateTenant`] or [`StoreError::Unreachable`]
-    pub async fn create_tenant(&self, name: &str) -> Result<Tenant, StoreError> {
-        if !(1..=64).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+    /// [`StoreError::BadTenantName`], [`StoreError::BadPlanName`], [`StoreError::DuplicateTenant`] or
+    /// [`StoreError::Unreachable`]
+    pub async fn create_tenant(&self, name: &str, plan: &str) -> Result<Tenant, StoreError> {
+        if !is_name(name) {
             return Err(StoreError::BadTenantName);
+        }
+        if !is_name(plan) {
+            return Err(StoreError::BadPlanName);
         }
         let tenant = Tenant {
             id: TenantId::generate()?,
             name: name.to_owned(),
+            plan: plan.to_owned(),
             created_at: now(),
             is_suspended: false,
         };
         let mut transaction = self.pool.begin().await?;
         let change = next_change(&mut transaction).await?;
         let inserted = sqlx::query(
-            "INSERT INTO tenants (id, name, created_at, is_suspended, change_number) VALUES ($1, $2, $3, 0, $4)",
+            "INSERT INTO tenants (id, name, plan, created_at, is_suspended, change_number) \
+             VALUES ($1, $2, $3, $4, 0, $5)",
         )
         .bind(tenant.id.0.as_str())
         .bind(name)
+        .bind(plan)
         .bind(tenant.created_at.as_str())
         .bind(change)
         .execute(&mut *transaction)
@@ -46,7 +55,7 @@ impl Store {
     /// [`StoreError::Unreachable`]
     pub async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
         let rows: Vec<TenantRow> =
-            sqlx::query_as("SELECT id, name, created_at, is_suspended FROM tenants ORDER BY name")
+            sqlx::query_as("SELECT id, name, plan, created_at, is_suspended FROM tenants ORDER BY name")
                 .fetch_all(&self.pool)
                 .await?;
         Ok(rows.into_iter().map(tenant).collect())
@@ -59,33 +68,84 @@ impl Store {
     pub async fn set_tenant_suspended(&self, name: &str, is_suspended: bool) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
         let change = next_change(&mut transaction).await?;
-        let updated = sqlx::query("UPDATE tenants SET is_suspended = $1, change_number = $2 WHERE name = $3")
+        let id = tenant_id(&mut transaction, name).await?;
+        sqlx::query("UPDATE tenants SET is_suspended = $1, change_number = $2 WHERE id = $3")
             .bind(i64::from(is_suspended))
             .bind(change)
-            .bind(name)
+            .bind(id)
             .execute(&mut *transaction)
             .await?;
-        if updated.rows_affected() == 0 {
-            return Err(StoreError::NoSuchTenant(name.to_owned()));
-        }
         transaction.commit().await?;
         Ok(())
     }
 
-    /// The id of the tenant with this name.
-    pub(super) async fn tenant_id(&self, name: &str) -> Result<String, StoreError> {
-        sqlx::query_scalar("SELECT id FROM tenants WHERE name = $1")
-            .bind(name)
-            .fetch_optional(&self.pool)
-            .await?
-            .ok_or_else(|| StoreError::NoSuchTenant(name.to_owned()))
+    /// Moves a tenant to another plan. Whether there is such a plan is for the settings to say.
+    ///
+    /// # Errors
+    /// [`StoreError::BadPlanName`], [`StoreError::NoSuchTenant`] or [`StoreError::Unreachable`]
+    pub async fn set_tenant_plan(&self, name: &str, plan: &str) -> Result<(), StoreError> {
+        if !is_name(plan) {
+            return Err(StoreError::BadPlanName);
+        }
+        let mut transaction = self.pool.begin().await?;
+        let change = next_change(&mut transaction).await?;
+        let id = tenant_id(&mut transaction, name).await?;
+        sqlx::query("UPDATE tenants SET plan = $1, change_number = $2 WHERE id = $3")
+            .bind(plan)
+            .bind(change)
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Takes a tenant away with all its keys. Its name is free again; its id stays behind as taken, because
+    /// environments upstream may still bear it.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchTenant`] or [`StoreError::Unreachable`]
+    pub async fn delete_tenant(&self, name: &str) -> Result<TenantId, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let change = next_change(&mut transaction).await?;
+        let id = tenant_id(&mut transaction, name).await?;
+        for statement in [
+            "DELETE FROM keys WHERE tenant_id = $1",
+            "DELETE FROM tenants WHERE id = $1",
+        ] {
+            sqlx::query(statement)
+                .bind(id.as_str())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        sqlx::query(
+            "INSERT INTO deleted_tenants (id, name, deleted_at, change_number) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(id.as_str())
+        .bind(name)
+        .bind(now())
+        .bind(change)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(TenantId(id))
     }
 }
 
-pub(super) fn tenant((id, name, created_at, is_suspended): TenantRow) -> Tenant {
+/// The id of the tenant with this name.
+pub(super) async fn tenant_id(connection: &mut AnyConnection, name: &str) -> Result<String, StoreError> {
+    sqlx::query_scalar("SELECT id FROM tenants WHERE name = $1")
+        .bind(name)
+        .fetch_optional(connection)
+        .await?
+        .ok_or_else(|| StoreError::NoSuchTenant(name.to_owned()))
+}
+
+pub(super) fn tenant((id, name, plan, created_at, is_suspended): TenantRow) -> Tenant {
     Tenant {
         id: TenantId(id),
         name,
+        plan,
         created_at,
         is_suspended: is_suspended != 0,
     }

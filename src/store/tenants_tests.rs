@@ -5,7 +5,7 @@ use crate::store::tests::{TemporaryStore, temporary};
 async fn tenants_are_listed_by_name() {
     let store = temporary().await;
     for name in ["zebra", "acme"] {
-        store.create_tenant(name).await.unwrap();
+        store.create_tenant(name, "default").await.unwrap();
     }
     let names: Vec<_> = store
         .tenants()
@@ -20,9 +20,9 @@ async fn tenants_are_listed_by_name() {
 #[tokio::test]
 async fn a_name_belongs_to_one_tenant() {
     let store = temporary().await;
-    store.create_tenant("acme").await.unwrap();
+    store.create_tenant("acme", "default").await.unwrap();
     let before = store.change_number().await.unwrap();
-    let error = store.create_tenant("acme").await.unwrap_err();
+    let error = store.create_tenant("acme", "default").await.unwrap_err();
     assert!(matches!(error, StoreError::DuplicateTenant(name) if name == "acme"));
     assert_eq!(
         store.change_number().await.unwrap(),
@@ -35,16 +35,16 @@ async fn a_name_belongs_to_one_tenant() {
 async fn a_name_has_1_to_64_characters_none_of_control() {
     let store = temporary().await;
     for name in ["", "a\nb", "\u{7f}", &"é".repeat(65)] {
-        let error = store.create_tenant(name).await.unwrap_err();
+        let error = store.create_tenant(name, "default").await.unwrap_err();
         assert!(matches!(error, StoreError::BadTenantName), "{name:?}");
     }
-    store.create_tenant(&"é".repeat(64)).await.unwrap();
+    store.create_tenant(&"é".repeat(64), "default").await.unwrap();
 }
 
 #[tokio::test]
 async fn a_tenant_can_be_suspended_and_let_in_again() {
     let store = temporary().await;
-    store.create_tenant("acme").await.unwrap();
+    store.create_tenant("acme", "default").await.unwrap();
     for is_suspended in [true, true, false] {
         store.set_tenant_suspended("acme", is_suspended).await.unwrap();
         assert_eq!(store.tenants().await.unwrap()[0].is_suspended, is_suspended);
@@ -58,8 +58,8 @@ async fn changes_are_everything_that_came_after_a_number() {
     let store = temporary().await;
     assert_eq!(store.changes_since(0).await.unwrap().number, 0, "nothing yet");
 
-    let acme = store.create_tenant("acme").await.unwrap();
-    store.create_tenant("zebra").await.unwrap();
+    let acme = store.create_tenant("acme", "default").await.unwrap();
+    store.create_tenant("zebra", "default").await.unwrap();
     let key = store.create_key("acme").await.unwrap();
     let everything = store.changes_since(0).await.unwrap();
     assert_eq!(everything.tenants.len(), 2);
@@ -86,11 +86,55 @@ async fn changes_are_everything_that_came_after_a_number() {
 #[tokio::test]
 async fn changes_at_once_each_have_a_number_of_their_own() {
     let TemporaryStore { store, .. } = &temporary().await;
-    let made = (0..20).map(|n| async move { store.create_tenant(&format!("tenant {n}")).await });
+    let made = (0..20).map(|n| async move { store.create_tenant(&format!("tenant {n}"), "default").await });
     for outcome in futures_util::future::join_all(made).await {
         outcome.unwrap();
     }
     let changes = store.changes_since(0).await.unwrap();
     assert_eq!(changes.number, 20);
     assert_eq!(changes.tenants.len(), 20);
+}
+
+#[tokio::test]
+async fn a_tenant_is_on_one_plan_and_can_be_moved_to_another() {
+    let store = temporary().await;
+    let made = store.create_tenant("acme", "gold").await.unwrap();
+    assert_eq!(made.plan, "gold");
+    let before = store.change_number().await.unwrap();
+    store.set_tenant_plan("acme", "silver").await.unwrap();
+    assert_eq!(store.tenants().await.unwrap()[0].plan, "silver");
+    let changes = store.changes_since(before).await.unwrap();
+    assert_eq!(changes.tenants[0].plan, "silver", "running gateways learn of it");
+
+    let error = store.set_tenant_plan("nobody", "gold").await.unwrap_err();
+    assert!(matches!(error, StoreError::NoSuchTenant(name) if name == "nobody"));
+    for plan in ["", "a\nb"] {
+        let error = store.set_tenant_plan("acme", plan).await.unwrap_err();
+        assert!(matches!(error, StoreError::BadPlanName), "{plan:?}");
+        let error = store.create_tenant("zebra", plan).await.unwrap_err();
+        assert!(matches!(error, StoreError::BadPlanName), "{plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_tenant_leaves_a_free_name_and_a_taken_id() {
+    let store = temporary().await;
+    let acme = store.create_tenant("acme", "default").await.unwrap();
+    store.create_key("acme").await.unwrap();
+    let before = store.change_number().await.unwrap();
+
+    assert_eq!(store.delete_tenant("acme").await.unwrap(), acme.id);
+    assert!(store.tenants().await.unwrap().is_empty());
+    assert!(store.keys(None).await.unwrap().is_empty());
+    let changes = store.changes_since(before).await.unwrap();
+    assert_eq!(changes.deleted_tenants, [acme.id.clone()]);
+    assert_eq!(
+        store.changes_since(changes.number).await.unwrap().deleted_tenants,
+        []
+    );
+
+    let again = store.create_tenant("acme", "default").await.unwrap();
+    assert_ne!(again.id, acme.id);
+    let error = store.delete_tenant("nobody").await.unwrap_err();
+    assert!(matches!(error, StoreError::NoSuchTenant(name) if name == "nobody"));
 }

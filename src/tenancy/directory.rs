@@ -3,7 +3,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::{KeyDigest, KeyId, KeyRecord, Tenant, TenantId};
 use crate::contract::{ApiError, AuthenticationFailure};
@@ -29,7 +29,8 @@ pub struct Caller {
     pub key: KeyId,
 }
 
-type TenantCell = ArcSwap<Tenant>;
+/// Empty once the tenant was deleted.
+type TenantCell = ArcSwapOption<Tenant>;
 type Shard = HashMap<KeyDigest, Entry, BuildHasherDefault<DigestHasher>>;
 
 #[derive(Clone, Debug)]
@@ -79,7 +80,9 @@ impl Directory {
         if entry.is_revoked {
             return refused(AuthenticationFailure::Revoked);
         }
-        let tenant = entry.tenant.load_full();
+        let Some(tenant) = entry.tenant.load_full() else {
+            return refused(AuthenticationFailure::Unknown);
+        };
         if tenant.is_suspended {
             return refused(AuthenticationFailure::Suspended);
         }
@@ -97,13 +100,29 @@ impl Directory {
         self.is_loaded.store(true, Ordering::Release);
     }
 
+    /// Forgets tenants that were deleted. Their keys are unknown at once; their place in memory is free when
+    /// their shard is next rebuilt.
+    pub fn remove_tenants(&self, deleted: &[TenantId]) {
+        let known = self.tenants.load_full();
+        let gone: Vec<_> = deleted.iter().filter_map(|id| known.get_key_value(id)).collect();
+        if gone.is_empty() {
+            return;
+        }
+        let mut all = HashMap::clone(&known);
+        for (id, cell) in gone {
+            cell.store(None);
+            all.remove(id);
+        }
+        self.tenants.store(Arc::new(all));
+    }
+
     fn apply_tenants(&self, changed: Vec<Tenant>) {
         let known = self.tenants.load_full();
         let mut new = Vec::new();
         for tenant in changed {
             match known.get(&tenant.id) {
-                Some(cell) => cell.store(Arc::new(tenant)),
-                None => new.push((tenant.id.clone(), Arc::new(ArcSwap::from_pointee(tenant)))),
+                Some(cell) => cell.store(Some(Arc::new(tenant))),
+                None => new.push((tenant.id.clone(), Arc::new(ArcSwapOption::from_pointee(tenant)))),
             }
         }
         if !new.is_empty() {
@@ -136,6 +155,7 @@ impl Directory {
                 continue;
             };
             let mut rebuilt = Shard::clone(&shard.load());
+            rebuilt.retain(|_, entry| entry.tenant.load().is_some());
             rebuilt.extend(entries);
             shard.store(Arc::new(rebuilt));
         }
@@ -175,6 +195,7 @@ mod tests {
         Tenant {
             id: TenantId::generate().unwrap(),
             name: name.to_owned(),
+            plan: "default".to_owned(),
             created_at: "2026-01-01T00:00:00Z".to_owned(),
             is_suspended: false,
         }
@@ -257,6 +278,27 @@ mod tests {
         assert!(
             directory.caller(good.reveal().as_bytes()).is_ok(),
             "a tenant can come back"
+        );
+    }
+
+    #[test]
+    fn the_keys_of_a_deleted_tenant_are_unknown_at_once() {
+        let directory = Directory::default();
+        let (gone, stays) = (tenant("gone"), tenant("stays"));
+        let (its, others) = (KeyText::generate().unwrap(), KeyText::generate().unwrap());
+        directory.apply(
+            vec![gone.clone(), stays.clone()],
+            vec![record(&gone, &its), record(&stays, &others)],
+        );
+        directory.remove_tenants(std::slice::from_ref(&gone.id));
+        assert_eq!(failure(&directory, &its), AuthenticationFailure::Unknown);
+        assert!(directory.caller(others.reveal().as_bytes()).is_ok());
+
+        directory.apply(vec![], vec![record(&gone, &its)]);
+        assert_eq!(
+            failure(&directory, &its),
+            AuthenticationFailure::Unknown,
+            "a key that was read before its tenant's end does not come back"
         );
     }
 }

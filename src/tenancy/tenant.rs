@@ -31,8 +31,15 @@ pub struct Tenant {
     pub id: TenantId,
     /// Its name, unique, as people say it.
     pub name: String,
+    /// The name of its plan; what the plan gives stands in the settings, which may not have it.
+    pub plan: String,
     /// When it was created, RFC 3339.
     pub created_at: String,
     /// Whether its keys are turned away for now.
     pub is_suspended: bool,
+}
+
+impl Tenant {
+    /// The plan of a tenant for whom none was named.
+    pub const DEFAULT_PLAN: &'static str = "default";
 }
