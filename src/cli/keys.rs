@@ -1,30 +1,42 @@
-//! `envgate keys`: create, list, revoke.
+//! `envgate keys`: create, list, rotate, revoke.
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use jiff::{SignedDuration, Timestamp};
 
 use super::output::{CommandError, say, table};
+use super::when;
 use crate::config;
+use crate::contract::Operation;
+use crate::environment::EnvironmentId;
 use crate::store::{ListedKey, Store};
+use crate::tenancy::{KeyTerms, Restrictions};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Create a key and show it, this once
-    Create {
-        /// The tenant's name
-        #[arg(long, value_name = "NAME")]
-        tenant: String,
-        /// Print the key and nothing else
-        #[arg(long)]
-        quiet: bool,
-    },
+    Create(Creation),
     /// List keys by their visible prefix
     List {
         /// Only this tenant's
         #[arg(long, value_name = "NAME")]
         tenant: Option<String>,
+    },
+    /// Create a key with the label and the restrictions of another, and let the other go on for a while
+    Rotate {
+        /// The old key: its visible prefix as the list shows it, or the whole key
+        key: String,
+        /// How long the old key goes on, such as 24h; 0s ends it at once
+        #[arg(long, value_name = "DURATION", value_parser = when::duration)]
+        grace: SignedDuration,
+        /// When the new key expires; left out, when the old one was to
+        #[arg(long, value_name = "WHEN", value_parser = when::moment)]
+        expires: Option<Timestamp>,
+        /// Print the new key and nothing else
+        #[arg(long)]
+        quiet: bool,
     },
     /// Revoke a key, at once and for good
     Revoke {
@@ -33,23 +45,43 @@ pub(super) enum Command {
     },
 }
 
+#[derive(Args)]
+pub(super) struct Creation {
+    /// The tenant's name
+    #[arg(long, value_name = "NAME")]
+    tenant: String,
+    /// What to call the key in lists
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+    /// When it expires: 30d or 12h from now, 2026-12-31 (from its first moment, UTC), or 2026-12-31T18:00:00Z
+    #[arg(long, value_name = "WHEN", value_parser = when::moment)]
+    expires: Option<Timestamp>,
+    /// An operation that it may do: create, list, retrieve, update, delete or archive; can be repeated; left out,
+    /// all that the tenant may
+    #[arg(long = "operation", value_name = "OPERATION", value_parser = operation)]
+    operations: Vec<Operation>,
+    /// An environment that it is for; can be repeated; left out, all that are the tenant's. A key of named
+    /// environments cannot create
+    #[arg(long = "environment", value_name = "ID", value_parser = environment)]
+    environments: Vec<EnvironmentId>,
+    /// Print the key and nothing else
+    #[arg(long)]
+    quiet: bool,
+}
+
 #[tokio::main(flavor = "current_thread")]
 pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitCode, CommandError> {
     let settings = config::from_process(config)?;
     let store = Store::open(settings.store.url.reveal()).await?;
     let said = match command {
-        Command::Create { tenant, quiet } => {
-            let key = store.create_key(&tenant).await?;
-            if quiet {
-                key.reveal().to_owned()
-            } else {
-                format!(
-                    "{}\n\nThis is the key of tenant {tenant}. It is not stored and cannot be shown again.",
-                    key.reveal()
-                )
-            }
-        }
+        Command::Create(creation) => create(&store, creation).await?,
         Command::List { tenant } => list(&store, tenant.as_deref()).await?,
+        Command::Rotate {
+            key,
+            grace,
+            expires,
+            quiet,
+        } => rotate(&store, &key, grace, expires, quiet).await?,
         Command::Revoke { key } => {
             let revoked = store.revoke_key(&key).await?;
             format!("revoked key {revoked}")
@@ -59,17 +91,106 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
+async fn create(store: &Store, creation: Creation) -> Result<String, CommandError> {
+    let terms = KeyTerms {
+        label: creation.label,
+        expires_at: creation.expires,
+        restrictions: Restrictions::new(&creation.operations, creation.environments),
+    };
+    let key = store.create_key(&creation.tenant, &terms).await?;
+    if creation.quiet {
+        return Ok(key.reveal().to_owned());
+    }
+    Ok(format!(
+        "{}\n\nThis is the key of tenant {}. {}It is not stored and cannot be shown again.",
+        key.reveal(),
+        creation.tenant,
+        expiry_sentence(&terms),
+    ))
+}
+
+async fn rotate(
+    store: &Store,
+    key: &str,
+    grace: SignedDuration,
+    expires: Option<Timestamp>,
+    quiet: bool,
+) -> Result<String, CommandError> {
+    let old_expires_at = Timestamp::now().checked_add(grace).unwrap_or(Timestamp::MAX);
+    let rotation = store.rotate_key(key, old_expires_at, expires).await?;
+    if quiet {
+        return Ok(rotation.text.reveal().to_owned());
+    }
+    Ok(format!(
+        "{}\n\nThis key takes the place of {}, which ends at {:.0}. {}It is not stored and cannot be shown again.",
+        rotation.text.reveal(),
+        rotation.old,
+        rotation.old_expires_at,
+        expiry_sentence(&rotation.terms),
+    ))
+}
+
+fn expiry_sentence(terms: &KeyTerms) -> String {
+    let expiry = terms.expires_at;
+    expiry.map_or(String::new(), |at| format!("It expires at {at:.0}. "))
+}
+
 async fn list(store: &Store, tenant: Option<&str>) -> Result<String, CommandError> {
-    let rows: Vec<_> = store
-        .keys(tenant)
-        .await?
+    let now = Timestamp::now();
+    let keys = store.keys(tenant).await?;
+    let rows: Vec<_> = keys.into_iter().map(|key| row(key, now)).collect();
+    let headings = [
+        "KEY",
+        "TENANT",
+        "LABEL",
+        "STATE",
+        "EXPIRES",
+        "LAST USED",
+        "RESTRICTED TO",
+        "CREATED",
+    ];
+    Ok(table(headings, &rows))
+}
+
+fn row(key: ListedKey, now: Timestamp) -> [String; 8] {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let state = match &key.revoked_at {
+        Some(at) => format!("revoked {at}"),
+        None => key.state(now).name().to_owned(),
+    };
+    [
+        key.id.to_string(),
+        key.tenant_name,
+        or_dash(key.terms.label),
+        state,
+        or_dash(key.terms.expires_at.map(|at| format!("{at:.0}"))),
+        or_dash(key.last_used_at.map(|at| format!("{at:.0}"))),
+        or_dash(key.terms.restrictions.as_ref().map(in_words)),
+        key.created_at,
+    ]
+}
+
+/// The names of operations and environments, with commas.
+fn in_words(restrictions: &Restrictions) -> String {
+    let operations = restrictions.operations().unwrap_or_default();
+    let environments = restrictions.environments().unwrap_or_default();
+    let names = operations
+        .iter()
+        .map(|operation| operation.name())
+        .chain(environments.iter().map(EnvironmentId::as_str));
+    names.collect::<Vec<_>>().join(",")
+}
+
+fn operation(name: &str) -> Result<Operation, String> {
+    Operation::ALL
         .into_iter()
-        .map(|ListedKey { tenant_name, key }| {
-            let state = key
-                .revoked_at
-                .map_or("active".to_owned(), |at| format!("revoked {at}"));
-            [key.id.to_string(), tenant_name, key.created_at, state]
+        .find(|operation| operation.name() == name)
+        .ok_or_else(|| {
+            let names = Operation::ALL.map(Operation::name).join(", ");
+            format!("expected one of {names}")
         })
-        .collect();
-    Ok(table(["KEY", "TENANT", "CREATED", "STATE"], &rows))
+}
+
+fn environment(id: &str) -> Result<EnvironmentId, String> {
+    EnvironmentId::parse(id).map_err(|error| error.to_string())
 }

@@ -24,6 +24,8 @@ use crate::tenancy::{Directory, KeyText};
 
 /// How long requests that are in flight may take to finish once the process was told to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long what is known of the use of keys may take to be written at the end.
+const LAST_WRITES: Duration = Duration::from_secs(2);
 /// Threads for SQL, the admin endpoints and the embedded service; the gateway has workers of its own.
 const BACKGROUND_THREADS: usize = 2;
 
@@ -72,6 +74,7 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
         is_stopping: Arc::clone(&is_stopping),
     };
     tokio::spawn(admin::serve(admin_listener, admin, until(stopped.clone())));
+    let stopping = until(stopped.clone());
 
     let store_url = settings.store.url.clone();
     let config = config.map(Path::to_owned);
@@ -83,7 +86,10 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
         } else {
             welcome::with_hint(&store, config.as_deref()).await?;
         }
-        store.follow(directory, metrics).await;
+        tokio::select! {
+            () = store.follow(Arc::clone(&directory), Arc::clone(&metrics)) => {}
+            () = store.record_uses(&directory, &metrics, stopping) => {}
+        }
         Ok::<(), CommandError>(())
     });
 
@@ -102,7 +108,8 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
         tracing::warn!(cut_off, "requests were cut off after {PATIENCE:?}");
     }
     let _ = stop.send(true);
-    attending.abort();
+    // What the store is still to be told is worth a moment, but not a wait for one that does not answer.
+    let _ = tokio::time::timeout(LAST_WRITES, attending).await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use super::output::{CommandError, say};
 use crate::config::UpstreamUrl;
 use crate::embedded;
 use crate::store::Store;
-use crate::tenancy::Tenant;
+use crate::tenancy::{KeyTerms, Tenant};
 
 /// The tenant of the first start on the embedded environments service.
 const DEMO: &str = "demo";
@@ -45,7 +45,7 @@ pub(super) async fn with_demo(
     }
     store.create_tenant(DEMO, Tenant::DEFAULT_PLAN).await?;
     embedded::seed_example(store).await?;
-    let key = store.create_key(DEMO).await?;
+    let key = store.create_key(DEMO, &KeyTerms::default()).await?;
     let key = key.reveal();
     let id = embedded::EXAMPLE_ID;
     Ok(say(&format!(

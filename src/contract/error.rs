@@ -4,6 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -139,20 +140,24 @@ pub enum AuthenticationFailure {
     /// The key was revoked.
     #[error("this API key was revoked")]
     Revoked,
+    /// The key had a date, and that has come.
+    #[error("this API key expired at {0}")]
+    Expired(Timestamp),
     /// The tenant is suspended.
     #[error("the tenant of this API key is suspended")]
     Suspended,
 }
 
 impl AuthenticationFailure {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Missing,
-        Self::Malformed,
-        Self::Conflicting,
-        Self::Unknown,
-        Self::Revoked,
-        Self::Suspended,
+    /// All labels that [`AuthenticationFailure::label`] gives.
+    pub const LABELS: [&'static str; 7] = [
+        "missing",
+        "malformed",
+        "conflicting",
+        "unknown",
+        "revoked",
+        "expired",
+        "suspended",
     ];
 
     /// The metric label.
@@ -164,6 +169,7 @@ impl AuthenticationFailure {
             Self::Conflicting => "conflicting",
             Self::Unknown => "unknown",
             Self::Revoked => "revoked",
+            Self::Expired(_) => "expired",
             Self::Suspended => "suspended",
         }
     }

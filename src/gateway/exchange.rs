@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use jiff::Timestamp;
 use pingora::protocols::http::ServerSession;
 
 use super::body::{self, BodyLimits};
@@ -88,7 +89,12 @@ impl Gateway {
 
         // Before the body, so that nobody without a key can make the gateway read one.
         let key = tenancy::credential(&session.req_header().headers)?;
-        record.caller = Some(self.directory.caller(key)?);
+        let caller = record
+            .caller
+            .insert(self.directory.caller(key, Timestamp::now())?);
+
+        // Before the body as well: what the key may not do is known without it.
+        caller.may(&target)?;
 
         // Before the body too: a wrong parameter is known without it.
         let path_and_query = self.path_and_query(&target, session.req_header().uri.query())?;

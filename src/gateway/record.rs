@@ -60,7 +60,7 @@ impl Record {
             target: "envgate::access",
             request_id = self.request_id.as_deref(),
             tenant = self.caller.as_ref().map(|caller| caller.tenant.name.as_str()),
-            key = self.caller.as_ref().map(|caller| caller.key.0.as_str()),
+            key = self.caller.as_ref().map(|caller| caller.key.as_str()),
             operation = self.operation.map(Operation::name),
             status = status.as_u16(),
             error = kind,

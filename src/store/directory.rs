@@ -1,9 +1,19 @@
 use sqlx::AnyConnection;
 
-use super::keys::{KeyRow, key_record};
 use super::tenants::{TenantRow, tenant};
+use super::terms;
 use super::{Store, StoreError};
-use crate::tenancy::{KeyRecord, Tenant, TenantId};
+use crate::tenancy::{KeyDigest, KeyRecord, Tenant, TenantId};
+
+/// `tenant_id`, `digest`, `expires_at`, `revoked_at`, `operations`, `environments`
+type KeyRow = (
+    String,
+    Vec<u8>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
 
 /// What has changed among tenants and keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +56,8 @@ impl Store {
         .fetch_all(&mut *transaction)
         .await?;
         let keys: Vec<KeyRow> = sqlx::query_as(
-            "SELECT id, tenant_id, digest, created_at, revoked_at FROM keys WHERE change_number > $1 \
-             ORDER BY change_number",
+            "SELECT tenant_id, digest, expires_at, revoked_at, operations, environments \
+             FROM keys WHERE change_number > $1",
         )
         .bind(number)
         .fetch_all(&mut *transaction)
@@ -66,6 +76,20 @@ impl Store {
             keys: keys.into_iter().map(key_record).collect::<Result<_, _>>()?,
         })
     }
+}
+
+fn key_record(
+    (tenant, digest, expires_at, revoked_at, operations, environments): KeyRow,
+) -> Result<KeyRecord, StoreError> {
+    let digest = KeyDigest::from_slice(&digest)
+        .ok_or_else(|| StoreError::Unreadable("the digest of a key has not 32 bytes".to_owned()))?;
+    Ok(KeyRecord {
+        tenant: TenantId(tenant),
+        digest,
+        expires_at: expires_at.as_deref().map(terms::time).transpose()?,
+        is_revoked: revoked_at.is_some(),
+        restrictions: terms::restrictions(operations.as_deref(), environments.as_deref())?,
+    })
 }
 
 const CHANGE_NUMBER: &str = "SELECT number FROM directory_change WHERE id = 1";

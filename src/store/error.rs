@@ -39,6 +39,18 @@ pub enum StoreError {
     /// Several keys have the prefix.
     #[error("several keys begin like this; name the one that is meant by its whole text")]
     AmbiguousKey,
+    /// The key cannot be rotated, because it lets nobody in any more.
+    #[error("this key was revoked or has expired; create a new one")]
+    VoidKey,
+    /// A key's label breaks its rule.
+    #[error("a key's label has 1 to 64 characters and no control characters")]
+    BadLabel,
+    /// A key would have expired before it was made.
+    #[error("the expiry of the key is not in the future")]
+    PastExpiry,
+    /// A key is restricted to more environments than a key can be.
+    #[error("a key can be restricted to {0} environments at most")]
+    TooManyEnvironments(usize),
     /// There is no such environment.
     #[error("environment not found")]
     NotFound,

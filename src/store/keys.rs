@@ -1,43 +1,113 @@
+use jiff::Timestamp;
+use sqlx::{AnyConnection, FromRow};
+
 use super::directory::next_change;
 use super::tenants::tenant_id;
-use super::{Store, StoreError, now};
-use crate::tenancy::{KeyDigest, KeyId, KeyRecord, KeyText, TenantId};
+use super::terms::{self, TermsRow};
+use super::{Store, StoreError, now, written};
+use crate::tenancy::{KeyDigest, KeyId, KeyTerms, KeyText};
 
-/// `id`, `tenant_id`, `digest`, `created_at`, `revoked_at`
-pub(super) type KeyRow = (String, String, Vec<u8>, String, Option<String>);
-
-/// `id`, `tenant_id`, `digest`, `created_at`, `revoked_at`, and the name of the tenant
-type NamedKeyRow = (String, String, Vec<u8>, String, Option<String>, String);
-
-/// A key and the name of its tenant, as a list shows them.
+/// A key as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedKey {
     /// The name of the tenant whose key it is.
     pub tenant_name: String,
-    /// The key.
-    pub key: KeyRecord,
+    /// Its visible prefix.
+    pub id: KeyId,
+    /// Its label, expiry and restrictions.
+    pub terms: KeyTerms,
+    /// When it was made, RFC 3339.
+    pub created_at: String,
+    /// When it was revoked, RFC 3339; none where it was not.
+    pub revoked_at: Option<String>,
+    /// When it was last used, a minute or so ago at the latest; none where it never was.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// Whether a key lets anybody in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// It does.
+    Active,
+    /// Its date has come.
+    Expired,
+    /// Somebody made it void.
+    Revoked,
+}
+
+impl KeyState {
+    /// The state as lists show it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+impl ListedKey {
+    /// What became of the key by `now`.
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> KeyState {
+        if self.revoked_at.is_some() {
+            KeyState::Revoked
+        } else if self.terms.expires_at.is_some_and(|expiry| expiry <= now) {
+            KeyState::Expired
+        } else {
+            KeyState::Active
+        }
+    }
+}
+
+/// What a rotation made.
+#[derive(Debug)]
+pub struct Rotation {
+    /// The new key.
+    pub text: KeyText,
+    /// On what terms it was given.
+    pub terms: KeyTerms,
+    /// The old key.
+    pub old: KeyId,
+    /// When the old key ends.
+    pub old_expires_at: Timestamp,
+}
+
+#[derive(FromRow)]
+struct ListedRow {
+    tenant_name: String,
+    id: String,
+    created_at: String,
+    revoked_at: Option<String>,
+    last_used_at: Option<String>,
+    #[sqlx(flatten)]
+    terms: TermsRow,
+}
+
+/// A key that somebody named.
+#[derive(FromRow)]
+struct NamedRow {
+    id: String,
+    digest: Vec<u8>,
+    tenant_id: String,
+    revoked_at: Option<String>,
+    #[sqlx(flatten)]
+    terms: TermsRow,
 }
 
 impl Store {
     /// Makes a key for a tenant. This is the only time that its text is seen; the store keeps its digest.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchTenant`] or [`StoreError::Unreachable`]
-    pub async fn create_key(&self, tenant_name: &str) -> Result<KeyText, StoreError> {
-        let text = KeyText::generate()?;
+    /// [`StoreError::NoSuchTenant`], [`StoreError::BadLabel`], [`StoreError::PastExpiry`],
+    /// [`StoreError::TooManyEnvironments`] or [`StoreError::Unreachable`]
+    pub async fn create_key(&self, tenant_name: &str, terms: &KeyTerms) -> Result<KeyText, StoreError> {
+        terms::check(terms)?;
         let mut transaction = self.pool.begin().await?;
         let change = next_change(&mut transaction).await?;
         let tenant = tenant_id(&mut transaction, tenant_name).await?;
-        sqlx::query(
-            "INSERT INTO keys (digest, id, tenant_id, created_at, change_number) VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(text.digest().as_bytes().as_slice())
-        .bind(text.id().0)
-        .bind(tenant)
-        .bind(now())
-        .bind(change)
-        .execute(&mut *transaction)
-        .await?;
+        let text = insert_key(&mut transaction, &tenant, terms, change).await?;
         transaction.commit().await?;
         Ok(text)
     }
@@ -50,8 +120,9 @@ impl Store {
         if let Some(name) = tenant_name {
             tenant_id(&mut *self.pool.acquire().await?, name).await?;
         }
-        let rows: Vec<NamedKeyRow> = sqlx::query_as(
-            "SELECT keys.id, tenant_id, digest, keys.created_at, revoked_at, name \
+        let rows: Vec<ListedRow> = sqlx::query_as(
+            "SELECT name AS tenant_name, keys.id, keys.created_at, revoked_at, last_used_at, \
+             label, expires_at, operations, environments \
              FROM keys JOIN tenants ON tenants.id = tenant_id \
              WHERE $1 = '' OR name = $1 ORDER BY name, keys.created_at, keys.id",
         )
@@ -69,51 +140,124 @@ impl Store {
     pub async fn revoke_key(&self, key: &str) -> Result<KeyId, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let change = next_change(&mut transaction).await?;
-        let digest = KeyDigest::of(key.as_bytes());
-        let found: Vec<(String, Vec<u8>, Option<String>)> =
-            sqlx::query_as("SELECT id, digest, revoked_at FROM keys WHERE id = $1 OR digest = $2 LIMIT 2")
-                .bind(key)
-                .bind(digest.as_bytes().as_slice())
-                .fetch_all(&mut *transaction)
-                .await?;
-        let (id, digest, revoked_at) = match <[_; 1]>::try_from(found) {
-            Ok([row]) => row,
-            Err(rows) if rows.is_empty() => return Err(StoreError::NoSuchKey),
-            Err(_) => return Err(StoreError::AmbiguousKey),
-        };
-        if revoked_at.is_none() {
+        let found = named_key(&mut transaction, key).await?;
+        if found.revoked_at.is_none() {
             sqlx::query("UPDATE keys SET revoked_at = $1, change_number = $2 WHERE digest = $3")
                 .bind(now())
                 .bind(change)
-                .bind(digest)
+                .bind(found.digest)
                 .execute(&mut *transaction)
                 .await?;
             transaction.commit().await?;
         }
-        Ok(KeyId(id))
+        key_id(&found.id)
+    }
+
+    /// Makes a key that may do what another may and has its label, and lets the other go on until
+    /// `old_expires_at` at the latest. `key` is the other's visible prefix or its whole text. The new key expires
+    /// at `expires_at`, or where that is none when the other was to expire.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchKey`], [`StoreError::AmbiguousKey`], [`StoreError::VoidKey`] where it was revoked or
+    /// has expired, [`StoreError::PastExpiry`], [`StoreError::Unreadable`] or [`StoreError::Unreachable`]
+    pub async fn rotate_key(
+        &self,
+        key: &str,
+        old_expires_at: Timestamp,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Rotation, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let change = next_change(&mut transaction).await?;
+        let found = named_key(&mut transaction, key).await?;
+        let old_terms = terms::read(found.terms)?;
+        let has_expired = old_terms
+            .expires_at
+            .is_some_and(|expiry| expiry <= Timestamp::now());
+        if found.revoked_at.is_some() || has_expired {
+            return Err(StoreError::VoidKey);
+        }
+        let old_expires_at = old_terms
+            .expires_at
+            .map_or(old_expires_at, |expiry| expiry.min(old_expires_at));
+        let terms = KeyTerms {
+            expires_at: expires_at.or(old_terms.expires_at),
+            ..old_terms
+        };
+        terms::check(&terms)?;
+        let text = insert_key(&mut transaction, &found.tenant_id, &terms, change).await?;
+        sqlx::query("UPDATE keys SET expires_at = $1, change_number = $2 WHERE digest = $3")
+            .bind(written(old_expires_at))
+            .bind(change)
+            .bind(found.digest)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Rotation {
+            text,
+            terms,
+            old: key_id(&found.id)?,
+            old_expires_at,
+        })
     }
 }
 
-pub(super) fn key_record(
-    (id, tenant, digest, created_at, revoked_at): KeyRow,
-) -> Result<KeyRecord, StoreError> {
-    let digest = KeyDigest::from_slice(&digest)
-        .ok_or_else(|| StoreError::Unreadable(format!("the digest of key {id} has not 32 bytes")))?;
-    Ok(KeyRecord {
-        id: KeyId(id),
-        tenant: TenantId(tenant),
-        digest,
-        created_at,
-        revoked_at,
-    })
+async fn insert_key(
+    connection: &mut AnyConnection,
+    tenant: &str,
+    terms: &KeyTerms,
+    change: i64,
+) -> Result<KeyText, StoreError> {
+    let text = KeyText::generate()?;
+    let row = terms::write(terms);
+    sqlx::query(
+        "INSERT INTO keys \
+         (digest, id, tenant_id, created_at, label, expires_at, operations, environments, change_number) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(text.digest().as_bytes().as_slice())
+    .bind(text.id().as_str())
+    .bind(tenant)
+    .bind(now())
+    .bind(row.label)
+    .bind(row.expires_at)
+    .bind(row.operations)
+    .bind(row.environments)
+    .bind(change)
+    .execute(connection)
+    .await?;
+    Ok(text)
 }
 
-fn listed_key(
-    (id, tenant, digest, created_at, revoked_at, tenant_name): NamedKeyRow,
-) -> Result<ListedKey, StoreError> {
+/// The one key with this visible prefix or this whole text.
+async fn named_key(connection: &mut AnyConnection, key: &str) -> Result<NamedRow, StoreError> {
+    let found: Vec<NamedRow> = sqlx::query_as(
+        "SELECT id, digest, tenant_id, revoked_at, label, expires_at, operations, environments \
+         FROM keys WHERE id = $1 OR digest = $2 LIMIT 2",
+    )
+    .bind(key)
+    .bind(KeyDigest::of(key.as_bytes()).as_bytes().as_slice())
+    .fetch_all(connection)
+    .await?;
+    match <[_; 1]>::try_from(found) {
+        Ok([row]) => Ok(row),
+        Err(rows) if rows.is_empty() => Err(StoreError::NoSuchKey),
+        Err(_) => Err(StoreError::AmbiguousKey),
+    }
+}
+
+fn key_id(text: &str) -> Result<KeyId, StoreError> {
+    KeyId::parse(text)
+        .ok_or_else(|| StoreError::Unreadable("the prefix of a key has not 14 characters".to_owned()))
+}
+
+fn listed_key(row: ListedRow) -> Result<ListedKey, StoreError> {
     Ok(ListedKey {
-        tenant_name,
-        key: key_record((id, tenant, digest, created_at, revoked_at))?,
+        tenant_name: row.tenant_name,
+        id: key_id(&row.id)?,
+        terms: terms::read(row.terms)?,
+        created_at: row.created_at,
+        revoked_at: row.revoked_at,
+        last_used_at: row.last_used_at.as_deref().map(terms::time).transpose()?,
     })
 }
 

@@ -1,16 +1,21 @@
-use crate::store::StoreError;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+
+use super::*;
+use crate::contract::Operation;
+use crate::environment::EnvironmentId;
 use crate::store::tests::temporary;
+use crate::tenancy::Restrictions;
 
 #[tokio::test]
 async fn a_key_is_listed_by_its_prefix_and_its_text_is_nowhere_in_the_file() {
     let store = temporary().await;
     store.create_tenant("acme", "default").await.unwrap();
-    let key = store.create_key("acme").await.unwrap();
+    let key = store.create_key("acme", &KeyTerms::default()).await.unwrap();
     let listed = store.keys(None).await.unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].tenant_name, "acme");
-    assert_eq!(listed[0].key.id, key.id());
-    assert_eq!(listed[0].key.revoked_at, None);
+    assert_eq!(listed[0].id, key.id());
+    assert_eq!(listed[0].revoked_at, None);
 
     for file in std::fs::read_dir(store.directory.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
@@ -24,7 +29,7 @@ async fn keys_can_be_listed_for_one_tenant() {
     let store = temporary().await;
     for name in ["acme", "zebra"] {
         store.create_tenant(name, "default").await.unwrap();
-        store.create_key(name).await.unwrap();
+        store.create_key(name, &KeyTerms::default()).await.unwrap();
     }
     let listed = store.keys(Some("zebra")).await.unwrap();
     assert_eq!(listed.len(), 1);
@@ -35,7 +40,10 @@ async fn keys_can_be_listed_for_one_tenant() {
 #[tokio::test]
 async fn a_key_needs_a_tenant() {
     let store = temporary().await;
-    let created = store.create_key("nobody").await.unwrap_err();
+    let created = store
+        .create_key("nobody", &KeyTerms::default())
+        .await
+        .unwrap_err();
     assert!(matches!(created, StoreError::NoSuchTenant(_)));
     let listed = store.keys(Some("nobody")).await.unwrap_err();
     assert!(matches!(listed, StoreError::NoSuchTenant(_)));
@@ -46,16 +54,16 @@ async fn a_key_is_revoked_by_its_prefix_or_its_whole_text_and_only_once() {
     let store = temporary().await;
     store.create_tenant("acme", "default").await.unwrap();
     let (first, second) = (
-        store.create_key("acme").await.unwrap(),
-        store.create_key("acme").await.unwrap(),
+        store.create_key("acme", &KeyTerms::default()).await.unwrap(),
+        store.create_key("acme", &KeyTerms::default()).await.unwrap(),
     );
-    assert_eq!(store.revoke_key(&first.id().0).await.unwrap(), first.id());
+    assert_eq!(store.revoke_key(first.id().as_str()).await.unwrap(), first.id());
     assert_eq!(store.revoke_key(second.reveal()).await.unwrap(), second.id());
     let revoked = store.keys(None).await.unwrap();
-    assert!(revoked.iter().all(|listed| listed.key.revoked_at.is_some()));
+    assert!(revoked.iter().all(|listed| listed.revoked_at.is_some()));
 
     let number = store.change_number().await.unwrap();
-    store.revoke_key(&first.id().0).await.unwrap();
+    store.revoke_key(first.id().as_str()).await.unwrap();
     assert_eq!(store.keys(None).await.unwrap(), revoked, "the first time counts");
     assert_eq!(store.change_number().await.unwrap(), number, "nothing changed");
 }
@@ -75,15 +83,173 @@ async fn a_prefix_that_two_keys_share_names_neither() {
     let store = temporary().await;
     store.create_tenant("acme", "default").await.unwrap();
     let (first, second) = (
-        store.create_key("acme").await.unwrap(),
-        store.create_key("acme").await.unwrap(),
+        store.create_key("acme", &KeyTerms::default()).await.unwrap(),
+        store.create_key("acme", &KeyTerms::default()).await.unwrap(),
     );
     sqlx::query("UPDATE keys SET id = $1")
-        .bind(first.id().0)
+        .bind(first.id().to_string())
         .execute(&store.pool)
         .await
         .unwrap();
-    let error = store.revoke_key(&first.id().0).await.unwrap_err();
+    let error = store.revoke_key(first.id().as_str()).await.unwrap_err();
     assert!(matches!(error, StoreError::AmbiguousKey));
     store.revoke_key(second.reveal()).await.unwrap();
+}
+
+fn seconds_from_now(seconds: i64) -> Timestamp {
+    Timestamp::now() + SignedDuration::from_secs(seconds)
+}
+
+fn terms() -> KeyTerms {
+    KeyTerms {
+        label: Some("ci, on weekdays".to_owned()),
+        expires_at: Some(seconds_from_now(3600).round(jiff::Unit::Microsecond).unwrap()),
+        restrictions: Restrictions::new(
+            &[Operation::Update, Operation::List],
+            vec![EnvironmentId::parse("env_1").unwrap()],
+        ),
+    }
+}
+
+#[tokio::test]
+async fn the_terms_of_a_key_are_listed_and_told_as_they_were_given() {
+    let store = temporary().await;
+    store.create_tenant("acme", "default").await.unwrap();
+    store.create_key("acme", &terms()).await.unwrap();
+    let expected = KeyTerms {
+        expires_at: store.keys(None).await.unwrap()[0].terms.expires_at,
+        ..terms()
+    };
+    assert_eq!(store.keys(None).await.unwrap()[0].terms, expected);
+    let told = store.changes_since(0).await.unwrap().keys.remove(0);
+    assert_eq!(told.restrictions, expected.restrictions);
+    assert_eq!(told.expires_at, expected.expires_at);
+}
+
+#[tokio::test]
+async fn terms_that_no_key_can_have_are_refused() {
+    let store = temporary().await;
+    store.create_tenant("acme", "default").await.unwrap();
+    let label = |text: &str| KeyTerms {
+        label: Some(text.to_owned()),
+        ..KeyTerms::default()
+    };
+    for text in ["", "a\nb", &"x".repeat(65)] {
+        let error = store.create_key("acme", &label(text)).await.unwrap_err();
+        assert!(matches!(error, StoreError::BadLabel), "{text:?}");
+    }
+    let past = KeyTerms {
+        expires_at: Some(seconds_from_now(-1)),
+        ..KeyTerms::default()
+    };
+    let error = store.create_key("acme", &past).await.unwrap_err();
+    assert!(matches!(error, StoreError::PastExpiry));
+    let ids = (0..101)
+        .map(|n| EnvironmentId::parse(&format!("env_{n}")).unwrap())
+        .collect();
+    let many = KeyTerms {
+        restrictions: Restrictions::new(&[], ids),
+        ..KeyTerms::default()
+    };
+    let error = store.create_key("acme", &many).await.unwrap_err();
+    assert!(matches!(error, StoreError::TooManyEnvironments(100)));
+}
+
+#[tokio::test]
+async fn a_key_is_active_until_it_expires_or_is_revoked() {
+    let store = temporary().await;
+    store.create_tenant("acme", "default").await.unwrap();
+    let key = store.create_key("acme", &terms()).await.unwrap();
+    let listed = store.keys(None).await.unwrap().remove(0);
+    let expiry = listed.terms.expires_at.unwrap();
+    assert_eq!(listed.state(expiry - 1.second()), KeyState::Active);
+    assert_eq!(listed.state(expiry), KeyState::Expired);
+    store.revoke_key(key.id().as_str()).await.unwrap();
+    let listed = store.keys(None).await.unwrap().remove(0);
+    assert_eq!(listed.state(expiry), KeyState::Revoked);
+}
+
+#[tokio::test]
+async fn a_rotated_key_passes_on_its_terms_and_ends_after_its_grace() {
+    let store = temporary().await;
+    store.create_tenant("acme", "default").await.unwrap();
+    let old = store.create_key("acme", &terms()).await.unwrap();
+    let before = store.change_number().await.unwrap();
+    let grace_ends = seconds_from_now(60);
+    let rotation = store
+        .rotate_key(old.id().as_str(), grace_ends, None)
+        .await
+        .unwrap();
+    assert_eq!((rotation.old, rotation.old_expires_at), (old.id(), grace_ends));
+
+    let told = store.changes_since(before).await.unwrap().keys;
+    assert_eq!(told.len(), 2, "running gateways learn of both");
+    let listed = store.keys(None).await.unwrap();
+    let find = |id: KeyId| listed.iter().find(|key| key.id == id).unwrap();
+    let (old, new) = (find(old.id()), find(rotation.text.id()));
+    assert_eq!(new.terms, rotation.terms);
+    assert_eq!(new.terms.label, old.terms.label);
+    assert_eq!(new.terms.restrictions, old.terms.restrictions);
+    assert_eq!(old.state(grace_ends), KeyState::Expired);
+    assert_eq!(new.state(grace_ends), KeyState::Active);
+}
+
+#[tokio::test]
+async fn a_rotation_never_lengthens_a_life_unless_it_says_so() {
+    let store = temporary().await;
+    store.create_tenant("acme", "default").await.unwrap();
+    let old = store.create_key("acme", &terms()).await.unwrap();
+    let expiry = store.keys(None).await.unwrap()[0].terms.expires_at;
+    let far = seconds_from_now(7200);
+    let rotation = store.rotate_key(old.reveal(), far, None).await.unwrap();
+    assert_eq!(Some(rotation.old_expires_at), expiry);
+    assert_eq!(rotation.terms.expires_at, expiry);
+    let rotation = store
+        .rotate_key(rotation.text.reveal(), far, Some(far))
+        .await
+        .unwrap();
+    assert_eq!(rotation.terms.expires_at, Some(far));
+}
+
+#[tokio::test]
+async fn a_key_that_lets_nobody_in_is_not_rotated() {
+    let store = temporary().await;
+    store.create_tenant("acme", "default").await.unwrap();
+    let revoked = store.create_key("acme", &KeyTerms::default()).await.unwrap();
+    store.revoke_key(revoked.reveal()).await.unwrap();
+    let ended = store.create_key("acme", &KeyTerms::default()).await.unwrap();
+    store
+        .rotate_key(ended.reveal(), Timestamp::now(), None)
+        .await
+        .unwrap();
+    for key in [revoked, ended] {
+        let error = store
+            .rotate_key(key.reveal(), seconds_from_now(60), None)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, StoreError::VoidKey));
+    }
+    let error = store
+        .rotate_key("sk-eg-unknown1", Timestamp::now(), None)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StoreError::NoSuchKey));
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_key_only_moves_forward_and_is_no_change_to_others() {
+    let store = temporary().await;
+    store.create_tenant("acme", "default").await.unwrap();
+    let key = store.create_key("acme", &KeyTerms::default()).await.unwrap();
+    assert_eq!(store.keys(None).await.unwrap()[0].last_used_at, None);
+    let number = store.change_number().await.unwrap();
+    let (earlier, later) = (
+        Timestamp::constant(1_780_048_800, 0),
+        Timestamp::constant(1_780_048_860, 0),
+    );
+    for used_at in [later, earlier] {
+        store.write_uses(vec![(key.digest(), used_at)]).await.unwrap();
+        assert_eq!(store.keys(None).await.unwrap()[0].last_used_at, Some(later));
+    }
+    assert_eq!(store.change_number().await.unwrap(), number);
 }

@@ -11,13 +11,16 @@ mod follow;
 mod keys;
 mod open;
 mod tenants;
+mod terms;
+mod uses;
 
+use jiff::Timestamp;
 use sqlx::AnyPool;
 
 pub use directory::Changes;
 pub use environments::{Page, PageRequest};
 pub use error::StoreError;
-pub use keys::ListedKey;
+pub use keys::{KeyState, ListedKey, Rotation};
 
 /// An open store. Clones share its connections.
 #[derive(Clone, Debug)]
@@ -30,9 +33,14 @@ fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
-/// The time of a write, RFC 3339 with microseconds.
+/// The time of a write.
 fn now() -> String {
-    format!("{:.6}", jiff::Timestamp::now())
+    written(Timestamp::now())
+}
+
+/// A time as it is stored: RFC 3339 in UTC with microseconds, so that texts are in the order of their times.
+fn written(time: Timestamp) -> String {
+    format!("{time:.6}")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use crate::store::StoreError;
 use crate::store::tests::{TemporaryStore, temporary};
+use crate::tenancy::KeyTerms;
 
 #[tokio::test]
 async fn tenants_are_listed_by_name() {
@@ -60,7 +61,7 @@ async fn changes_are_everything_that_came_after_a_number() {
 
     let acme = store.create_tenant("acme", "default").await.unwrap();
     store.create_tenant("zebra", "default").await.unwrap();
-    let key = store.create_key("acme").await.unwrap();
+    let key = store.create_key("acme", &KeyTerms::default()).await.unwrap();
     let everything = store.changes_since(0).await.unwrap();
     assert_eq!(everything.tenants.len(), 2);
     assert_eq!(everything.keys.len(), 1);
@@ -77,10 +78,10 @@ async fn changes_are_everything_that_came_after_a_number() {
     assert!(suspended.tenants[0].is_suspended);
     assert!(suspended.number > everything.number);
 
-    store.revoke_key(&key.id().0).await.unwrap();
+    store.revoke_key(key.id().as_str()).await.unwrap();
     let revoked = store.changes_since(suspended.number).await.unwrap();
     assert!(revoked.tenants.is_empty());
-    assert!(revoked.keys[0].revoked_at.is_some());
+    assert!(revoked.keys[0].is_revoked);
 }
 
 #[tokio::test]
@@ -120,14 +121,14 @@ async fn a_tenant_is_on_one_plan_and_can_be_moved_to_another() {
 async fn a_deleted_tenant_leaves_a_free_name_and_a_taken_id() {
     let store = temporary().await;
     let acme = store.create_tenant("acme", "default").await.unwrap();
-    store.create_key("acme").await.unwrap();
+    store.create_key("acme", &KeyTerms::default()).await.unwrap();
     let before = store.change_number().await.unwrap();
 
     assert_eq!(store.delete_tenant("acme").await.unwrap(), acme.id);
     assert!(store.tenants().await.unwrap().is_empty());
     assert!(store.keys(None).await.unwrap().is_empty());
     let changes = store.changes_since(before).await.unwrap();
-    assert_eq!(changes.deleted_tenants, [acme.id.clone()]);
+    assert_eq!(changes.deleted_tenants, std::slice::from_ref(&acme.id));
     assert_eq!(
         store.changes_since(changes.number).await.unwrap().deleted_tenants,
         []

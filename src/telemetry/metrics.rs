@@ -109,8 +109,8 @@ impl Metrics {
             "Requests without a caller, by reason.",
             &["reason"],
         )?;
-        for failure in AuthenticationFailure::ALL {
-            authentication_failures.with_label_values(&[failure.label()]);
+        for label in AuthenticationFailure::LABELS {
+            authentication_failures.with_label_values(&[label]);
         }
         let metrics = Self {
             request_cells: std::iter::repeat_with(OnceLock::new)

@@ -1,18 +1,19 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use jiff::Timestamp;
 
-use super::{KeyDigest, KeyId, KeyRecord, Tenant, TenantId};
+use super::{Caller, KeyDigest, KeyId, KeyRecord, Restrictions, Tenant, TenantId};
 use crate::contract::{ApiError, AuthenticationFailure};
 
 /// Tenants and keys in memory, as requests look them up: no lock, no store, no wait.
 ///
 /// Keys stand in shards, each an immutable snapshot, so that the change of one key rebuilds one shard and a
 /// million keys cost a request no more than ten. A tenant stands in a cell that its keys share, so that its
-/// suspension touches no shard.
+/// suspension or its end touches no shard.
 #[derive(Debug)]
 pub struct Directory {
     shards: Vec<ArcSwap<Shard>>,
@@ -20,27 +21,57 @@ pub struct Directory {
     is_loaded: AtomicBool,
 }
 
-/// Whoever a key turned out to be.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// The tenant as it was when the key was looked up.
-    pub tenant: Arc<Tenant>,
-    /// The visible prefix of the key.
-    pub key: KeyId,
-}
-
 /// Empty once the tenant was deleted.
 type TenantCell = ArcSwapOption<Tenant>;
 type Shard = HashMap<KeyDigest, Entry, BuildHasherDefault<DigestHasher>>;
 
-#[derive(Clone, Debug)]
+/// What is known of one key, in 32 bytes: there may be a million. Its name is not among it, since whoever
+/// presents the key presents that too.
+#[derive(Debug)]
 struct Entry {
     tenant: Arc<TenantCell>,
-    id: KeyId,
+    restrictions: Option<Arc<Restrictions>>,
+    /// Microseconds since 1970; [`NEVER`] where it does not expire.
+    expires_at: i64,
+    /// Seconds since 1970; 0 where it was not used since it came into memory.
+    last_used: AtomicU32,
     is_revoked: bool,
 }
 
 const SHARDS: usize = 1024;
+const NEVER: i64 = i64::MAX;
+
+impl Entry {
+    fn new(tenant: Arc<TenantCell>, key: KeyRecord) -> Self {
+        Self {
+            tenant,
+            restrictions: key.restrictions.map(Arc::new),
+            expires_at: key.expires_at.map_or(NEVER, Timestamp::as_microsecond),
+            last_used: AtomicU32::new(0),
+            is_revoked: key.is_revoked,
+        }
+    }
+
+    /// Written once a second at most, so that workers that share a key seldom wait for its cache line.
+    fn note_use(&self, now: Timestamp) {
+        let second = u32::try_from(now.as_second()).unwrap_or(u32::MAX);
+        if self.last_used.load(Ordering::Relaxed) != second {
+            self.last_used.store(second, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Clone for Entry {
+    fn clone(&self) -> Self {
+        Self {
+            tenant: Arc::clone(&self.tenant),
+            restrictions: self.restrictions.clone(),
+            expires_at: self.expires_at,
+            last_used: AtomicU32::new(self.last_used.load(Ordering::Relaxed)),
+            is_revoked: self.is_revoked,
+        }
+    }
+}
 
 impl Default for Directory {
     fn default() -> Self {
@@ -59,37 +90,62 @@ impl Directory {
         self.is_loaded.load(Ordering::Acquire)
     }
 
-    /// Finds the caller of a key.
+    /// Finds the caller of a key, and notes that the key was used.
     ///
     /// # Errors
-    /// [`ApiError::NotReady`] before the first load; [`ApiError::Unauthenticated`] where the key is unknown or
-    /// revoked, or its tenant suspended.
-    pub fn caller(&self, key: &[u8]) -> Result<Caller, ApiError> {
+    /// [`ApiError::NotReady`] before the first load; [`ApiError::Unauthenticated`] where the key is unknown,
+    /// revoked or expired, or its tenant suspended.
+    pub fn caller(&self, key: &[u8], now: Timestamp) -> Result<Caller, ApiError> {
         if !self.is_loaded() {
             return Err(ApiError::NotReady);
         }
-        let digest = KeyDigest::of(key);
         let refused = |failure| Err(ApiError::Unauthenticated(failure));
-        let Some(shard) = self.shards.get(shard_of(&digest)) else {
+        let digest = KeyDigest::of(key);
+        let (Some(id), Some(shard)) = (KeyId::of(key), self.shards.get(shard_of(&digest))) else {
             return refused(AuthenticationFailure::Unknown);
         };
         let shard = shard.load();
         let Some(entry) = shard.get(&digest) else {
             return refused(AuthenticationFailure::Unknown);
         };
-        if entry.is_revoked {
-            return refused(AuthenticationFailure::Revoked);
-        }
         let Some(tenant) = entry.tenant.load_full() else {
             return refused(AuthenticationFailure::Unknown);
         };
+        if entry.is_revoked {
+            return refused(AuthenticationFailure::Revoked);
+        }
+        if now.as_microsecond() >= entry.expires_at {
+            let at = Timestamp::from_microsecond(entry.expires_at).unwrap_or(now);
+            return refused(AuthenticationFailure::Expired(at));
+        }
         if tenant.is_suspended {
             return refused(AuthenticationFailure::Suspended);
         }
+        entry.note_use(now);
         Ok(Caller {
             tenant,
-            key: entry.id.clone(),
+            key: id,
+            restrictions: entry.restrictions.clone(),
         })
+    }
+
+    /// The keys that were used at `since` or later, each with the second of its last use. Looks at every key:
+    /// for a task in the background.
+    #[must_use]
+    pub fn uses_since(&self, since: Timestamp) -> Vec<(KeyDigest, Timestamp)> {
+        let mut uses = Vec::new();
+        for shard in &self.shards {
+            for (digest, entry) in shard.load().iter() {
+                let second = i64::from(entry.last_used.load(Ordering::Relaxed));
+                if second == 0 || second < since.as_second() {
+                    continue;
+                }
+                if let Ok(last_used) = Timestamp::from_second(second) {
+                    uses.push((*digest, last_used));
+                }
+            }
+        }
+        uses
     }
 
     /// Takes in what changed in the store since the last call; the first call brings everything. There is one
@@ -134,29 +190,31 @@ impl Directory {
 
     fn apply_keys(&self, changed: Vec<KeyRecord>) {
         let tenants = self.tenants.load();
-        let mut by_shard: HashMap<usize, Vec<(KeyDigest, Entry)>> = HashMap::new();
+        let mut by_shard: HashMap<usize, Vec<KeyRecord>> = HashMap::new();
         for key in changed {
-            // A key without a tenant cannot come out of the store, whose schema forbids it.
-            let Some(tenant) = tenants.get(&key.tenant).cloned() else {
-                continue;
-            };
-            let entry = Entry {
-                tenant,
-                id: key.id,
-                is_revoked: key.revoked_at.is_some(),
-            };
-            by_shard
-                .entry(shard_of(&key.digest))
-                .or_default()
-                .push((key.digest, entry));
+            by_shard.entry(shard_of(&key.digest)).or_default().push(key);
         }
-        for (index, entries) in by_shard {
+        for (index, keys) in by_shard {
             let Some(shard) = self.shards.get(index) else {
                 continue;
             };
             let mut rebuilt = Shard::clone(&shard.load());
             rebuilt.retain(|_, entry| entry.tenant.load().is_some());
-            rebuilt.extend(entries);
+            for key in keys {
+                // Its tenant was deleted, or is told the next time, and the key with it.
+                let Some(tenant) = tenants.get(&key.tenant) else {
+                    continue;
+                };
+                let digest = key.digest;
+                let entry = Entry::new(Arc::clone(tenant), key);
+                if let Some(before) = rebuilt.insert(digest, entry)
+                    && let Some(after) = rebuilt.get(&digest)
+                {
+                    after
+                        .last_used
+                        .store(before.last_used.into_inner(), Ordering::Relaxed);
+                }
+            }
             shard.store(Arc::new(rebuilt));
         }
     }
@@ -187,118 +245,5 @@ impl Hasher for DigestHasher {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tenancy::KeyText;
-
-    fn tenant(name: &str) -> Tenant {
-        Tenant {
-            id: TenantId::generate().unwrap(),
-            name: name.to_owned(),
-            plan: "default".to_owned(),
-            created_at: "2026-01-01T00:00:00Z".to_owned(),
-            is_suspended: false,
-        }
-    }
-
-    fn record(tenant: &Tenant, key: &KeyText) -> KeyRecord {
-        KeyRecord {
-            id: key.id(),
-            tenant: tenant.id.clone(),
-            digest: key.digest(),
-            created_at: "2026-01-01T00:00:00Z".to_owned(),
-            revoked_at: None,
-        }
-    }
-
-    fn failure(directory: &Directory, key: &KeyText) -> AuthenticationFailure {
-        match directory.caller(key.reveal().as_bytes()) {
-            Err(ApiError::Unauthenticated(failure)) => failure,
-            other => panic!("expected an authentication failure, got {other:?}"),
-        }
-    }
-
-    #[test]
-    fn nobody_is_turned_away_before_the_store_was_read() {
-        let directory = Directory::default();
-        assert!(matches!(directory.caller(b"sk-eg-x"), Err(ApiError::NotReady)));
-        directory.apply(vec![], vec![]);
-        assert!(matches!(
-            directory.caller(b"sk-eg-x"),
-            Err(ApiError::Unauthenticated(_))
-        ));
-    }
-
-    #[test]
-    fn a_key_finds_its_own_tenant_among_many() {
-        let directory = Directory::default();
-        let (one, two) = (tenant("one"), tenant("two"));
-        let keys: Vec<KeyText> = (0..3000).map(|_| KeyText::generate().unwrap()).collect();
-        let owner = |index: usize| if index.is_multiple_of(2) { &one } else { &two };
-        let records = keys
-            .iter()
-            .enumerate()
-            .map(|(index, key)| record(owner(index), key))
-            .collect();
-        directory.apply(vec![one.clone(), two.clone()], records);
-        for (index, key) in keys.iter().enumerate() {
-            let caller = directory.caller(key.reveal().as_bytes()).unwrap();
-            assert_eq!(caller.tenant.name, owner(index).name);
-            assert_eq!(caller.key, key.id());
-        }
-    }
-
-    #[test]
-    fn a_revoked_key_and_a_suspended_tenant_are_told_apart() {
-        let directory = Directory::default();
-        let tenant = tenant("demo");
-        let (good, bad) = (KeyText::generate().unwrap(), KeyText::generate().unwrap());
-        directory.apply(
-            vec![tenant.clone()],
-            vec![record(&tenant, &good), record(&tenant, &bad)],
-        );
-
-        let revoked = KeyRecord {
-            revoked_at: Some("2026-01-02T00:00:00Z".to_owned()),
-            ..record(&tenant, &bad)
-        };
-        directory.apply(vec![], vec![revoked]);
-        assert_eq!(failure(&directory, &bad), AuthenticationFailure::Revoked);
-        assert!(directory.caller(good.reveal().as_bytes()).is_ok());
-
-        directory.apply(
-            vec![Tenant {
-                is_suspended: true,
-                ..tenant.clone()
-            }],
-            vec![],
-        );
-        assert_eq!(failure(&directory, &good), AuthenticationFailure::Suspended);
-        directory.apply(vec![tenant], vec![]);
-        assert!(
-            directory.caller(good.reveal().as_bytes()).is_ok(),
-            "a tenant can come back"
-        );
-    }
-
-    #[test]
-    fn the_keys_of_a_deleted_tenant_are_unknown_at_once() {
-        let directory = Directory::default();
-        let (gone, stays) = (tenant("gone"), tenant("stays"));
-        let (its, others) = (KeyText::generate().unwrap(), KeyText::generate().unwrap());
-        directory.apply(
-            vec![gone.clone(), stays.clone()],
-            vec![record(&gone, &its), record(&stays, &others)],
-        );
-        directory.remove_tenants(std::slice::from_ref(&gone.id));
-        assert_eq!(failure(&directory, &its), AuthenticationFailure::Unknown);
-        assert!(directory.caller(others.reveal().as_bytes()).is_ok());
-
-        directory.apply(vec![], vec![record(&gone, &its)]);
-        assert_eq!(
-            failure(&directory, &its),
-            AuthenticationFailure::Unknown,
-            "a key that was read before its tenant's end does not come back"
-        );
-    }
-}
+#[path = "directory_tests.rs"]
+mod tests;

@@ -1,11 +1,15 @@
 //! Tenants, their keys, and the directory in which a request's key is looked up. Pure.
 
+mod caller;
 mod credential;
 mod directory;
 mod key;
+mod restrictions;
 mod tenant;
 
+pub use caller::Caller;
 pub use credential::credential;
-pub use directory::{Caller, Directory};
-pub use key::{KeyDigest, KeyId, KeyRecord, KeyText};
+pub use directory::Directory;
+pub use key::{KeyDigest, KeyId, KeyRecord, KeyTerms, KeyText};
+pub use restrictions::Restrictions;
 pub use tenant::{Tenant, TenantId};

@@ -1,0 +1,90 @@
+//! The terms of a key as columns: what is written here is read here.
+
+use jiff::Timestamp;
+use sqlx::FromRow;
+
+use super::{StoreError, is_name, written};
+use crate::contract::Operation;
+use crate::environment::EnvironmentId;
+use crate::tenancy::{KeyTerms, Restrictions};
+
+/// More than a person names by hand, few enough for every key to stay small.
+const MOST_ENVIRONMENTS: usize = 100;
+
+#[derive(FromRow)]
+pub(super) struct TermsRow {
+    pub(super) label: Option<String>,
+    pub(super) expires_at: Option<String>,
+    pub(super) operations: Option<String>,
+    pub(super) environments: Option<String>,
+}
+
+/// Whether a key may be given on these terms.
+pub(super) fn check(terms: &KeyTerms) -> Result<(), StoreError> {
+    if terms.label.as_deref().is_some_and(|label| !is_name(label)) {
+        return Err(StoreError::BadLabel);
+    }
+    if terms.expires_at.is_some_and(|expiry| expiry <= Timestamp::now()) {
+        return Err(StoreError::PastExpiry);
+    }
+    let environments = terms.restrictions.as_ref().and_then(Restrictions::environments);
+    match environments {
+        Some(environments) if environments.len() > MOST_ENVIRONMENTS => {
+            Err(StoreError::TooManyEnvironments(MOST_ENVIRONMENTS))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn write(terms: &KeyTerms) -> TermsRow {
+    let restrictions = terms.restrictions.as_ref();
+    let operations = restrictions.and_then(Restrictions::operations);
+    let environments = restrictions.and_then(Restrictions::environments);
+    TermsRow {
+        label: terms.label.clone(),
+        expires_at: terms.expires_at.map(written),
+        operations: operations.map(|named| join(named.iter().map(|operation| operation.name()))),
+        environments: environments.map(|named| join(named.iter().map(EnvironmentId::as_str))),
+    }
+}
+
+pub(super) fn read(row: TermsRow) -> Result<KeyTerms, StoreError> {
+    Ok(KeyTerms {
+        label: row.label,
+        expires_at: row.expires_at.as_deref().map(time).transpose()?,
+        restrictions: restrictions(row.operations.as_deref(), row.environments.as_deref())?,
+    })
+}
+
+/// A name that nobody knows is an error and never dropped: without it the key could do more than it may.
+pub(super) fn restrictions(
+    operations: Option<&str>,
+    environments: Option<&str>,
+) -> Result<Option<Restrictions>, StoreError> {
+    let operations: Vec<_> = names(operations)
+        .map(|name| {
+            Operation::ALL
+                .into_iter()
+                .find(|operation| operation.name() == name)
+                .ok_or_else(|| StoreError::Unreadable(format!("a key names the unknown operation {name:?}")))
+        })
+        .collect::<Result<_, _>>()?;
+    let environments: Vec<_> = names(environments)
+        .map(|id| EnvironmentId::parse(id).map_err(|error| StoreError::Unreadable(error.to_string())))
+        .collect::<Result<_, _>>()?;
+    Ok(Restrictions::new(&operations, environments))
+}
+
+/// A time as the store writes them.
+pub(super) fn time(text: &str) -> Result<Timestamp, StoreError> {
+    text.parse()
+        .map_err(|error: jiff::Error| StoreError::Unreadable(error.to_string()))
+}
+
+fn names(column: Option<&str>) -> impl Iterator<Item = &str> {
+    column.into_iter().flat_map(|names| names.split(','))
+}
+
+fn join<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(",")
+}
