@@ -12,6 +12,7 @@ mod refusal;
 mod reply;
 mod schema;
 mod span;
+mod stamp;
 mod strictness;
 mod violation;
 mod warnings;
@@ -25,8 +26,10 @@ pub use error::{
 pub use list_query::{ListQuery, beta_only};
 pub use operation::{Operation, Target};
 pub use refusal::{Refused, refusal};
+pub use reply::Shown;
 pub use schema::{SchemaFault, prove_schemas};
 pub use span::{Edits, Member, Object};
+pub use stamp::{InvalidStampKey, StampKey};
 pub use strictness::{Rule, Strictness};
 pub use violation::{Violation, Violations};
 pub use warnings::{Warning, Warnings};

@@ -1,6 +1,8 @@
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
-use super::{Dialect, Edits, Member, Object, Operation, RefusedReply};
+use super::{Dialect, Edits, Object, Operation, RefusedReply, StampKey};
 use crate::environment::EnvironmentId;
 
 /// What a dialect makes of an environment in a reply.
@@ -9,10 +11,21 @@ pub(super) type EditEnvironment = fn(&Object<'_>, &mut Edits);
 /// The package managers that a `packages` object lists.
 const PACKAGE_LISTS: [&str; 6] = ["apt", "cargo", "gem", "go", "npm", "pip"];
 
+/// A reply as a dialect shows it.
+#[derive(Debug)]
+pub struct Shown {
+    /// The body, without stamps.
+    pub body: Bytes,
+    /// Which environment it is; none where it is not one environment.
+    pub environment: Option<EnvironmentId>,
+    /// The stamp that the environment had; none where it is not one environment, or had none.
+    pub stamp: Option<String>,
+}
+
 impl Dialect {
-    /// Turns the body of a successful upstream reply into the dialect's. What the dialect does not change stays as
-    /// it came, byte for byte: unknown fields, key order, white space, big numbers. Replies are open: no more is
-    /// asked of them than that a client can read them at all.
+    /// Turns the body of a successful upstream reply into the dialect's, and hides the stamp in every environment.
+    /// What neither changes stays as it came, byte for byte: unknown fields, key order, white space, big numbers.
+    /// Replies are open: no more is asked of them than that a client can read them at all.
     ///
     /// # Errors
     /// [`RefusedReply::NotAnObject`] where the body is not one JSON object, an environment has no `id`, or a list no
@@ -20,47 +33,69 @@ impl Dialect {
     ///
     /// ```
     /// use bytes::Bytes;
-    /// use envgate::contract::{Dialect, Operation};
+    /// use envgate::contract::{Dialect, Operation, StampKey};
     ///
-    /// let body = Bytes::from_static(br#"{"id": "env_1", "state": "new", "scope": "account"}"#);
-    /// let reply = Dialect::SANDBASE.reply(Operation::Retrieve, body).unwrap();
-    /// assert_eq!(reply, r#"{"id": "env_1", "state": "new"}"#);
+    /// let body = br#"{"id": "env_1", "metadata": {"envgate:tenant": "ten_1"}, "scope": "account"}"#;
+    /// let shown = Dialect::SANDBASE
+    ///     .reply(Operation::Retrieve, Bytes::from_static(body), &StampKey::default())
+    ///     .unwrap();
+    /// assert_eq!(shown.body, r#"{"id": "env_1", "metadata": {}}"#);
+    /// assert_eq!(shown.stamp.as_deref(), Some("ten_1"));
     /// ```
-    pub fn reply(&self, operation: Operation, body: Bytes) -> Result<Bytes, RefusedReply> {
+    pub fn reply(
+        &self,
+        operation: Operation,
+        body: Bytes,
+        stamp_key: &StampKey,
+    ) -> Result<Shown, RefusedReply> {
         let refused = RefusedReply::NotAnObject;
         let text = std::str::from_utf8(&body).map_err(|_| refused)?;
         let object = Object::read(text).ok_or(refused)?;
-        let is_readable = match operation {
-            Operation::Delete => true,
-            Operation::List => object.member("data").is_some_and(Member::is_list),
-            Operation::Create | Operation::Retrieve | Operation::Update | Operation::Archive => {
-                object.member("id").is_some()
-            }
-        };
-        if !is_readable {
-            return Err(refused);
-        }
-        let Some(edit) = self.edit_environment else {
-            return Ok(body);
-        };
         let mut edits = Edits::default();
+        let mut environment = None;
+        let mut stamp = None;
         match operation {
             Operation::Delete => {}
             Operation::List => {
-                let environments = object.member("data").and_then(|data| object.objects_in(data));
-                environments
-                    .iter()
-                    .flatten()
-                    .for_each(|environment| edit(environment, &mut edits));
+                let data = object.member("data").ok_or(refused)?;
+                for environment in object.objects_in(data).ok_or(refused)? {
+                    self.edit(&environment, stamp_key, &mut edits);
+                }
             }
             Operation::Create | Operation::Retrieve | Operation::Update | Operation::Archive => {
-                edit(&object, &mut edits);
+                let id = object.member("id").ok_or(refused)?;
+                environment = id.as_string().and_then(|id| EnvironmentId::parse(&id).ok());
+                stamp = self.edit(&object, stamp_key, &mut edits).map(Cow::into_owned);
             }
         }
-        match edits.apply(text) {
-            Some(edited) => Ok(edited.into()),
-            None => Ok(body),
+        let edited = edits.apply(text).map(Bytes::from);
+        Ok(Shown {
+            body: edited.unwrap_or(body),
+            environment,
+            stamp,
+        })
+    }
+
+    /// One environment out of a list, as the dialect shows it and without its stamp; `text` is all that `environment`
+    /// was read from.
+    #[must_use]
+    pub fn listed<'t>(&self, text: &'t str, environment: &Object<'t>, stamp_key: &StampKey) -> Cow<'t, str> {
+        let mut edits = Edits::default();
+        self.edit(environment, stamp_key, &mut edits);
+        edits.apply(text).map_or(Cow::Borrowed(text), Cow::Owned)
+    }
+
+    /// Edits one environment, and gives back its stamp.
+    fn edit<'t>(
+        &self,
+        environment: &Object<'t>,
+        stamp_key: &StampKey,
+        edits: &mut Edits,
+    ) -> Option<Cow<'t, str>> {
+        if let Some(edit) = self.edit_environment {
+            edit(environment, edits);
         }
+        stamp_key.hide(environment, edits)
     }
 
     /// The body that says that an environment was deleted, for an upstream that says it without one.

@@ -5,8 +5,9 @@ use super::*;
 use crate::contract::arbitrary::{json as any_json, spaced, spaces};
 
 fn reply(dialect: &Dialect, operation: Operation, body: &str) -> Result<String, RefusedReply> {
-    let reply = dialect.reply(operation, Bytes::copy_from_slice(body.as_bytes()))?;
-    Ok(String::from_utf8(reply.to_vec()).unwrap())
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    let shown = dialect.reply(operation, body, &StampKey::default())?;
+    Ok(String::from_utf8(shown.body.to_vec()).unwrap())
 }
 
 #[track_caller]
@@ -19,8 +20,9 @@ fn the_native_dialect_passes_the_very_same_bytes() {
     let body =
         Bytes::from_static(b" {\"id\":\"e\",\"scope\":null,\"n\":1e400,\"config\":{\"type\":\"cloud\"}}\n");
     let reply = Dialect::ANTHROPIC
-        .reply(Operation::Retrieve, body.clone())
-        .unwrap();
+        .reply(Operation::Retrieve, body.clone(), &StampKey::default())
+        .unwrap()
+        .body;
     assert_eq!(reply.as_ptr(), body.as_ptr(), "no copy is made");
     assert_eq!(reply, body);
 }
@@ -29,8 +31,9 @@ fn the_native_dialect_passes_the_very_same_bytes() {
 fn the_facade_copies_nothing_where_nothing_changes() {
     let body = Bytes::from_static(br#"{"id":"e","config":{"type":"self_hosted"}}"#);
     let reply = Dialect::SANDBASE
-        .reply(Operation::Retrieve, body.clone())
-        .unwrap();
+        .reply(Operation::Retrieve, body.clone(), &StampKey::default())
+        .unwrap()
+        .body;
     assert_eq!(reply.as_ptr(), body.as_ptr());
 }
 
@@ -108,7 +111,11 @@ fn a_success_that_no_client_can_read_is_refused() {
             .is_ok()
         );
         let not_utf8 = Bytes::from_static(b"{\"id\":\"\xff\"}");
-        assert!(dialect.reply(Operation::Retrieve, not_utf8).is_err());
+        assert!(
+            dialect
+                .reply(Operation::Retrieve, not_utf8, &StampKey::default())
+                .is_err()
+        );
     }
 }
 
@@ -197,4 +204,53 @@ proptest! {
             prop_assert_eq!(before.member(name).unwrap().value, after.member(name).unwrap().value);
         }
     }
+}
+
+#[test]
+fn no_dialect_shows_a_stamp_and_all_else_stays() {
+    let stamped =
+        r#"{"id":"e","scope":null,"metadata":{"a":"b", "\u0065nvgate:tenant":"ten_1" ,"c":"d"},"x":1.0}"#;
+    let shown = r#"{"id":"e","scope":null,"metadata":{"a":"b" ,"c":"d"},"x":1.0}"#;
+    for operation in [
+        Operation::Create,
+        Operation::Retrieve,
+        Operation::Update,
+        Operation::Archive,
+    ] {
+        assert_eq!(reply(&Dialect::ANTHROPIC, operation, stamped).unwrap(), shown);
+        assert!(
+            !reply(&Dialect::SANDBASE, operation, stamped)
+                .unwrap()
+                .contains("ten_1")
+        );
+    }
+    let list = |environment: &str| format!(r#"{{"data":[{environment}, {environment}],"next_page":null}}"#);
+    assert_eq!(
+        reply(&Dialect::ANTHROPIC, Operation::List, &list(stamped)).unwrap(),
+        list(shown)
+    );
+}
+
+#[test]
+fn the_owner_and_the_id_of_an_environment_are_told_beside_its_body() {
+    let told = |body: &'static str| {
+        let shown = Dialect::SANDBASE
+            .reply(
+                Operation::Create,
+                Bytes::from_static(body.as_bytes()),
+                &StampKey::default(),
+            )
+            .unwrap();
+        (shown.environment.map(String::from), shown.stamp)
+    };
+    let owned = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        told(r#"{"id":"e","metadata":{"envgate:tenant":"ten_1"}}"#),
+        (owned("e"), owned("ten_1"))
+    );
+    assert_eq!(
+        told(r#"{"id":"e","metadata":{"envgate:tenant":1}}"#),
+        (owned("e"), None)
+    );
+    assert_eq!(told(r#"{"id":"/","metadata":null}"#), (None, None));
 }

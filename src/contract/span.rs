@@ -84,15 +84,35 @@ impl<'t> Object<'t> {
     /// none where the value is no list.
     #[must_use]
     pub fn objects_in(&self, member: &Member<'t>) -> Option<Vec<Self>> {
-        let elements: Vec<&'t RawValue> = serde_json::from_str(member.value).ok()?;
-        let objects = elements
+        let objects = member
+            .elements()?
             .into_iter()
-            .filter_map(|element| Self::read_part(self.text, element.get()));
+            .filter_map(|element| Self::read_part(self.text, element));
         Some(objects.collect())
     }
 }
 
-impl Member<'_> {
+impl<'t> Member<'t> {
+    /// The value where it is a string, unescaped; none where it is anything else, or its escapes stand for no text.
+    #[must_use]
+    pub fn as_string(&self) -> Option<Cow<'t, str>> {
+        unescaped(self.value)
+    }
+
+    /// The elements of the value as they are written, where it is a list; none where it is anything else.
+    ///
+    /// ```
+    /// use envgate::contract::Object;
+    ///
+    /// let object = Object::read(r#"{"data": [{"id": 1}, 2.0]}"#).unwrap();
+    /// assert_eq!(object.member("data").unwrap().elements().unwrap(), [r#"{"id": 1}"#, "2.0"]);
+    /// ```
+    #[must_use]
+    pub fn elements(&self) -> Option<Vec<&'t str>> {
+        let elements: Vec<&'t RawValue> = serde_json::from_str(self.value).ok()?;
+        Some(elements.into_iter().map(RawValue::get).collect())
+    }
+
     /// Whether the value is the string `text`, however it is escaped.
     #[must_use]
     pub fn is_string(&self, text: &str) -> bool {

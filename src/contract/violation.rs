@@ -16,12 +16,13 @@ pub struct Violation {
 
 impl Violation {
     /// All values of [`Violation::keyword`], for the labels of a metric.
-    pub const KEYWORDS: [&'static str; 8] = [
+    pub const KEYWORDS: [&'static str; 9] = [
         "additionalProperties",
         "enum",
         "maxLength",
         "minLength",
         "pattern",
+        "propertyNames",
         "required",
         "schema",
         "type",

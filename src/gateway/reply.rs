@@ -3,7 +3,8 @@ use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::contract::{
-    self, ApiError, Dialect, Operation, REQUEST_ID, RETRY_HEADERS, RefusedReply, Target, UpstreamRefusal,
+    self, ApiError, Dialect, Operation, REQUEST_ID, RETRY_HEADERS, RefusedReply, StampKey, Target,
+    UpstreamRefusal,
 };
 use crate::upstream::Reply;
 
@@ -40,11 +41,13 @@ pub(super) fn accept(dialect: &Dialect, target: &Target, reply: Reply) -> Result
     if is_encoded(&reply.headers) {
         return Err(refused(RefusedReply::Encoded));
     }
-    let body = dialect.reply(target.operation, reply.body).map_err(refused)?;
+    let shown = dialect
+        .reply(target.operation, reply.body, &StampKey::default())
+        .map_err(refused)?;
     Ok(Accepted {
         status: reply.status,
         headers,
-        body,
+        body: shown.body,
     })
 }
 
