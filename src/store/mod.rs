@@ -10,6 +10,7 @@ mod error;
 mod follow;
 mod keys;
 mod open;
+mod secrets;
 mod tenants;
 mod terms;
 mod uses;
