@@ -2,6 +2,7 @@
 
 mod caller;
 mod credential;
+mod cursor;
 mod directory;
 mod key;
 mod restrictions;
@@ -9,6 +10,7 @@ mod tenant;
 
 pub use caller::Caller;
 pub use credential::credential;
+pub use cursor::{CursorScope, CursorSealer, Place};
 pub use directory::Directory;
 pub use key::{KeyDigest, KeyId, KeyRecord, KeyTerms, KeyText};
 pub use restrictions::Restrictions;
