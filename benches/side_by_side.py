@@ -197,6 +197,7 @@ def envgate(stack, directory, upstream):
         "ENVGATE_ADMIN__ADDRESS": "127.0.0.1:0",
         "ENVGATE_UPSTREAM__URL": f"http://127.0.0.1:{upstream}",
         "ENVGATE_UPSTREAM__CREDENTIAL": UPSTREAM_KEY,
+        "ENVGATE_OWNERSHIP__STAMP": "false",  # one tenant; the mock upstream keeps no environments
         "ENVGATE_STORE__URL": f"sqlite:{directory}/envgate.db",
         "ENVGATE_LOG__LEVEL": "warn",
         "ENVGATE_SERVER__THREADS": "1",

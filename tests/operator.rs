@@ -97,7 +97,7 @@ fn a_running_gateway_sees_keys_and_tenants_change_within_a_second() {
         "the key and nothing else: {key:?}"
     );
     let status = |key: &str| {
-        Request::new(envgate.gateway, "GET", EXAMPLE)
+        Request::new(envgate.gateway, "GET", "/v1/environments")
             .header("x-api-key", key)
             .send()
             .status

@@ -69,6 +69,7 @@ fn before(address: SocketAddr, host: &str, trusted: &str) -> common::envgate::En
             &format!("https://{host}:{}", address.port()),
         )
         .set("ENVGATE_UPSTREAM__CREDENTIAL", OPERATOR_KEY)
+        .set("ENVGATE_OWNERSHIP__STAMP", "false")
         .start()
 }
 

@@ -10,21 +10,26 @@ use http::HeaderMap;
 use super::output::CommandError;
 use crate::config::{self, Faults, Settings, UpstreamService};
 use crate::contract::{self, Operation};
+use crate::store::Store;
+use crate::tenancy::StampRequired;
 use crate::upstream::{Client, request_headers};
 
-/// Reads the settings that `serve` would and proves the schemas; tells on standard error everything that is wrong
+/// Reads the settings that `serve` would and proves the schemas, and that the stamp is not left out where tenants are
+/// told apart by it; tells on standard error everything that is wrong
 /// with them, or on standard output in one line what was read. `upstream` asks for a proof of the credential too.
 #[must_use]
 pub(super) fn run(config: Option<&Path>, upstream: bool) -> ExitCode {
     let settings = config::from_process(config);
     let schemas = contract::prove_schemas();
+    let stamp = settings.as_ref().map_or(Ok(()), prove_stamp);
     let mut err = io::stderr().lock();
-    let told = match (&settings, &schemas) {
-        (Err(faults), _) => complain(faults, &mut err),
-        (Ok(_), Err(fault)) => writeln!(err, "{fault}"),
-        (Ok(settings), Ok(())) => tell(settings, config, &mut io::stdout().lock()),
+    let told = match (&settings, &schemas, &stamp) {
+        (Err(faults), ..) => complain(faults, &mut err),
+        (Ok(_), Err(fault), _) => writeln!(err, "{fault}"),
+        (Ok(_), Ok(()), Err(failure)) => writeln!(err, "{failure}"),
+        (Ok(settings), Ok(()), Ok(())) => tell(settings, config, &mut io::stdout().lock()),
     };
-    let (Ok(settings), Ok(()), Ok(())) = (settings, schemas, told) else {
+    let (Ok(settings), Ok(()), Ok(()), Ok(())) = (settings, schemas, stamp, told) else {
         return ExitCode::FAILURE;
     };
     if !upstream {
@@ -51,6 +56,17 @@ pub(super) fn run(config: Option<&Path>, upstream: bool) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Counts the tenants where the settings allow one only; the store is asked for nothing else.
+#[tokio::main(flavor = "current_thread")]
+async fn prove_stamp(settings: &Settings) -> Result<(), CommandError> {
+    if settings.ownership.is_stamping {
+        return Ok(());
+    }
+    let store = Store::open(settings.store.url.reveal()).await?;
+    let tenants = store.tenants().await?.len();
+    Ok(StampRequired::check(&settings.ownership, tenants)?)
 }
 
 /// Asks for a list of one environment: the cheapest request that the credential is needed for.

@@ -6,6 +6,7 @@ use crate::config::Faults;
 use crate::contract::SchemaFault;
 use crate::store::StoreError;
 use crate::telemetry::LogError;
+use crate::tenancy::StampRequired;
 use crate::upstream::SetUpError;
 
 /// Why a command did not do what it was asked for.
@@ -17,6 +18,8 @@ pub(super) enum CommandError {
     Schemas(#[from] SchemaFault),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Stamp(#[from] StampRequired),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]

@@ -20,7 +20,7 @@ use crate::embedded;
 use crate::gateway::{self, Gateway};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{self, Metrics};
-use crate::tenancy::{Directory, KeyText};
+use crate::tenancy::{Directory, KeyText, StampRequired};
 
 /// How long requests that are in flight may take to finish once the process was told to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LAST_WRITES: Duration = Duration::from_secs(2);
 /// Threads for SQL, the admin endpoints and the embedded service; the gateway has workers of its own.
 const BACKGROUND_THREADS: usize = 2;
+/// The secret of the store that page cursors are sealed with.
+const CURSOR_KEY: &str = "page_cursor";
 
 pub(super) fn run(config: Option<&Path>) -> Result<ExitCode, CommandError> {
     let settings = config::from_process(config)?;
@@ -55,6 +57,7 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
             .map(|embedded| (embedded.service.clone(), Some(embedded)))?,
     };
     let gateway = Gateway::new(&settings, &service, Arc::clone(&directory), Arc::clone(&metrics))?;
+    let gateway = Arc::new(gateway);
 
     // Both addresses are bound before anything is started or said, so that a fault leaves nothing half done.
     let listener = gateway::bind(settings.listen.address)?;
@@ -67,7 +70,7 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
         embedded.is_some(),
     ))?;
 
-    let running = gateway::start(Arc::new(gateway), listener, settings.server.threads)?;
+    let running = gateway::start(Arc::clone(&gateway), listener, settings.server.threads)?;
     let admin = Admin {
         metrics: Arc::clone(&metrics),
         directory: Arc::clone(&directory),
@@ -77,15 +80,19 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
     let stopping = until(stopped.clone());
 
     let store_url = settings.store.url.clone();
+    let ownership = settings.ownership.clone();
     let config = config.map(Path::to_owned);
     let mut attending = tokio::spawn(async move {
         let store = Store::open_when_reachable(store_url.reveal(), &metrics).await?;
         if let Some(embedded) = embedded {
             embedded.start(&store, stopped);
-            welcome::with_demo(&store, &base_url, config.as_deref()).await?;
+            welcome::with_demo(&store, &ownership, &base_url, config.as_deref()).await?;
         } else {
             welcome::with_hint(&store, config.as_deref()).await?;
         }
+        StampRequired::check(&ownership, store.tenants().await?.len())?;
+        let cursor_key = store.secret(CURSOR_KEY).await?;
+        gateway.set_cursor_key(&cursor_key).map_err(StoreError::from)?;
         tokio::select! {
             () = store.follow(Arc::clone(&directory), Arc::clone(&metrics)) => {}
             () = store.record_uses(&directory, &metrics, stopping) => {}

@@ -8,7 +8,7 @@ use clap::Subcommand;
 use super::output::{CommandError, say, table};
 use crate::config;
 use crate::store::Store;
-use crate::tenancy::Tenant;
+use crate::tenancy::{StampRequired, Tenant};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -52,6 +52,7 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitC
     let store = Store::open(settings.store.url.reveal()).await?;
     let said = match command {
         Command::Create { name, plan } => {
+            StampRequired::check(&settings.ownership, store.tenants().await?.len() + 1)?;
             let tenant = store.create_tenant(&name, &plan).await?;
             format!(
                 "created tenant {} ({}) on plan {}",

@@ -1,10 +1,11 @@
 //! What `serve` tells the person who started it: on standard output, never through the log.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use super::output::{CommandError, say};
-use crate::config::UpstreamUrl;
+use crate::config::{Ownership, UpstreamUrl};
 use crate::embedded;
 use crate::store::Store;
 use crate::tenancy::{KeyTerms, Tenant};
@@ -34,6 +35,7 @@ pub(super) fn addresses(
 /// Later: says how to make another key.
 pub(super) async fn with_demo(
     store: &Store,
+    ownership: &Ownership,
     base_url: &str,
     config: Option<&Path>,
 ) -> Result<(), CommandError> {
@@ -43,8 +45,10 @@ pub(super) async fn with_demo(
             keys_create(&tenant.name, config)
         ))?);
     }
-    store.create_tenant(DEMO, Tenant::DEFAULT_PLAN).await?;
-    embedded::seed_example(store).await?;
+    let tenant = store.create_tenant(DEMO, Tenant::DEFAULT_PLAN).await?;
+    let stamp = (ownership.stamp_key.to_string(), tenant.id.to_string());
+    let metadata = BTreeMap::from_iter(ownership.is_stamping.then_some(stamp));
+    embedded::seed_example(store, metadata).await?;
     let key = store.create_key(DEMO, &KeyTerms::default()).await?;
     let key = key.reveal();
     let id = embedded::EXAMPLE_ID;

@@ -114,6 +114,18 @@ pub const SETTINGS: &[SettingDoc] = &[
         doc: "what becomes of an allowed host that is no bare host name",
     },
     SettingDoc {
+        path: "ownership.stamp",
+        form: "true or false",
+        default: Some("true"),
+        doc: "whether environments are stamped with their tenant; off only where one tenant has the credential for itself",
+    },
+    SettingDoc {
+        path: "ownership.stamp_key",
+        form: "1 to 64 characters",
+        default: Some("envgate:tenant"),
+        doc: "the metadata key of the stamp, which no tenant sees or writes; environments with another are nobody's",
+    },
+    SettingDoc {
         path: "store.url",
         form: "`sqlite:` and a path, or a secret",
         default: Some("sqlite:envgate.db"),

@@ -2,6 +2,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::url::UrlFault;
+use crate::contract::InvalidStampKey;
 
 /// Everything that is wrong with the settings, in the order of the file, then of the environment.
 ///
@@ -139,6 +140,8 @@ pub enum Problem {
         allowed: &'static [&'static str],
         nearest: Option<String>,
     },
+    #[error(transparent)]
+    StampKey(#[from] InvalidStampKey),
     #[error("expected a level or directives such as \"info,envgate=debug\"")]
     NotDirectives,
 

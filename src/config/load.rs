@@ -9,7 +9,8 @@ use std::thread::available_parallelism;
 use super::catalogue::{SETTINGS, SettingDoc};
 use super::faults::{Faults, Place, Problem};
 use super::settings::{
-    Admin, Contract, Listen, Log, Secret, Server, Settings, Store, Upstream, UpstreamService, UpstreamUrl,
+    Admin, Contract, Listen, Log, Ownership, Secret, Server, Settings, Store, Upstream, UpstreamService,
+    UpstreamUrl,
 };
 use super::tree::{Entries, Raw, Written, position};
 use super::{overlay, secrets, tree, values};
@@ -161,6 +162,7 @@ impl Reader<'_> {
         let admin = self.admin(listen.as_ref().map(|listen| listen.address));
         let upstream = self.upstream();
         let contract = self.contract();
+        let ownership = self.ownership();
         let store = self.store();
         let log = self.log();
         let server = self.server();
@@ -169,6 +171,7 @@ impl Reader<'_> {
             admin: admin?,
             upstream: upstream?,
             contract: contract?,
+            ownership: ownership?,
             store: store?,
             log: log?,
             server: server?,
@@ -247,6 +250,15 @@ impl Reader<'_> {
         Some(Contract {
             dialect: dialect?,
             strictness,
+        })
+    }
+
+    fn ownership(&mut self) -> Option<Ownership> {
+        let is_stamping = self.read("ownership.stamp", values::boolean);
+        let stamp_key = self.read("ownership.stamp_key", values::stamp_key);
+        Some(Ownership {
+            is_stamping: is_stamping?,
+            stamp_key: stamp_key?,
         })
     }
 

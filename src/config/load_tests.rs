@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::LogFormat;
-use crate::contract::Rule;
+use crate::contract::{Rule, StampKey};
 
 pub(in crate::config) fn source(text: &str, environment: &[(&str, &str)]) -> Source {
     let environment = environment
@@ -73,6 +73,8 @@ fn defaults_hold_where_nothing_is_set() {
     assert_eq!(settings.upstream.max_response_bytes, 33_554_432);
     assert_eq!(settings.contract.dialect.name, "sandbase");
     assert_eq!(settings.contract.strictness, Strictness::default());
+    assert!(settings.ownership.is_stamping);
+    assert_eq!(settings.ownership.stamp_key, StampKey::default());
     assert_eq!(settings.store.url.reveal(), "sqlite:envgate.db");
     assert_eq!(settings.log.format, LogFormat::Text);
     assert!(settings.server.threads >= 1);
@@ -86,6 +88,7 @@ fn a_file_sets_what_it_names() {
         upstream.url = "https://api.anthropic.com/"
         upstream.credential.env = "KEY"
         contract = { dialect = "anthropic", unknown_field = "warn", host_format = "allow" }
+        ownership = { stamp = false, stamp_key = "team/owner" }
         log = { format = "json", level = "info,envgate=debug" }
         server.threads = 3
         "#,
@@ -105,6 +108,8 @@ fn a_file_sets_what_it_names() {
             host_format: Rule::Allow
         }
     );
+    assert!(!settings.ownership.is_stamping);
+    assert_eq!(settings.ownership.stamp_key.to_string(), "team/owner");
     assert_eq!(settings.log.format, LogFormat::Json);
     assert_eq!(settings.server.threads, 3);
 }
@@ -196,6 +201,11 @@ fn a_value_out_of_its_range_or_of_another_kind_is_refused() {
         ),
         ("listen.body_timeout = \"s\"", "expected a duration"),
         ("listen.body_timeout = \"10é\"", "expected a duration"),
+        (
+            "ownership.stamp = \"yes\"",
+            "expected true or false, found a string",
+        ),
+        ("ownership.stamp_key = \"\"", "expected 1 to 64 characters"),
         ("listen.body_timeout = 10", "expected a string, found an integer"),
         (
             "listen.address = \"localhost:8080\"",

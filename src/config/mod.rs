@@ -20,7 +20,7 @@ pub use catalogue::{SETTINGS, SettingDoc};
 pub use faults::{Fault, Faults, Place, Problem};
 pub use load::{Source, credential_from_process, from_process, load};
 pub use settings::{
-    Admin, Contract, Listen, Log, LogFormat, Secret, Server, Settings, Store, Upstream, UpstreamService,
-    UpstreamUrl,
+    Admin, Contract, Listen, Log, LogFormat, Ownership, Secret, Server, Settings, Store, Upstream,
+    UpstreamService, UpstreamUrl,
 };
 pub use url::UrlFault;

@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::contract::{Dialect, Strictness};
+use crate::contract::{Dialect, StampKey, Strictness};
 
 /// Everything an operator can set, checked.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Settings {
     pub upstream: Upstream,
     /// `[contract]`: how the API is spoken.
     pub contract: Contract,
+    /// `[ownership]`: how the environments of tenants are told apart.
+    pub ownership: Ownership,
     /// `[store]`: tenants and keys.
     pub store: Store,
     /// `[log]`.
@@ -81,6 +83,16 @@ pub struct Contract {
     pub dialect: &'static Dialect,
     /// What becomes of unknown fields and of odd host names.
     pub strictness: Strictness,
+}
+
+/// `[ownership]`
+#[derive(Clone, Debug)]
+pub struct Ownership {
+    /// Whether environments are stamped with their tenant. They need not be where one tenant has the upstream
+    /// credential for itself.
+    pub is_stamping: bool,
+    /// The metadata key of the stamp.
+    pub stamp_key: StampKey,
 }
 
 /// `[store]`

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::catalogue::nearest;
 use super::faults::Problem;
 use super::tree::Raw;
-use crate::contract::{Dialect, Rule};
+use crate::contract::{Dialect, Rule, StampKey};
 
 use super::settings::LogFormat;
 
@@ -82,6 +82,10 @@ pub(super) fn rule(raw: &Raw) -> Result<Rule, Problem> {
         &["reject", "warn", "allow"],
         &[Rule::Reject, Rule::Warn, Rule::Allow],
     )
+}
+
+pub(super) fn stamp_key(raw: &Raw) -> Result<StampKey, Problem> {
+    Ok(StampKey::parse(text(raw)?)?)
 }
 
 pub(super) fn log_format(raw: &Raw) -> Result<LogFormat, Problem> {

@@ -34,6 +34,7 @@ pub(super) fn of_success(accepted: Accepted, warnings: &Warnings, request_id: &s
         status,
         mut headers,
         body,
+        ..
     } = accepted;
     headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
     headers.push(request_id_header(request_id));

@@ -6,8 +6,11 @@ use bytes::Bytes;
 use http::HeaderMap;
 use jiff::Timestamp;
 use pingora::protocols::http::ServerSession;
+use ring::error::Unspecified;
+use serde_json::{Map, Value};
 
 use super::body::{self, BodyLimits};
+use super::owner::Ownership;
 use super::record::Record;
 use super::{answer, head, reply};
 use crate::config::{Settings, UpstreamService};
@@ -23,7 +26,8 @@ use crate::upstream::{Client, Failure, Reply, SetUpError, request_headers};
 pub struct Gateway {
     directory: Arc<Directory>,
     upstream: Client,
-    dialect: &'static Dialect,
+    pub(super) dialect: &'static Dialect,
+    pub(super) ownership: Ownership,
     strictness: Strictness,
     limits: BodyLimits,
     pub(super) metrics: Arc<Metrics>,
@@ -34,6 +38,8 @@ pub struct Gateway {
 struct Document {
     bytes: Bytes,
     warnings: Warnings,
+    /// How many pairs of metadata the client sent.
+    metadata_pairs: usize,
 }
 
 impl Gateway {
@@ -56,6 +62,7 @@ impl Gateway {
                 settings.upstream.max_response_bytes,
             )?,
             dialect: settings.contract.dialect,
+            ownership: Ownership::new(&settings.ownership),
             strictness: settings.contract.strictness,
             limits: BodyLimits {
                 max_bytes: settings.listen.max_body_bytes,
@@ -64,6 +71,15 @@ impl Gateway {
             metrics,
             is_stopping: AtomicBool::new(false),
         })
+    }
+
+    /// Gives the gateway the key that page cursors are sealed with, from the store that all replicas share. Until it
+    /// has one, lists answer that the gateway is not ready.
+    ///
+    /// # Errors
+    /// Where the cipher does not take the key.
+    pub fn set_cursor_key(&self, key: &[u8; 32]) -> Result<(), Unspecified> {
+        self.ownership.set_cursor_key(key)
     }
 
     /// The answer to a request that failed, in the dialect's envelope.
@@ -89,22 +105,30 @@ impl Gateway {
 
         // Before the body, so that nobody without a key can make the gateway read one.
         let key = tenancy::credential(&session.req_header().headers)?;
-        let caller = record
-            .caller
-            .insert(self.directory.caller(key, Timestamp::now())?);
+        let caller = self.directory.caller(key, Timestamp::now())?;
+        record.caller = Some(caller.clone());
 
         // Before the body as well: what the key may not do is known without it.
         caller.may(&target)?;
 
         // Before the body too: a wrong parameter is known without it.
-        let path_and_query = self.path_and_query(&target, session.req_header().uri.query())?;
+        let query = self.query(target.operation, session.req_header().uri.query())?;
 
         let document = self.document(session, target.operation).await?;
         let headers = &session.req_header().headers;
-        let reply = self
-            .ask(&target, &path_and_query, headers, document.bytes, record)
-            .await?;
-        let accepted = reply::accept(self.dialect, &target, reply)?;
+
+        // Before anything is changed: another tenant's environment is as good as none.
+        self.check_owner(&target, &caller, headers, record).await?;
+        let body = self.ownership.stamp(target.operation, &caller, document.bytes)?;
+
+        let accepted = if target.operation == Operation::List && self.ownership.is_filtering(&caller) {
+            self.list_own(&query, &caller, headers, record).await?
+        } else {
+            let reply = self.ask(&target, &query, headers, body, record).await?;
+            let outcome = reply::accept(self.dialect, &self.ownership.stamp_key, &target, reply);
+            let settled = self.ownership.settle(&target, &caller, outcome);
+            settled.map_err(|error| self.ownership.explain(error, document.metadata_pairs))?
+        };
         Ok(answer::of_success(
             accepted,
             &document.warnings,
@@ -112,34 +136,23 @@ impl Gateway {
         ))
     }
 
-    /// The canonical path, and a query made anew from what was understood of the client's.
-    fn path_and_query(&self, target: &Target, query: Option<&str>) -> Result<String, ApiError> {
-        let path = target.path();
-        let (query, dropped) = match target.operation {
-            Operation::List => {
-                let (query, dropped) = ListQuery::parse(query)?;
-                (query.to_query_string(), dropped)
-            }
+    /// What was understood of a query. Operations other than list know `beta` alone.
+    fn query(&self, operation: Operation, query: Option<&str>) -> Result<ListQuery, ApiError> {
+        let (query, dropped) = match operation {
+            Operation::List => ListQuery::parse(query)?,
             _ => {
-                let (is_beta, dropped) = beta_only(query)?;
-                (
-                    if is_beta {
-                        "beta=true".to_owned()
-                    } else {
-                        String::new()
-                    },
-                    dropped,
-                )
+                let (beta, dropped) = beta_only(query)?;
+                let query = ListQuery {
+                    beta,
+                    ..ListQuery::default()
+                };
+                (query, dropped)
             }
         };
         self.metrics
             .query_names_dropped
             .inc_by(u64::try_from(dropped).unwrap_or(u64::MAX));
-        Ok(if query.is_empty() {
-            path
-        } else {
-            format!("{path}?{query}")
-        })
+        Ok(query)
     }
 
     /// Reads the body and judges it on a parsed copy; the bytes themselves go up as they came.
@@ -157,6 +170,7 @@ impl Gateway {
                 b"" | b"{}" => Ok(Document {
                     bytes: Bytes::new(),
                     warnings: Warnings::default(),
+                    metadata_pairs: 0,
                 }),
                 _ => Err(ApiError::UnexpectedBody),
             };
@@ -165,18 +179,24 @@ impl Gateway {
         let warnings = self
             .dialect
             .validate(operation, &value, self.strictness)
+            .and_then(|warnings| self.ownership.stamp_key.refuse(&value).map(|()| warnings))
             .map_err(ApiError::Violations)?;
         for warning in warnings.told() {
             self.metrics.record_warning(warning.keyword);
         }
-        Ok(Document { bytes, warnings })
+        let metadata = value.get("metadata").and_then(Value::as_object);
+        Ok(Document {
+            bytes,
+            warnings,
+            metadata_pairs: metadata.map_or(0, Map::len),
+        })
     }
 
     /// Sends the request up and waits for the whole reply.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         target: &Target,
-        path_and_query: &str,
+        query: &ListQuery,
         client: &HeaderMap,
         body: Bytes,
         record: &mut Record,
@@ -184,8 +204,12 @@ impl Gateway {
         let operation = target.operation;
         let headers = request_headers(client, operation.takes_body(), self.upstream.translation());
         let asked = Instant::now();
-        let outcome = self.upstream.send(operation, path_and_query, headers, body).await;
-        record.upstream = Some(asked.elapsed());
+        let path_and_query = path_and_query(target, query);
+        let outcome = self
+            .upstream
+            .send(operation, &path_and_query, headers, body)
+            .await;
+        record.upstream = Some(record.upstream.unwrap_or_default() + asked.elapsed());
         let reply = outcome.map_err(|failure| {
             tracing::warn!(operation = operation.name(), %failure, "no reply from the upstream");
             error_of(&failure, operation.is_write())
@@ -200,6 +224,16 @@ impl Gateway {
             body: self.upstream.redact(reply.body),
             ..reply
         })
+    }
+}
+
+/// The canonical path, and a query made anew from what was understood of the client's.
+fn path_and_query(target: &Target, query: &ListQuery) -> String {
+    let (path, query) = (target.path(), query.to_query_string());
+    if query.is_empty() {
+        path
+    } else {
+        format!("{path}?{query}")
     }
 }
 

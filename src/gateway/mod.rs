@@ -8,6 +8,8 @@ mod answer;
 mod body;
 mod exchange;
 mod head;
+mod list;
+mod owner;
 mod proxy;
 mod record;
 mod reply;

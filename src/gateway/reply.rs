@@ -6,13 +6,37 @@ use crate::contract::{
     self, ApiError, Dialect, Operation, REQUEST_ID, RETRY_HEADERS, RefusedReply, StampKey, Target,
     UpstreamRefusal,
 };
+use crate::environment::EnvironmentId;
+use crate::tenancy::Caller;
 use crate::upstream::Reply;
 
-/// What of a successful reply goes down.
+/// What of a successful reply goes down, and what it told of its environment.
 pub(super) struct Accepted {
     pub(super) status: StatusCode,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Bytes,
+    /// Which environment it is; none where it is not one environment.
+    pub(super) environment: Option<EnvironmentId>,
+    /// The stamp that the environment had before it was hidden.
+    stamp: Option<String>,
+}
+
+impl Accepted {
+    /// A list that the gateway has put together.
+    pub(super) const fn list(headers: Vec<(HeaderName, HeaderValue)>, body: Bytes) -> Self {
+        Self {
+            status: StatusCode::OK,
+            headers,
+            body,
+            environment: None,
+            stamp: None,
+        }
+    }
+
+    /// Whether the environment says that it is the caller's.
+    pub(super) fn is_stamped_for(&self, caller: &Caller) -> bool {
+        self.stamp.as_deref() == Some(caller.tenant.id.0.as_str())
+    }
 }
 
 /// The upstream's name for the request, where it is fit for a header and a log.
@@ -21,13 +45,14 @@ pub(super) fn request_id(reply: &Reply) -> Option<&str> {
     (1..=128).contains(&id.len()).then_some(id)
 }
 
-/// Judges a reply, whatever its status, and puts a success into the dialect's shape.
-pub(super) fn accept(dialect: &Dialect, target: &Target, reply: Reply) -> Result<Accepted, ApiError> {
-    let after_write = target.operation.is_write();
-    let refused = |reason| ApiError::UpstreamReply { reason, after_write };
-    if !reply.status.is_success() {
-        return Err(refusal(&reply, after_write));
-    }
+/// Judges a reply, whatever its status, and puts a success into the dialect's shape, without the stamp.
+pub(super) fn accept(
+    dialect: &Dialect,
+    stamp_key: &StampKey,
+    target: &Target,
+    reply: Reply,
+) -> Result<Accepted, ApiError> {
+    let reply = success(target.operation, reply)?;
     let headers = retry_advice(&reply.headers);
     if let (Operation::Delete, Some(id), true) =
         (target.operation, &target.environment, reply.body.is_empty())
@@ -36,19 +61,38 @@ pub(super) fn accept(dialect: &Dialect, target: &Target, reply: Reply) -> Result
             status: StatusCode::OK,
             headers,
             body: dialect.deleted(id),
+            environment: None,
+            stamp: None,
         });
     }
-    if is_encoded(&reply.headers) {
-        return Err(refused(RefusedReply::Encoded));
-    }
     let shown = dialect
-        .reply(target.operation, reply.body, &StampKey::default())
-        .map_err(refused)?;
+        .reply(target.operation, reply.body, stamp_key)
+        .map_err(|reason| ApiError::UpstreamReply {
+            reason,
+            after_write: target.operation.is_write(),
+        })?;
     Ok(Accepted {
         status: reply.status,
         headers,
         body: shown.body,
+        environment: shown.environment,
+        stamp: shown.stamp,
     })
+}
+
+/// A reply whose status is a success and whose body can be read, as it came.
+pub(super) fn success(operation: Operation, reply: Reply) -> Result<Reply, ApiError> {
+    let after_write = operation.is_write();
+    if !reply.status.is_success() {
+        return Err(refusal(&reply, after_write));
+    }
+    if is_encoded(&reply.headers) && !reply.body.is_empty() {
+        return Err(ApiError::UpstreamReply {
+            reason: RefusedReply::Encoded,
+            after_write,
+        });
+    }
+    Ok(reply)
 }
 
 /// What the upstream refused, as far as it is for tenants; the rest is for the operator's log.
@@ -71,7 +115,7 @@ fn refusal(reply: &Reply, after_write: bool) -> ApiError {
     }
 }
 
-fn retry_advice(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+pub(super) fn retry_advice(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     RETRY_HEADERS
         .into_iter()
         .filter_map(|name| headers.get(&name).cloned().map(|value| (name, value)))

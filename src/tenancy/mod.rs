@@ -6,6 +6,7 @@ mod cursor;
 mod directory;
 mod key;
 mod restrictions;
+mod stamp;
 mod tenant;
 
 pub use caller::Caller;
@@ -14,4 +15,5 @@ pub use cursor::{CursorScope, CursorSealer, Place};
 pub use directory::Directory;
 pub use key::{KeyDigest, KeyId, KeyRecord, KeyTerms, KeyText};
 pub use restrictions::Restrictions;
+pub use stamp::StampRequired;
 pub use tenant::{Tenant, TenantId};

@@ -48,10 +48,12 @@ impl Setup {
         self
     }
 
-    /// Puts an upstream of the test's own behind the gateway.
+    /// Puts an upstream of the test's own behind the gateway. Its one tenant has the credential for itself, so its
+    /// environments need no stamp, and requests go up as they came.
     pub fn upstream(self, address: SocketAddr) -> Self {
         self.set("ENVGATE_UPSTREAM__URL", &format!("http://{address}"))
             .set("ENVGATE_UPSTREAM__CREDENTIAL", OPERATOR_KEY)
+            .set("ENVGATE_OWNERSHIP__STAMP", "false")
     }
 
     pub fn path(&self) -> &Path {

@@ -1,6 +1,6 @@
 //! The six operations, and what outlives them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use http::Method;
@@ -50,7 +50,9 @@ async fn an_environment_is_created_read_changed_archived_and_deleted() {
 #[tokio::test]
 async fn the_example_of_the_documents_is_there_once_and_keeps_what_was_done_to_it() {
     let service = Service::start().await;
-    envgate::embedded::seed_example(&service.store).await.unwrap();
+    envgate::embedded::seed_example(&service.store, BTreeMap::new())
+        .await
+        .unwrap();
     assert_eq!(
         service.get(EXAMPLE).await.ok(),
         json!({
@@ -87,7 +89,9 @@ async fn the_example_of_the_documents_is_there_once_and_keeps_what_was_done_to_i
         updated["config"]["packages"]["pip"],
         json!(["pandas", "numpy", "scikit-learn"])
     );
-    envgate::embedded::seed_example(&service.store).await.unwrap();
+    envgate::embedded::seed_example(&service.store, BTreeMap::new())
+        .await
+        .unwrap();
     assert_eq!(service.get(EXAMPLE).await.ok(), updated);
 }
 

@@ -1,0 +1,214 @@
+//! A list of the caller's environments only, out of an upstream list of everybody's.
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::exchange::Gateway;
+use super::record::Record;
+use super::reply::{self, Accepted};
+use crate::contract::{ApiError, Edits, ListQuery, Object, Operation, RefusedReply, Target};
+use crate::environment::EnvironmentId;
+use crate::tenancy::{Caller, CursorScope, Place};
+
+/// The largest page that the upstream gives.
+const UPSTREAM_PAGE: u16 = 1000;
+/// How many of them one request may cost. A page that is not full by then is a short one.
+const MAX_UPSTREAM_PAGES: usize = 3;
+/// The size of a page where the client names none.
+const DEFAULT_LIMIT: u16 = 20;
+/// How many of the environments to go on with a cursor names.
+const NAMED_NEXT: usize = 4;
+
+const BAD_CURSOR: ApiError = ApiError::BadQuery {
+    name: "page",
+    problem: "must be the next_page of an earlier answer to the same list",
+};
+const UNREADABLE: ApiError = ApiError::UpstreamReply {
+    reason: RefusedReply::NotAnObject,
+    after_write: false,
+};
+
+impl Gateway {
+    /// Reads as much of the upstream's list as it takes to fill the client's page, three pages of 1,000 at most.
+    ///
+    /// The cursor of the next page names the environments to go on with. So a list of newest first goes on where it
+    /// stopped whatever was created or deleted meanwhile, the environments of the page before included: nothing is
+    /// told twice. Something is passed over only if meanwhile all five that the cursor names were deleted.
+    pub(super) async fn list_own(
+        &self,
+        query: &ListQuery,
+        caller: &Caller,
+        client: &HeaderMap,
+        record: &mut Record,
+    ) -> Result<Accepted, ApiError> {
+        let sealer = self.ownership.sealer()?;
+        let scope = CursorScope {
+            tenant: &caller.tenant.id,
+            credential: self.ownership.credential(),
+            dialect: self.dialect.name,
+        };
+        let first = Place {
+            include_archived: query.include_archived.unwrap_or_default(),
+            ..Place::default()
+        };
+        let mut place = match &query.page {
+            None => first,
+            Some(text) => sealer
+                .open(text, scope)
+                .filter(|place| place.include_archived == first.include_archived)
+                .ok_or(BAD_CURSOR)?,
+        };
+        let is_own = |environment: &Object<'_>, id: &EnvironmentId| {
+            caller.allows_environment(id) && self.ownership.is_stamped_for(caller, environment)
+        };
+        let limit = usize::from(query.limit.unwrap_or(DEFAULT_LIMIT));
+        let target = Target {
+            operation: Operation::List,
+            environment: None,
+        };
+        let mut listed: Vec<String> = Vec::new();
+        let mut pages_read = 0;
+        loop {
+            let reply = self
+                .ask(
+                    &target,
+                    &upstream_query(&place, query.beta),
+                    client,
+                    Bytes::new(),
+                    record,
+                )
+                .await?;
+            let reply = reply::success(target.operation, reply)?;
+            pages_read += 1;
+            let text = std::str::from_utf8(&reply.body).map_err(|_| UNREADABLE)?;
+            let page = UpstreamPage::read(text, is_own).ok_or(UNREADABLE)?;
+
+            let (taken, next) = page.take(&place, limit - listed.len());
+            listed.extend(taken.iter().map(|own| {
+                let shown = self
+                    .dialect
+                    .listed(own.text, &own.environment, &self.ownership.stamp_key);
+                shown.into_owned()
+            }));
+            match next {
+                Some(next) if listed.len() < limit && pages_read < MAX_UPSTREAM_PAGES => place = next,
+                next => {
+                    let next = next.map(|place| sealer.seal(&place, scope)).transpose();
+                    let next = next.map_err(|_| ApiError::Internal)?;
+                    let headers = reply::retry_advice(&reply.headers);
+                    return Ok(Accepted::list(headers, page.with(&listed, next)));
+                }
+            }
+        }
+    }
+}
+
+fn upstream_query(place: &Place, beta: bool) -> ListQuery {
+    ListQuery {
+        include_archived: place.include_archived.then_some(true),
+        limit: Some(UPSTREAM_PAGE),
+        page: place.upstream.clone(),
+        beta,
+    }
+}
+
+/// A page of the upstream's list.
+struct UpstreamPage<'t> {
+    text: &'t str,
+    reply: Object<'t>,
+    /// Those of the page that the caller may see, in their order.
+    own: Vec<Own<'t>>,
+    /// The upstream's cursor of the page after this one.
+    next: Option<String>,
+}
+
+/// An environment of the caller's on an upstream page.
+struct Own<'t> {
+    /// Its position among everybody's.
+    index: usize,
+    id: EnvironmentId,
+    text: &'t str,
+    environment: Object<'t>,
+}
+
+impl<'t> UpstreamPage<'t> {
+    /// Reads a page, and of it what `is_own` picks; none where the text is no page.
+    fn read(text: &'t str, is_own: impl Fn(&Object<'_>, &EnvironmentId) -> bool) -> Option<Self> {
+        let reply = Object::read(text)?;
+        let elements = reply.member("data")?.elements()?;
+        let own = elements
+            .into_iter()
+            .enumerate()
+            .filter_map(|(index, text)| {
+                let environment = Object::read(text)?;
+                let id = EnvironmentId::parse(&environment.member("id")?.as_string()?).ok()?;
+                is_own(&environment, &id).then_some(Own {
+                    index,
+                    id,
+                    text,
+                    environment,
+                })
+            })
+            .collect();
+        let next = match reply.member("next_page") {
+            Some(next) if !next.is_null() => Some(next.as_string()?.into_owned()),
+            _ => None,
+        };
+        Some(Self {
+            text,
+            reply,
+            own,
+            next,
+        })
+    }
+
+    /// At most `limit` environments from `place` on, and the place after them; none where the list ends there.
+    fn take(&self, place: &Place, limit: usize) -> (&[Own<'t>], Option<Place>) {
+        let from_place = self.own.get(self.start(place)..).unwrap_or_default();
+        let (taken, rest) = from_place.split_at_checked(limit).unwrap_or((from_place, &[]));
+        let next = match rest.first() {
+            Some(first) => Some(Place {
+                upstream: place.upstream.clone(),
+                index: first.index,
+                next: rest.iter().take(NAMED_NEXT).map(|own| own.id.clone()).collect(),
+                last: taken.last().map(|own| own.id.clone()),
+                include_archived: place.include_archived,
+            }),
+            None => self.next.clone().map(|upstream| Place {
+                upstream: Some(upstream),
+                include_archived: place.include_archived,
+                ..Place::default()
+            }),
+        };
+        (taken, next)
+    }
+
+    /// Where `place` is among the caller's own: at the first of those to go on with that is still there, else after
+    /// the last that was shown, else where the first of them stood.
+    fn start(&self, place: &Place) -> usize {
+        let position = |id: &EnvironmentId| self.own.iter().position(|own| own.id == *id);
+        let named = place.next.iter().find_map(position);
+        let after_last = || place.last.as_ref().and_then(position).map(|last| last + 1);
+        let by_index = || self.own.partition_point(|own| own.index < place.index);
+        named.or_else(after_last).unwrap_or_else(by_index)
+    }
+
+    /// The upstream's reply with these environments, and this cursor; its other members stay as they are.
+    fn with(&self, listed: &[String], next: Option<String>) -> Bytes {
+        // A sealed cursor has no character that JSON would escape.
+        let next = next.map_or("null".to_owned(), |next| format!(r#""{next}""#));
+        let mut edits = Edits::default();
+        if let Some(data) = self.reply.member("data") {
+            edits.replace(data, format!("[{}]", listed.join(",")));
+        }
+        match self.reply.member("next_page") {
+            Some(member) => edits.replace(member, next),
+            None => edits.change(&self.reply, |_| false, format!(r#""next_page":{next}"#)),
+        }
+        edits.apply(self.text).unwrap_or_default().into()
+    }
+}
+
+#[cfg(test)]
+#[path = "list_tests.rs"]
+mod tests;

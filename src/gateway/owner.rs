@@ -1,0 +1,268 @@
+//! Whose an environment is: the stamp that goes up, the owner that is asked for, the 404 for anybody else's.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use moka::Expiry;
+use moka::sync::Cache;
+use ring::error::Unspecified;
+
+use super::exchange::Gateway;
+use super::record::Record;
+use super::reply::{self, Accepted};
+use crate::config;
+use crate::contract::{ApiError, ListQuery, Object, Operation, StampKey, Target, UpstreamRefusal};
+use crate::environment::EnvironmentId;
+use crate::tenancy::{Caller, CursorSealer, TenantId};
+
+/// How long it is known that an environment is its tenant's.
+const OWNED_FOR: Duration = Duration::from_secs(10 * 60);
+/// How long it is known that there is no such environment for a tenant.
+const NOT_OWNED_FOR: Duration = Duration::from_secs(60);
+/// How many answers are remembered, of all tenants together; about 250 bytes each.
+const REMEMBERED: u64 = 100_000;
+
+/// The upstream limits the pairs of metadata, and one of them is ours. From so many on, a client may not understand
+/// why.
+const NEAR_THE_LIMIT: usize = 15;
+
+/// What tells the environments of tenants apart that share an upstream credential.
+pub(super) struct Ownership {
+    pub(super) stamp_key: StampKey,
+    is_stamping: bool,
+    /// The name of the upstream credential: the workspace behind it is what tenants share.
+    credential: Arc<str>,
+    owners: Cache<Claim, Standing>,
+    sealer: OnceLock<CursorSealer>,
+}
+
+/// A tenant's use of an environment's id. The tenant is part of it, so that what one tenant did tells another nothing:
+/// neither an answer nor the time that it takes depends on whether the environment exists for somebody else.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Claim {
+    tenant: TenantId,
+    credential: Arc<str>,
+    environment: EnvironmentId,
+}
+
+/// What a claim is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Owned,
+    /// Another tenant's, nobody's, or not there: all one.
+    NotOwned,
+}
+
+impl Ownership {
+    pub(super) fn new(settings: &config::Ownership) -> Self {
+        Self {
+            stamp_key: settings.stamp_key.clone(),
+            is_stamping: settings.is_stamping,
+            credential: "default".into(),
+            owners: Cache::builder()
+                .max_capacity(REMEMBERED)
+                .expire_after(ByStanding)
+                .build(),
+            sealer: OnceLock::new(),
+        }
+    }
+
+    pub(super) const fn is_stamping(&self) -> bool {
+        self.is_stamping
+    }
+
+    /// Whether a list has to be filtered before the caller sees it.
+    pub(super) fn is_filtering(&self, caller: &Caller) -> bool {
+        self.is_stamping || caller.environments().is_some()
+    }
+
+    /// Whether an environment is the caller's, as its stamp says; without stamps everything is.
+    pub(super) fn is_stamped_for(&self, caller: &Caller, environment: &Object<'_>) -> bool {
+        let is_callers = |stamp: &str| stamp == caller.tenant.id.0;
+        !self.is_stamping
+            || self
+                .stamp_key
+                .read(environment)
+                .as_deref()
+                .is_some_and(is_callers)
+    }
+
+    pub(super) fn credential(&self) -> &str {
+        &self.credential
+    }
+
+    /// The sealer of page cursors; none before the store was read.
+    pub(super) fn sealer(&self) -> Result<&CursorSealer, ApiError> {
+        self.sealer.get().ok_or(ApiError::NotReady)
+    }
+
+    pub(super) fn set_cursor_key(&self, key: &[u8; 32]) -> Result<(), Unspecified> {
+        let sealer = CursorSealer::new(key)?;
+        // The store has one key; who sets it again sets the same.
+        let _ = self.sealer.set(sealer);
+        Ok(())
+    }
+
+    /// The body as it goes up: the client's own bytes, with the stamp in those of a create.
+    pub(super) fn stamp(
+        &self,
+        operation: Operation,
+        caller: &Caller,
+        body: Bytes,
+    ) -> Result<Bytes, ApiError> {
+        if !self.is_stamping || operation != Operation::Create {
+            return Ok(body);
+        }
+        let text = std::str::from_utf8(&body).map_err(|_| ApiError::Internal)?;
+        let stamped = self.stamp_key.insert(text, &caller.tenant.id.0);
+        stamped.map(Bytes::from).ok_or(ApiError::Internal)
+    }
+
+    /// Judges and remembers whose an environment is by what the upstream said of it. Whatever is not the caller's is
+    /// not there, in the gateway's own words.
+    pub(super) fn settle(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        outcome: Result<Accepted, ApiError>,
+    ) -> Result<Accepted, ApiError> {
+        if !self.is_stamping {
+            return outcome;
+        }
+        match (target.operation, &target.environment, outcome) {
+            (_, Some(id), Err(error)) if is_not_found(&error) => {
+                self.remember(caller, id, Standing::NotOwned);
+                Err(ApiError::EnvironmentNotFound)
+            }
+            // A write too: the environment may have become another's since it was asked for.
+            (Operation::Retrieve | Operation::Update | Operation::Archive, Some(id), Ok(accepted)) => {
+                if !accepted.is_stamped_for(caller) {
+                    self.remember(caller, id, Standing::NotOwned);
+                    return Err(ApiError::EnvironmentNotFound);
+                }
+                self.remember(caller, id, Standing::Owned);
+                Ok(accepted)
+            }
+            (Operation::Create, _, Ok(accepted)) => {
+                if let (Some(id), true) = (&accepted.environment, accepted.is_stamped_for(caller)) {
+                    self.remember(caller, id, Standing::Owned);
+                }
+                Ok(accepted)
+            }
+            (Operation::Delete, Some(id), Ok(accepted)) => {
+                self.remember(caller, id, Standing::NotOwned);
+                Ok(accepted)
+            }
+            (_, _, outcome) => outcome,
+        }
+    }
+
+    /// Tells a client whose metadata was refused, with nearly as many pairs as the upstream takes, that one more is
+    /// in it than it sent.
+    pub(super) fn explain(&self, error: ApiError, metadata_pairs: usize) -> ApiError {
+        match error {
+            ApiError::Upstream(refusal)
+                if self.is_stamping
+                    && metadata_pairs >= NEAR_THE_LIMIT
+                    && refusal.status == StatusCode::BAD_REQUEST
+                    && refusal.message.to_lowercase().contains("metadata") =>
+            {
+                let message = format!(
+                    "{} (one pair of the metadata is reserved by the gateway)",
+                    refusal.message
+                );
+                ApiError::Upstream(Box::new(UpstreamRefusal { message, ..*refusal }))
+            }
+            error => error,
+        }
+    }
+
+    fn standing(&self, caller: &Caller, environment: &EnvironmentId) -> Option<Standing> {
+        self.owners.get(&self.claim(caller, environment))
+    }
+
+    fn remember(&self, caller: &Caller, environment: &EnvironmentId, standing: Standing) {
+        self.owners.insert(self.claim(caller, environment), standing);
+    }
+
+    fn claim(&self, caller: &Caller, environment: &EnvironmentId) -> Claim {
+        Claim {
+            tenant: caller.tenant.id.clone(),
+            credential: Arc::clone(&self.credential),
+            environment: environment.clone(),
+        }
+    }
+}
+
+impl Gateway {
+    /// Refuses an environment that is not the caller's, from memory where that knows. Where it does not, a retrieve
+    /// will see from its own reply; for what would change something one retrieve goes ahead.
+    pub(super) async fn check_owner(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        client: &HeaderMap,
+        record: &mut Record,
+    ) -> Result<(), ApiError> {
+        let Some(id) = target
+            .environment
+            .as_ref()
+            .filter(|_| self.ownership.is_stamping())
+        else {
+            return Ok(());
+        };
+        match (self.ownership.standing(caller, id), target.operation) {
+            (Some(Standing::NotOwned), _) => Err(ApiError::EnvironmentNotFound),
+            (Some(Standing::Owned), _) | (None, Operation::Retrieve) => Ok(()),
+            (None, _) => {
+                let retrieve = Target {
+                    operation: Operation::Retrieve,
+                    environment: Some(id.clone()),
+                };
+                let reply = self
+                    .ask(&retrieve, &ListQuery::default(), client, Bytes::new(), record)
+                    .await?;
+                let outcome = reply::accept(self.dialect, &self.ownership.stamp_key, &retrieve, reply);
+                self.ownership.settle(&retrieve, caller, outcome).map(drop)
+            }
+        }
+    }
+}
+
+fn is_not_found(error: &ApiError) -> bool {
+    matches!(error, ApiError::Upstream(refusal) if refusal.status == StatusCode::NOT_FOUND)
+}
+
+/// An answer is remembered as long as its kind allows, from its last writing on.
+struct ByStanding;
+
+impl ByStanding {
+    const fn lifetime(standing: Standing) -> Duration {
+        match standing {
+            Standing::Owned => OWNED_FOR,
+            Standing::NotOwned => NOT_OWNED_FOR,
+        }
+    }
+}
+
+impl Expiry<Claim, Standing> for ByStanding {
+    fn expire_after_create(&self, _claim: &Claim, standing: &Standing, _at: Instant) -> Option<Duration> {
+        Some(Self::lifetime(*standing))
+    }
+
+    fn expire_after_update(
+        &self,
+        _claim: &Claim,
+        standing: &Standing,
+        _at: Instant,
+        _left: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(Self::lifetime(*standing))
+    }
+}
+
+#[cfg(test)]
+#[path = "owner_tests.rs"]
+mod tests;

@@ -1,0 +1,99 @@
+use std::borrow::Cow;
+
+use super::*;
+use crate::tenancy::{KeyText, Tenant};
+
+fn ownership(is_stamping: bool) -> Ownership {
+    Ownership::new(&config::Ownership {
+        is_stamping,
+        stamp_key: StampKey::default(),
+    })
+}
+
+fn caller() -> Caller {
+    Caller {
+        tenant: Arc::new(Tenant {
+            id: TenantId::generate().unwrap(),
+            name: "demo".to_owned(),
+            created_at: "2026-01-01T00:00:00Z".to_owned(),
+            plan: Tenant::DEFAULT_PLAN.to_owned(),
+            is_suspended: false,
+        }),
+        restrictions: None,
+        key: KeyText::generate().unwrap().id(),
+    }
+}
+
+fn refused(status: StatusCode, message: &str) -> ApiError {
+    ApiError::Upstream(Box::new(UpstreamRefusal {
+        status,
+        error_type: Cow::Borrowed("invalid_request_error"),
+        message: message.to_owned(),
+        details: None,
+        headers: Vec::new(),
+    }))
+}
+
+#[test]
+fn only_a_create_is_stamped() {
+    let (on, caller) = (ownership(true), caller());
+    let body = Bytes::from_static(br#"{"name":"a"}"#);
+    let stamped = on.stamp(Operation::Create, &caller, body.clone()).unwrap();
+    assert_eq!(
+        stamped,
+        format!(
+            r#"{{"name":"a","metadata":{{"envgate:tenant":"{}"}}}}"#,
+            caller.tenant.id
+        )
+    );
+    assert_eq!(on.stamp(Operation::Update, &caller, body.clone()).unwrap(), body);
+    assert_eq!(
+        ownership(false)
+            .stamp(Operation::Create, &caller, body.clone())
+            .unwrap(),
+        body
+    );
+}
+
+#[test]
+fn what_one_tenant_owns_says_nothing_to_another() {
+    let (ownership, one, two) = (ownership(true), caller(), caller());
+    let id = EnvironmentId::parse("env_1").unwrap();
+    ownership.remember(&one, &id, Standing::Owned);
+    assert_eq!(ownership.standing(&one, &id), Some(Standing::Owned));
+    assert_eq!(ownership.standing(&two, &id), None);
+    ownership.remember(&two, &id, Standing::NotOwned);
+    assert_eq!(ownership.standing(&one, &id), Some(Standing::Owned));
+}
+
+#[test]
+fn the_last_that_was_learnt_holds_for_as_long_as_its_kind_does() {
+    let (ownership, caller) = (ownership(true), caller());
+    let id = EnvironmentId::parse("env_1").unwrap();
+    ownership.remember(&caller, &id, Standing::Owned);
+    ownership.remember(&caller, &id, Standing::NotOwned);
+    assert_eq!(ownership.standing(&caller, &id), Some(Standing::NotOwned));
+    let claim = ownership.claim(&caller, &id);
+    let left = Some(OWNED_FOR);
+    assert_eq!(
+        ByStanding.expire_after_update(&claim, &Standing::NotOwned, Instant::now(), left),
+        Some(NOT_OWNED_FOR)
+    );
+}
+
+#[test]
+fn refused_metadata_is_explained_to_those_near_the_limit_only() {
+    let (on, off) = (ownership(true), ownership(false));
+    let message = |ownership: &Ownership, status, message: &str, pairs| {
+        ownership.explain(refused(status, message), pairs).to_string()
+    };
+    let (bad, text) = (StatusCode::BAD_REQUEST, "Metadata has more than 16 pairs");
+    assert_eq!(
+        message(&on, bad, text, 15),
+        "Metadata has more than 16 pairs (one pair of the metadata is reserved by the gateway)"
+    );
+    assert_eq!(message(&on, bad, text, 14), text);
+    assert_eq!(message(&on, bad, "name: taken", 16), "name: taken");
+    assert_eq!(message(&on, StatusCode::CONFLICT, text, 16), text);
+    assert_eq!(message(&off, bad, text, 16), text);
+}
