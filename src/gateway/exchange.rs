@@ -107,6 +107,7 @@ impl Gateway {
         let key = tenancy::credential(&session.req_header().headers)?;
         let caller = self.directory.caller(key, Timestamp::now())?;
         record.caller = Some(caller.clone());
+        self.ownership.check_alone(&self.directory)?;
 
         // Before the body as well: what the key may not do is known without it.
         caller.may(&target)?;

@@ -1,5 +1,7 @@
 //! A list of the caller's environments only, out of an upstream list of everybody's.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::HeaderMap;
 
@@ -8,7 +10,7 @@ use super::record::Record;
 use super::reply::{self, Accepted};
 use crate::contract::{ApiError, Edits, ListQuery, Object, Operation, RefusedReply, Target};
 use crate::environment::EnvironmentId;
-use crate::tenancy::{Caller, CursorScope, Place};
+use crate::tenancy::{Caller, CursorScope, CursorSealer, Place};
 
 /// The largest page that the upstream gives.
 const UPSTREAM_PAGE: u16 = 1000;
@@ -19,6 +21,10 @@ const DEFAULT_LIMIT: u16 = 20;
 /// How many of the environments to go on with a cursor names.
 const NAMED_NEXT: usize = 4;
 
+const LIST: Target = Target {
+    operation: Operation::List,
+    environment: None,
+};
 const BAD_CURSOR: ApiError = ApiError::BadQuery {
     name: "page",
     problem: "must be the next_page of an earlier answer to the same list",
@@ -31,9 +37,10 @@ const UNREADABLE: ApiError = ApiError::UpstreamReply {
 impl Gateway {
     /// Reads as much of the upstream's list as it takes to fill the client's page, three pages of 1,000 at most.
     ///
-    /// The cursor of the next page names the environments to go on with. So a list of newest first goes on where it
-    /// stopped whatever was created or deleted meanwhile, the environments of the page before included: nothing is
-    /// told twice. Something is passed over only if meanwhile all five that the cursor names were deleted.
+    /// The cursor of the next page names four environments to go on with, and the last that was shown. So a list goes
+    /// on where it stopped whatever is created or deleted meanwhile, those of the page before included. Only where all
+    /// five are gone, or a thousand new ones have moved them off their upstream page, does it go on by position: then
+    /// something may be passed over or told twice.
     pub(super) async fn list_own(
         &self,
         query: &ListQuery,
@@ -47,49 +54,27 @@ impl Gateway {
             credential: self.ownership.credential(),
             dialect: self.dialect.name,
         };
-        let first = Place {
-            include_archived: query.include_archived.unwrap_or_default(),
-            ..Place::default()
-        };
-        let mut place = match &query.page {
-            None => first,
-            Some(text) => sealer
-                .open(text, scope)
-                .filter(|place| place.include_archived == first.include_archived)
-                .ok_or(BAD_CURSOR)?,
-        };
+        let mut place = place(query, sealer, scope)?;
+        let stamp_key = &self.ownership.stamp_key;
         let is_own = |environment: &Object<'_>, id: &EnvironmentId| {
             caller.allows_environment(id) && self.ownership.is_stamped_for(caller, environment)
         };
         let limit = usize::from(query.limit.unwrap_or(DEFAULT_LIMIT));
-        let target = Target {
-            operation: Operation::List,
-            environment: None,
-        };
         let mut listed: Vec<String> = Vec::new();
         let mut pages_read = 0;
         loop {
-            let reply = self
-                .ask(
-                    &target,
-                    &upstream_query(&place, query.beta),
-                    client,
-                    Bytes::new(),
-                    record,
-                )
-                .await?;
-            let reply = reply::success(target.operation, reply)?;
+            let asked = upstream_query(&place, query.beta);
+            let reply = self.ask(&LIST, &asked, client, Bytes::new(), record).await?;
+            let reply = reply::success(LIST.operation, reply)?;
             pages_read += 1;
             let text = std::str::from_utf8(&reply.body).map_err(|_| UNREADABLE)?;
             let page = UpstreamPage::read(text, is_own).ok_or(UNREADABLE)?;
 
             let (taken, next) = page.take(&place, limit - listed.len());
-            listed.extend(taken.iter().map(|own| {
-                let shown = self
-                    .dialect
-                    .listed(own.text, &own.environment, &self.ownership.stamp_key);
-                shown.into_owned()
-            }));
+            let shown = taken
+                .iter()
+                .map(|own| self.dialect.listed(own.text, &own.environment, stamp_key));
+            listed.extend(shown.map(Cow::into_owned));
             match next {
                 Some(next) if listed.len() < limit && pages_read < MAX_UPSTREAM_PAGES => place = next,
                 next => {
@@ -101,6 +86,21 @@ impl Gateway {
             }
         }
     }
+}
+
+/// Where a list begins: at its start, or where the client's cursor says that this very list goes on.
+fn place(query: &ListQuery, sealer: &CursorSealer, scope: CursorScope<'_>) -> Result<Place, ApiError> {
+    let include_archived = query.include_archived.unwrap_or_default();
+    let Some(cursor) = &query.page else {
+        return Ok(Place {
+            include_archived,
+            ..Place::default()
+        });
+    };
+    sealer
+        .open(cursor, scope)
+        .filter(|place| place.include_archived == include_archived)
+        .ok_or(BAD_CURSOR)
 }
 
 fn upstream_query(place: &Place, beta: bool) -> ListQuery {

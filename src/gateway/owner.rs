@@ -15,7 +15,7 @@ use super::reply::{self, Accepted};
 use crate::config;
 use crate::contract::{ApiError, ListQuery, Object, Operation, StampKey, Target, UpstreamRefusal};
 use crate::environment::EnvironmentId;
-use crate::tenancy::{Caller, CursorSealer, TenantId};
+use crate::tenancy::{Caller, CursorSealer, Directory, TenantId};
 
 /// How long it is known that an environment is its tenant's.
 const OWNED_FOR: Duration = Duration::from_secs(10 * 60);
@@ -91,6 +91,18 @@ impl Ownership {
 
     pub(super) fn credential(&self) -> &str {
         &self.credential
+    }
+
+    /// Without the stamp there must be one tenant. A second may be made while the gateway runs, by a command that
+    /// reads other settings; nobody sees another's environments even then.
+    pub(super) fn check_alone(&self, directory: &Directory) -> Result<(), ApiError> {
+        if self.is_stamping || directory.tenant_count() <= 1 {
+            return Ok(());
+        }
+        Err(ApiError::Forbidden(
+            "the gateway cannot tell its tenants' environments apart as it is set up; tell whoever runs it"
+                .to_owned(),
+        ))
     }
 
     /// The sealer of page cursors; none before the store was read.

@@ -90,6 +90,12 @@ impl Directory {
         self.is_loaded.load(Ordering::Acquire)
     }
 
+    /// How many tenants there are, suspended ones too.
+    #[must_use]
+    pub fn tenant_count(&self) -> usize {
+        self.tenants.load().len()
+    }
+
     /// Finds the caller of a key, and notes that the key was used.
     ///
     /// # Errors
