@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::common::EXAMPLE;
-use crate::common::envgate::Envgate;
+use crate::common::envgate::{Envgate, Setup, eventually};
 use crate::common::upstream::Upstream;
 use crate::fake::{environment, ok, stamping};
 use crate::tenant::{COLLECTION, Tenant, ids};
@@ -156,4 +156,30 @@ fn a_list_reads_three_upstream_pages_at_most() {
         ]
     );
     assert_eq!(second.json()["next_page"], Value::Null);
+}
+
+#[test]
+fn a_key_of_named_environments_lists_those_only_with_the_stamp_and_without() {
+    for stamp in ["true", "false"] {
+        let envgate = Setup::new().set("ENVGATE_OWNERSHIP__STAMP", stamp).start();
+        let demo = Tenant::demo(&envgate);
+        let named: Vec<_> = (0..6).map(|number| demo.create(&format!("n{number}"))).collect();
+        let named = [&named[1], &named[4]];
+        let options = ["--environment", named[0], "--environment", named[1]];
+        let create = [&["keys", "create", "--tenant", "demo", "--quiet"][..], &options].concat();
+        let created = envgate.run(&create);
+        assert!(created.status.success());
+        let restricted = Tenant {
+            envgate: &envgate,
+            key: String::from_utf8(created.stdout).unwrap().trim().to_owned(),
+        };
+        eventually("the gateway knows the new key", || {
+            restricted.get(COLLECTION).status == 200
+        });
+        assert_eq!(
+            restricted.pages("limit=1"),
+            [[named[1].as_str()], [named[0]]],
+            "stamp: {stamp}"
+        );
+    }
 }
