@@ -4,6 +4,7 @@ mod id;
 mod merge;
 mod model;
 mod params;
+mod requirement;
 
 pub(crate) use id::random_base58;
 pub use id::{EnvironmentId, InvalidEnvironmentId};
@@ -13,3 +14,4 @@ pub use params::{
     CloudParams, ConfigParams, CreateParams, LimitedNetworkParams, NetworkingParams, PackagesParams,
     PackagesType, UpdateParams,
 };
+pub use requirement::{NotAPackageName, NotARequirement, PackageManager, PackageName, Requirement};
