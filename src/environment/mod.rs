@@ -1,11 +1,13 @@
 //! The environment itself: its id, its model, and what an update does to it. Pure.
 
+mod host;
 mod id;
 mod merge;
 mod model;
 mod params;
 mod requirement;
 
+pub use host::{HostPattern, NotAHost};
 pub(crate) use id::random_base58;
 pub use id::{EnvironmentId, InvalidEnvironmentId};
 pub use merge::MergeError;

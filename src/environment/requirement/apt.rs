@@ -11,6 +11,9 @@ pub(super) const GRAMMAR: Grammar = Grammar {
     form: "a package of apt as name, name=version or name:architecture, such as \"ffmpeg\"",
 };
 
+/// Longer than any name in Debian.
+const LONGEST_NAME: usize = 128;
+
 const ARCHITECTURES: [&str; 12] = [
     "all", "amd64", "any", "arm64", "armel", "armhf", "i386", "mips64el", "native", "ppc64el", "riscv64",
     "s390x",
@@ -20,7 +23,7 @@ fn name(text: &str) -> Option<String> {
     let is_inner =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'+' | b'.' | b'-');
     // Names such as g++ end in a plus; one that ends in a hyphen would be taken away.
-    let is_good = text.len() >= 2
+    let is_good = (2..=LONGEST_NAME).contains(&text.len())
         && text.bytes().all(is_inner)
         && text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text.ends_with(|last: char| last.is_ascii_alphanumeric() || last == '+');
