@@ -1,7 +1,10 @@
+use crate::environment::PackageManager;
+
 /// One setting as the documentation, the hints and the reader know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SettingDoc {
-    /// Table and key, `listen.address`.
+    /// Table and key, `listen.address`. `NAME` stands for a name of the operator's choice, `MANAGER` for a package
+    /// manager.
     pub path: &'static str,
     /// The values that it takes, in words.
     pub form: &'static str,
@@ -24,20 +27,28 @@ impl SettingDoc {
         self.path.split_once('.').map_or(self.path, |(_, key)| key)
     }
 
-    /// The environment variable that sets it and goes before the file.
+    /// The environment variable that sets it and goes before the file; none where the path has a name of the operator's
+    /// choice, which no variable could tell from its upper case.
     ///
     /// ```
-    /// let setting = envgate::config::SETTINGS.iter().find(|setting| setting.path == "upstream.url");
-    /// assert_eq!(setting.unwrap().variable(), "ENVGATE_UPSTREAM__URL");
+    /// let setting = |path| envgate::config::SETTINGS.iter().find(move |setting| setting.path == path).unwrap();
+    /// assert_eq!(setting("upstream.url").variable().unwrap(), "ENVGATE_UPSTREAM__URL");
+    /// assert_eq!(setting("plans.NAME.operations").variable(), None);
     /// ```
     #[must_use]
-    pub fn variable(&self) -> String {
-        format!("{PREFIX}{}__{}", self.table(), self.key()).to_uppercase()
+    pub fn variable(&self) -> Option<String> {
+        let has_name = self.path.split('.').any(|part| part == ANY_NAME);
+        (!has_name).then(|| format!("{PREFIX}{}__{}", self.table(), self.key()).to_uppercase())
     }
 }
 
 /// What the name of every variable of ours begins with.
 pub(super) const PREFIX: &str = "ENVGATE_";
+
+/// The part of a path in whose place the operator writes a name.
+const ANY_NAME: &str = "NAME";
+/// The part of a path in whose place a package manager stands.
+const ANY_MANAGER: &str = "MANAGER";
 
 /// Every setting there is, in the order of the documentation. Names, hints and defaults come from here alone.
 pub const SETTINGS: &[SettingDoc] = &[
@@ -126,6 +137,102 @@ pub const SETTINGS: &[SettingDoc] = &[
         doc: "the metadata key of the stamp, which no tenant sees or writes; environments with another are nobody's",
     },
     SettingDoc {
+        path: "credentials.NAME.key",
+        form: "secret",
+        default: None,
+        doc: "a key for the upstream that plans can name, instead of `upstream.credential`",
+    },
+    SettingDoc {
+        path: "plans.NAME.operations",
+        form: "list of `create`, `list`, `retrieve`, `update`, `delete`, `archive`",
+        default: None,
+        doc: "what tenants of the plan may do; left out, everything",
+    },
+    SettingDoc {
+        path: "plans.NAME.dialect",
+        form: "`sandbase` or `anthropic`",
+        default: None,
+        doc: "left out, `contract.dialect`",
+    },
+    SettingDoc {
+        path: "plans.NAME.unknown_field",
+        form: "`reject`, `warn` or `allow`",
+        default: None,
+        doc: "left out, `contract.unknown_field`; a plan with a policy rejects under `config` in any case",
+    },
+    SettingDoc {
+        path: "plans.NAME.host_format",
+        form: "`reject`, `warn` or `allow`",
+        default: None,
+        doc: "left out, `contract.host_format`; a plan with a policy rejects in any case",
+    },
+    SettingDoc {
+        path: "plans.NAME.workspace_id",
+        form: "text",
+        default: None,
+        doc: "sent up as `anthropic-workspace-id`",
+    },
+    SettingDoc {
+        path: "plans.NAME.credential",
+        form: "name in `[credentials]`",
+        default: None,
+        doc: "the key that requests of the plan go up with; left out, `upstream.credential`",
+    },
+    SettingDoc {
+        path: "plans.NAME.policy.networking",
+        form: "`any` or `limited`",
+        default: Some("any"),
+        doc: "whether networking must be limited; the three rules after this one want it limited too",
+    },
+    SettingDoc {
+        path: "plans.NAME.policy.allowed_hosts",
+        form: "list of hosts",
+        default: None,
+        doc: "the hosts that may be listed; `*.a.com` covers all below `a.com`, not itself; left out, every host",
+    },
+    SettingDoc {
+        path: "plans.NAME.policy.package_managers",
+        form: "true or false",
+        default: Some("true"),
+        doc: "whether `allow_package_managers` may be true",
+    },
+    SettingDoc {
+        path: "plans.NAME.policy.mcp_servers",
+        form: "true or false",
+        default: Some("true"),
+        doc: "whether `allow_mcp_servers` may be true",
+    },
+    SettingDoc {
+        path: "plans.NAME.policy.config_types",
+        form: "list of `cloud`, `self_hosted`",
+        default: None,
+        doc: "the types of `config`; left out, all that the other rules can judge",
+    },
+    SettingDoc {
+        path: "plans.NAME.policy.scopes",
+        form: "list of `organization`, `account`",
+        default: None,
+        doc: "the scopes; an environment that names none is refused; left out, every scope",
+    },
+    SettingDoc {
+        path: "plans.NAME.policy.packages.MANAGER.install",
+        form: "`any`, `pinned` or `off`",
+        default: Some("any"),
+        doc: "of `apt`, `cargo`, `gem`, `go`, `npm` or `pip`: every version, exact versions only, or nothing",
+    },
+    SettingDoc {
+        path: "plans.NAME.policy.packages.MANAGER.allow",
+        form: "list of package names",
+        default: None,
+        doc: "the packages that may be listed; left out, every one",
+    },
+    SettingDoc {
+        path: "plans.NAME.policy.packages.MANAGER.deny",
+        form: "list of package names",
+        default: None,
+        doc: "the packages that may not be listed, even if allowed",
+    },
+    SettingDoc {
         path: "store.url",
         form: "`sqlite:` and a path, or a secret",
         default: Some("sqlite:envgate.db"),
@@ -151,13 +258,72 @@ pub const SETTINGS: &[SettingDoc] = &[
     },
 ];
 
-/// The tables of the file, each once, in order.
-pub(super) fn tables() -> impl Iterator<Item = &'static str> {
+/// What a name within a table turned out to be.
+pub(super) enum Known {
+    /// A table; its path, as the catalogue writes it.
+    Table(String),
+    /// A setting.
+    Setting,
+}
+
+/// Looks a name up in a table, or among the tables where `table` is empty. `table` is a path as the catalogue writes it.
+pub(super) fn find(table: &str, name: &str) -> Option<Known> {
+    let part = parts(table).find(|part| match *part {
+        ANY_NAME => true,
+        ANY_MANAGER => PackageManager::by_name(name).is_some(),
+        fixed => fixed == name,
+    })?;
+    let path = if table.is_empty() {
+        part.to_owned()
+    } else {
+        format!("{table}.{part}")
+    };
+    let is_setting = SETTINGS.iter().any(|setting| setting.path == path);
+    Some(if is_setting {
+        Known::Setting
+    } else {
+        Known::Table(path)
+    })
+}
+
+/// The names that a table has, for hints; none where the operator chooses them.
+pub(super) fn names(table: &str) -> Vec<&'static str> {
+    parts(table)
+        .flat_map(|part| match part {
+            ANY_NAME => Vec::new(),
+            ANY_MANAGER => PackageManager::ALL.map(PackageManager::name).to_vec(),
+            fixed => vec![fixed],
+        })
+        .collect()
+}
+
+/// The setting that a path of the file is an instance of.
+pub(super) fn setting(path: &str) -> Option<&'static SettingDoc> {
+    let stands_for = |(part, name): (&str, &str)| match part {
+        ANY_NAME | ANY_MANAGER => true,
+        fixed => fixed == name,
+    };
+    SETTINGS.iter().find(|setting| {
+        setting.path.split('.').count() == path.split('.').count()
+            && setting.path.split('.').zip(path.split('.')).all(stands_for)
+    })
+}
+
+/// The parts that follow a path in the catalogue, each once, in order.
+fn parts(table: &str) -> impl Iterator<Item = &'static str> {
     let mut before = None;
     SETTINGS
         .iter()
-        .map(SettingDoc::table)
-        .filter(move |table| before.replace(*table) != Some(*table))
+        .filter_map(move |setting| {
+            let rest = setting.path.strip_prefix(table)?;
+            let rest = if table.is_empty() {
+                rest
+            } else {
+                rest.strip_prefix('.')?
+            };
+            rest.split('.').next()
+        })
+        .filter(move |part| before.replace(*part) != Some(*part))
 }
 
 /// The known name that `name` was most likely meant to be.

@@ -27,9 +27,25 @@ fn the_readme_shows_every_setting_as_the_catalogue_has_it() {
 
 #[test]
 fn every_setting_stands_next_to_the_others_of_its_table() {
-    let mut names: Vec<_> = tables().collect();
+    let mut names = names("");
     let count = names.len();
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), count, "a table is named in two places");
+}
+
+#[test]
+fn a_path_of_the_file_is_an_instance_of_a_setting() {
+    for (path, expected) in [
+        ("upstream.url", Some("upstream.url")),
+        ("plans.gold.operations", Some("plans.NAME.operations")),
+        (
+            "plans.gold.policy.packages.pip.deny",
+            Some("plans.NAME.policy.packages.MANAGER.deny"),
+        ),
+        ("plans.operations", None),
+        ("upstream", None),
+    ] {
+        assert_eq!(setting(path).map(|setting| setting.path), expected, "{path}");
+    }
 }

@@ -3,6 +3,7 @@ use std::fmt;
 
 use super::url::UrlFault;
 use crate::contract::InvalidStampKey;
+use crate::environment::{NotAHost, NotAPackageName};
 
 /// Everything that is wrong with the settings, in the order of the file, then of the environment.
 ///
@@ -122,6 +123,11 @@ pub enum Problem {
     #[error("unknown setting{}", hint(nearest))]
     UnknownSetting { nearest: Option<String> },
 
+    #[error("[{table}] is set in the file only: a variable could not tell its names apart by case")]
+    FileOnly { table: &'static str },
+    #[error("a name here has 1 to 64 characters of A-Z, a-z, 0-9, _ and -")]
+    NotName,
+
     #[error("expected {expected}, found {found}")]
     WrongType {
         expected: &'static str,
@@ -145,6 +151,17 @@ pub enum Problem {
     #[error("expected a level or directives such as \"info,envgate=debug\"")]
     NotDirectives,
 
+    #[error("expected 1 to 128 visible ASCII characters without spaces")]
+    NotWorkspace,
+    #[error("there is no such table in [credentials]{}", hint(nearest))]
+    UnknownCredential { nearest: Option<String> },
+    #[error("the key of this credential is missing")]
+    KeyMissing,
+    #[error(transparent)]
+    Host(#[from] NotAHost),
+    #[error(transparent)]
+    Package(#[from] NotAPackageName),
+
     #[error(transparent)]
     Url(#[from] UrlFault),
     #[error("http:// is for an upstream on this machine; use https://, or set upstream.allow_plaintext")]
@@ -159,9 +176,10 @@ pub enum Problem {
     NotStore,
 
     #[error(
-        "a secret is never written here in plain; write {{ env = \"NAME\" }} or {{ file = \"path\" }}, or set {variable}"
+        "a secret is never written here in plain; write {{ env = \"NAME\" }} or {{ file = \"path\" }}{}",
+        or_set(variable)
     )]
-    PlainSecret { variable: String },
+    PlainSecret { variable: Option<String> },
     #[error("expected {{ env = \"NAME\" }} or {{ file = \"path\" }}")]
     NotSecret,
     #[error("the environment variable {0} is not set")]
@@ -178,6 +196,13 @@ fn hint(nearest: &Option<String>) -> String {
     nearest
         .as_ref()
         .map(|name| format!("; did you mean \"{name}\"?"))
+        .unwrap_or_default()
+}
+
+fn or_set(variable: &Option<String>) -> String {
+    variable
+        .as_ref()
+        .map(|name| format!(", or set {name}"))
         .unwrap_or_default()
 }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::thread::available_parallelism;
 
-use super::catalogue::{SETTINGS, SettingDoc};
+use super::catalogue::{SettingDoc, setting};
 use super::faults::{Faults, Place, Problem};
 use super::settings::{
     Admin, Contract, Listen, Log, Ownership, Secret, Server, Settings, Store, Upstream, UpstreamService,
@@ -76,7 +76,7 @@ pub fn from_process(path: Option<&Path>) -> Result<Settings, Faults> {
 pub fn credential_from_process(variable: &str) -> Result<Secret, Faults> {
     let value = std::env::var_os(variable).map(|value| value.to_string_lossy().into_owned());
     let credential = match value {
-        Some(value) => secrets::credential(&Raw::Text(value), variable.to_owned(), &BTreeMap::new()),
+        Some(value) => secrets::credential(&Raw::Text(value), Some(variable.to_owned()), &BTreeMap::new()),
         None => Err(Problem::SecretVariableMissing(variable.to_owned())),
     };
     credential.map_err(|problem| {
@@ -148,9 +148,9 @@ pub fn load(source: &Source) -> Result<Settings, Faults> {
 
 /// Takes one setting after the other from what was written. Every function asks for all that it needs before
 /// it gives up, so that one fault does not hide the next.
-struct Reader<'a> {
-    entries: Entries,
-    environment: &'a BTreeMap<String, String>,
+pub(super) struct Reader<'a> {
+    pub(super) entries: Entries,
+    pub(super) environment: &'a BTreeMap<String, String>,
     /// Whether all of the text was TOML.
     is_whole: bool,
     faults: Faults,
@@ -163,6 +163,11 @@ impl Reader<'_> {
         let upstream = self.upstream();
         let contract = self.contract();
         let ownership = self.ownership();
+        let credentials = self.credentials();
+        let is_embedded = !self.is_set("upstream.url");
+        let plans = contract
+            .as_ref()
+            .and_then(|contract| self.plans(contract, is_embedded));
         let store = self.store();
         let log = self.log();
         let server = self.server();
@@ -172,6 +177,8 @@ impl Reader<'_> {
             upstream: upstream?,
             contract: contract?,
             ownership: ownership?,
+            credentials,
+            plans: plans?,
             store: store?,
             log: log?,
             server: server?,
@@ -289,14 +296,67 @@ impl Reader<'_> {
     }
 
     /// The value of a setting as it was written, else its default; none where there is neither, or a fault.
-    fn read<T>(&mut self, path: &'static str, parse: impl FnOnce(&Raw) -> Result<T, Problem>) -> Option<T> {
-        let written = self.entries.get(path).cloned().or_else(|| {
+    pub(super) fn read<T>(
+        &mut self,
+        path: &str,
+        parse: impl FnOnce(&Raw) -> Result<T, Problem>,
+    ) -> Option<T> {
+        let written = self.entries.settings.get(path).cloned().or_else(|| {
             let raw = Raw::Text(setting(path)?.default?.to_owned());
             Some(Written {
                 place: Place::Default,
                 raw,
             })
         })?;
+        self.parse(&written, path, parse)
+    }
+
+    /// The value of a setting, or `otherwise` where it is not set; none where there is a fault.
+    pub(super) fn read_or<T>(
+        &mut self,
+        path: &str,
+        parse: impl FnOnce(&Raw) -> Result<T, Problem>,
+        otherwise: T,
+    ) -> Option<T> {
+        self.read_optional(path, parse)
+            .map(|value| value.unwrap_or(otherwise))
+    }
+
+    /// The value of a setting, if it is set; none where there is a fault.
+    pub(super) fn read_optional<T>(
+        &mut self,
+        path: &str,
+        parse: impl FnOnce(&Raw) -> Result<T, Problem>,
+    ) -> Option<Option<T>> {
+        if !self.is_set(path) {
+            return Some(None);
+        }
+        self.read(path, parse).map(Some)
+    }
+
+    /// The elements of a list, if it is set; none where there is a fault. Every element is looked at.
+    pub(super) fn read_list<T>(
+        &mut self,
+        path: &str,
+        parse: impl Fn(&Raw) -> Result<T, Problem>,
+    ) -> Option<Option<Vec<T>>> {
+        let elements = self.read_optional(path, |raw| values::list(raw).map(<[Written]>::to_vec))?;
+        let Some(elements) = elements else {
+            return Some(None);
+        };
+        let parsed: Vec<_> = elements
+            .iter()
+            .map(|element| self.parse(element, path, &parse))
+            .collect();
+        parsed.into_iter().collect::<Option<_>>().map(Some)
+    }
+
+    fn parse<T>(
+        &mut self,
+        written: &Written,
+        path: &str,
+        parse: impl FnOnce(&Raw) -> Result<T, Problem>,
+    ) -> Option<T> {
         match parse(&written.raw) {
             Ok(value) => Some(value),
             Err(problem) => {
@@ -306,29 +366,30 @@ impl Reader<'_> {
         }
     }
 
-    fn is_set(&self, path: &str) -> bool {
-        self.entries.contains_key(path)
+    pub(super) fn is_set(&self, path: &str) -> bool {
+        self.entries.settings.contains_key(path)
     }
 
-    /// A fault between settings. What a broken line might have set is not held to be missing.
-    fn fault(&mut self, path: &'static str, problem: Problem) {
-        if !self.is_whole {
-            return;
-        }
+    /// A fault between settings.
+    pub(super) fn fault(&mut self, path: &str, problem: Problem) {
         let place = self
             .entries
+            .settings
             .get(path)
             .map_or(Place::Default, |written| written.place.clone());
-        self.faults.add(&place, path, problem);
+        self.fault_at(&place, path, problem);
+    }
+
+    /// A fault between settings, at a place. What a broken line might have set is not held to be missing.
+    pub(super) fn fault_at(&mut self, place: &Place, path: &str, problem: Problem) {
+        if self.is_whole {
+            self.faults.add(place, path, problem);
+        }
     }
 }
 
-fn setting(path: &str) -> Option<&'static SettingDoc> {
-    SETTINGS.iter().find(|setting| setting.path == path)
-}
-
-fn variable(path: &str) -> String {
-    setting(path).map(SettingDoc::variable).unwrap_or_default()
+fn variable(path: &str) -> Option<String> {
+    setting(path).and_then(SettingDoc::variable)
 }
 
 /// Whether the second of two listeners could not have its address.

@@ -9,7 +9,9 @@
 mod catalogue;
 mod faults;
 mod load;
+mod load_plans;
 mod overlay;
+mod plan;
 mod secrets;
 mod settings;
 mod tree;
@@ -19,6 +21,7 @@ mod values;
 pub use catalogue::{SETTINGS, SettingDoc};
 pub use faults::{Fault, Faults, Place, Problem};
 pub use load::{Source, credential_from_process, from_process, load};
+pub use plan::{DEFAULT_PLAN, Install, PackageRule, Plan, Policy};
 pub use settings::{
     Admin, Contract, Listen, Log, LogFormat, Ownership, Secret, Server, Settings, Store, Upstream,
     UpstreamService, UpstreamUrl,

@@ -12,15 +12,33 @@ pub(super) fn lay(environment: &BTreeMap<String, String>, entries: &mut Entries,
     let sources = secret_sources(entries);
     for (name, value) in environment.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
         let place = Place::Variable(name.clone());
-        if let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == *name) {
+        let setting = SETTINGS
+            .iter()
+            .find(|setting| setting.variable().as_ref() == Some(name));
+        if let Some(setting) = setting {
             let raw = Raw::Text(value.clone());
-            entries.insert(setting.path, Written { place, raw });
+            entries
+                .settings
+                .insert(setting.path.to_owned(), Written { place, raw });
         } else if !sources.contains(name) {
-            let variables: Vec<_> = SETTINGS.iter().map(SettingDoc::variable).collect();
-            let nearest = nearest(name, variables.iter().map(String::as_str)).map(str::to_owned);
-            faults.add(&place, "", Problem::UnknownSetting { nearest });
+            faults.add(&place, "", unknown(name));
         }
     }
+}
+
+fn unknown(name: &str) -> Problem {
+    let in_table = |setting: &&SettingDoc| {
+        setting.variable().is_none()
+            && name.starts_with(&format!("{PREFIX}{}__", setting.table().to_uppercase()))
+    };
+    if let Some(setting) = SETTINGS.iter().find(in_table) {
+        return Problem::FileOnly {
+            table: setting.table(),
+        };
+    }
+    let variables: Vec<_> = SETTINGS.iter().filter_map(SettingDoc::variable).collect();
+    let nearest = nearest(name, variables.iter().map(String::as_str)).map(str::to_owned);
+    Problem::UnknownSetting { nearest }
 }
 
 fn secret_sources(entries: &Entries) -> BTreeSet<String> {
@@ -31,5 +49,5 @@ fn secret_sources(entries: &Entries) -> BTreeSet<String> {
         },
         _ => None,
     };
-    entries.values().filter_map(source).collect()
+    entries.settings.values().filter_map(source).collect()
 }

@@ -12,7 +12,7 @@ use super::tree::Raw;
 /// The credential of an upstream; `variable` is what sets it in the environment.
 pub(super) fn credential(
     raw: &Raw,
-    variable: String,
+    variable: Option<String>,
     environment: &BTreeMap<String, String>,
 ) -> Result<Secret, Problem> {
     if let Raw::String(_) = raw {
@@ -30,7 +30,7 @@ pub(super) fn credential(
 /// The URL of the store, which may be plain as long as no password is in it.
 pub(super) fn store_url(
     raw: &Raw,
-    variable: String,
+    variable: Option<String>,
     environment: &BTreeMap<String, String>,
 ) -> Result<Secret, Problem> {
     let value = match raw {

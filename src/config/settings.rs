@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::plan::Plan;
 use crate::contract::{Dialect, StampKey, Strictness};
 
 /// Everything an operator can set, checked.
@@ -17,6 +19,10 @@ pub struct Settings {
     pub contract: Contract,
     /// `[ownership]`: how the environments of tenants are told apart.
     pub ownership: Ownership,
+    /// `[credentials]`: keys for the upstream that plans name, by name.
+    pub credentials: BTreeMap<String, Secret>,
+    /// `[plans]`: what tenants may do, by the plan's name; [`DEFAULT_PLAN`](super::DEFAULT_PLAN) is always there.
+    pub plans: BTreeMap<String, Plan>,
     /// `[store]`: tenants and keys.
     pub store: Store,
     /// `[log]`.

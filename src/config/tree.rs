@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
-use super::catalogue::{SETTINGS, SettingDoc, nearest, tables};
+use super::catalogue::{Known, find, names, nearest};
 use super::faults::{Faults, Place, Problem};
 
 /// A value as it was written, and where.
@@ -29,6 +29,8 @@ pub(super) enum Raw {
     Boolean(bool),
     /// A table in place of a value: where a secret comes from.
     Table(BTreeMap<String, Raw>),
+    /// The file's array, each element with its place.
+    List(Vec<Written>),
     /// What no setting takes.
     Other(&'static str),
 }
@@ -41,13 +43,31 @@ impl Raw {
             Self::Integer(_) => "an integer",
             Self::Boolean(_) => "true or false",
             Self::Table(_) => "a table",
+            Self::List(_) => "an array",
             Self::Other(kind) => kind,
         }
     }
 }
 
-/// What is set, by path.
-pub(super) type Entries = BTreeMap<&'static str, Written>;
+/// What is set.
+#[derive(Default)]
+pub(super) struct Entries {
+    /// The settings, by path.
+    pub(super) settings: BTreeMap<String, Written>,
+    /// The tables that were opened, by path, empty ones too.
+    pub(super) tables: BTreeMap<String, Place>,
+}
+
+impl Entries {
+    /// The names of the operator's choice in a table, each with its place.
+    pub(super) fn names_in(&self, table: &str) -> Vec<(String, Place)> {
+        let name = |(path, place): (&String, &Place)| {
+            let name = path.strip_prefix(table)?.strip_prefix('.')?;
+            (!name.contains('.')).then(|| (name.to_owned(), place.clone()))
+        };
+        self.tables.iter().filter_map(name).collect()
+    }
+}
 
 /// How many faults of syntax are looked for.
 const MOST_SYNTAX_FAULTS: usize = 20;
@@ -64,11 +84,9 @@ pub(super) fn read(file: &str, text: &str, faults: &mut Faults) -> Entries {
                 file,
                 text,
                 faults,
-                entries: Entries::new(),
+                entries: Entries::default(),
             };
-            for (name, value) in root.get_ref() {
-                reading.table(name, value);
-            }
+            reading.table("", "", root.get_ref());
             return reading.entries;
         };
         let place = place(file, text, offset(first));
@@ -80,7 +98,7 @@ pub(super) fn read(file: &str, text: &str, faults: &mut Faults) -> Entries {
         }
         remaining = without_it;
     }
-    Entries::new()
+    Entries::default()
 }
 
 /// The line at an offset; where it opens a table, all of that table.
@@ -119,48 +137,78 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn table(&mut self, name: &Spanned<impl AsRef<str>>, value: &Spanned<DeValue<'_>>) {
-        let place = self.place(name);
-        let name = name.get_ref().as_ref();
-        let content = value.get_ref();
-        if !tables().any(|known| known == name) {
-            let nearest = nearest(name, tables()).map(str::to_owned);
-            let problem = match content {
-                DeValue::Table(_) | DeValue::Array(_) => Problem::UnknownTable { nearest },
-                _ => Problem::UnknownSetting { nearest },
-            };
-            return self.faults.add(&place, shown(name), problem);
-        }
-        let DeValue::Table(settings) = content else {
-            let found = raw(content).kind();
-            return self.faults.add(
-                &place,
-                name,
-                Problem::WrongType {
-                    expected: "a table",
-                    found,
-                },
-            );
-        };
-        for (key, value) in settings {
-            self.setting(name, key, value);
+    /// Reads a table: `path` is its own, `pattern` the catalogue's, both empty for the whole file.
+    fn table(&mut self, path: &str, pattern: &str, content: &DeTable<'_>) {
+        for (name, value) in content {
+            self.member(path, pattern, name, value);
         }
     }
 
-    fn setting(&mut self, table: &str, key: &Spanned<impl AsRef<str>>, value: &Spanned<DeValue<'_>>) {
-        let place = self.place(key);
-        let key = key.get_ref().as_ref();
-        let of_table = || SETTINGS.iter().filter(|setting| setting.table() == table);
-        let Some(setting) = of_table().find(|setting| setting.key() == key) else {
-            let nearest = nearest(key, of_table().map(SettingDoc::key)).map(str::to_owned);
-            let path = format!("{table}.{}", shown(key));
-            return self.faults.add(&place, path, Problem::UnknownSetting { nearest });
+    fn member(
+        &mut self,
+        table: &str,
+        pattern: &str,
+        name: &Spanned<impl AsRef<str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let place = self.place(name);
+        let name = name.get_ref().as_ref();
+        let path = joined(table, &shown(name));
+        let content = value.get_ref();
+        let Some(known) = find(pattern, name) else {
+            let nearest = nearest(name, names(pattern)).map(str::to_owned);
+            let problem = match content {
+                DeValue::Table(_) | DeValue::Array(_) if table.is_empty() => {
+                    Problem::UnknownTable { nearest }
+                }
+                _ => Problem::UnknownSetting { nearest },
+            };
+            return self.faults.add(&place, path, problem);
         };
-        let written = Written {
+        match (known, content) {
+            (Known::Setting, _) => {
+                let written = self.written(value);
+                self.entries.settings.insert(path, written);
+            }
+            (Known::Table(_), _) if !is_name(name) => self.faults.add(&place, path, Problem::NotName),
+            (Known::Table(pattern), DeValue::Table(content)) => {
+                self.table(&path, &pattern, content);
+                self.entries.tables.insert(path, place);
+            }
+            (Known::Table(_), other) => {
+                let (expected, found) = ("a table", self.raw(other).kind());
+                self.faults
+                    .add(&place, path, Problem::WrongType { expected, found });
+            }
+        }
+    }
+
+    fn written(&self, value: &Spanned<DeValue<'_>>) -> Written {
+        Written {
             place: self.place(value),
-            raw: raw(value.get_ref()),
-        };
-        self.entries.insert(setting.path, written);
+            raw: self.raw(value.get_ref()),
+        }
+    }
+
+    fn raw(&self, value: &DeValue<'_>) -> Raw {
+        match value {
+            DeValue::String(text) => Raw::String(text.to_string()),
+            DeValue::Integer(digits) => {
+                Raw::Integer(i128::from_str_radix(digits.as_str(), digits.radix()).unwrap_or(i128::MAX))
+            }
+            DeValue::Boolean(truth) => Raw::Boolean(*truth),
+            DeValue::Table(table) => Raw::Table(
+                table
+                    .iter()
+                    .map(|(key, value)| (key.get_ref().to_string(), self.raw(value.get_ref())))
+                    .collect(),
+            ),
+            DeValue::Array(elements) => {
+                Raw::List(elements.iter().map(|element| self.written(element)).collect())
+            }
+            DeValue::Float(_) => Raw::Other("a float"),
+            DeValue::Datetime(_) => Raw::Other("a date"),
+        }
     }
 
     fn place<T>(&self, spanned: &Spanned<T>) -> Place {
@@ -186,31 +234,29 @@ pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// A name that nobody knows, as TOML would write it.
+/// A name as TOML would write it.
 fn shown(name: &str) -> String {
-    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if !name.is_empty() && name.chars().all(is_bare) {
+    if is_bare(name) {
         name.to_owned()
     } else {
         format!("{name:?}")
     }
 }
 
-fn raw(value: &DeValue<'_>) -> Raw {
-    match value {
-        DeValue::String(text) => Raw::String(text.to_string()),
-        DeValue::Integer(digits) => {
-            Raw::Integer(i128::from_str_radix(digits.as_str(), digits.radix()).unwrap_or(i128::MAX))
-        }
-        DeValue::Boolean(truth) => Raw::Boolean(*truth),
-        DeValue::Table(table) => Raw::Table(
-            table
-                .iter()
-                .map(|(key, value)| (key.get_ref().to_string(), raw(value.get_ref())))
-                .collect(),
-        ),
-        DeValue::Float(_) => Raw::Other("a float"),
-        DeValue::Datetime(_) => Raw::Other("a date"),
-        DeValue::Array(_) => Raw::Other("an array"),
+fn is_bare(name: &str) -> bool {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    !name.is_empty() && name.chars().all(is_legal)
+}
+
+/// Whether a plan or a credential can have this name.
+fn is_name(name: &str) -> bool {
+    is_bare(name) && name.len() <= 64
+}
+
+fn joined(table: &str, name: &str) -> String {
+    if table.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{table}.{name}")
     }
 }

@@ -4,13 +4,16 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use http::HeaderValue;
 use tracing_subscriber::EnvFilter;
 
 use super::catalogue::nearest;
 use super::faults::Problem;
-use super::tree::Raw;
-use crate::contract::{Dialect, Rule, StampKey};
+use super::tree::{Raw, Written};
+use crate::contract::{Dialect, Operation, Rule, StampKey};
+use crate::environment::{HostPattern, Scope};
 
+use super::plan::Install;
 use super::settings::LogFormat;
 
 const LONGEST: Duration = Duration::from_secs(60 * 60);
@@ -104,6 +107,57 @@ pub(super) fn log_level(raw: &Raw) -> Result<String, Problem> {
         .parse(text)
         .map(|_| text.to_owned())
         .map_err(|_| Problem::NotDirectives)
+}
+
+pub(super) fn operation(raw: &Raw) -> Result<Operation, Problem> {
+    const NAMES: [&str; 6] = ["create", "list", "retrieve", "update", "delete", "archive"];
+    choice(raw, &NAMES, &Operation::ALL)
+}
+
+/// A value for `anthropic-workspace-id`.
+pub(super) fn workspace_id(raw: &Raw) -> Result<HeaderValue, Problem> {
+    let text = text(raw)?;
+    Some(text)
+        .filter(|text| (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()))
+        .and_then(|text| HeaderValue::from_str(text).ok())
+        .ok_or(Problem::NotWorkspace)
+}
+
+pub(super) fn needs_limited_network(raw: &Raw) -> Result<bool, Problem> {
+    choice(raw, &["any", "limited"], &[false, true])
+}
+
+pub(super) fn host(raw: &Raw) -> Result<HostPattern, Problem> {
+    Ok(HostPattern::parse(text(raw)?)?)
+}
+
+pub(super) fn config_type(raw: &Raw) -> Result<&'static str, Problem> {
+    const TYPES: &[&str] = &["cloud", "self_hosted"];
+    choice(raw, TYPES, TYPES)
+}
+
+pub(super) fn scope(raw: &Raw) -> Result<Scope, Problem> {
+    choice(
+        raw,
+        &["organization", "account"],
+        &[Scope::Organization, Scope::Account],
+    )
+}
+
+pub(super) fn install(raw: &Raw) -> Result<Install, Problem> {
+    choice(
+        raw,
+        &["any", "pinned", "off"],
+        &[Install::Any, Install::Pinned, Install::Off],
+    )
+}
+
+/// The elements of a list, each with its place.
+pub(super) fn list(raw: &Raw) -> Result<&[Written], Problem> {
+    match raw {
+        Raw::List(elements) => Ok(elements),
+        _ => Err(wrong_type("an array", raw)),
+    }
 }
 
 fn choice<T: Copy>(raw: &Raw, names: &'static [&'static str], values: &[T]) -> Result<T, Problem> {

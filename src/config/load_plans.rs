@@ -1,0 +1,143 @@
+//! `[credentials]` and `[plans]`: the tables whose names the operator chooses.
+
+use std::collections::BTreeMap;
+
+use super::catalogue::nearest;
+use super::faults::Problem;
+use super::load::Reader;
+use super::plan::{DEFAULT_PLAN, PackageRule, Plan, Policy};
+use super::settings::{Contract, Secret};
+use super::{secrets, values};
+use crate::contract::{Operation, Strictness};
+use crate::environment::PackageManager;
+
+impl Reader<'_> {
+    /// The credentials by name. One that could not be read is left out, with a fault.
+    pub(super) fn credentials(&mut self) -> BTreeMap<String, Secret> {
+        let names = self.entries.names_in("credentials");
+        let read = |(name, place)| {
+            let path = format!("credentials.{name}.key");
+            if !self.is_set(&path) {
+                self.fault_at(&place, &format!("credentials.{name}"), Problem::KeyMissing);
+                return None;
+            }
+            let environment = self.environment;
+            let key = self.read(&path, |raw| secrets::credential(raw, None, environment))?;
+            Some((name, key))
+        };
+        names.into_iter().filter_map(read).collect()
+    }
+
+    /// The plans by name, the default one always among them.
+    pub(super) fn plans(&mut self, contract: &Contract, is_embedded: bool) -> Option<BTreeMap<String, Plan>> {
+        let mut names: Vec<_> = self
+            .entries
+            .names_in("plans")
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        if !names.iter().any(|name| name == DEFAULT_PLAN) {
+            names.push(DEFAULT_PLAN.to_owned());
+        }
+        let plans: Vec<_> = names
+            .into_iter()
+            .map(|name| {
+                let plan = self.plan(&format!("plans.{name}"), contract, is_embedded);
+                plan.map(|plan| (name, plan))
+            })
+            .collect();
+        plans.into_iter().collect()
+    }
+
+    fn plan(&mut self, table: &str, contract: &Contract, is_embedded: bool) -> Option<Plan> {
+        let at = |key: &str| format!("{table}.{key}");
+        let operations = self.read_list(&at("operations"), values::operation);
+        let dialect = self.read_or(&at("dialect"), values::dialect, contract.dialect);
+        let unknown_field = self.read_or(
+            &at("unknown_field"),
+            values::rule,
+            contract.strictness.unknown_field,
+        );
+        let host_format = self.read_or(&at("host_format"), values::rule, contract.strictness.host_format);
+        let workspace_id = self.read_optional(&at("workspace_id"), values::workspace_id);
+        let credential = self.plan_credential(&at("credential"), is_embedded);
+        let policy = if self.entries.tables.contains_key(&at("policy")) {
+            self.policy(&at("policy")).map(Some)
+        } else {
+            Some(None)
+        };
+        Some(Plan {
+            operations: operations?.unwrap_or(Operation::ALL.to_vec()),
+            dialect: dialect?,
+            strictness: Strictness {
+                unknown_field: unknown_field?,
+                host_format: host_format?,
+            },
+            workspace_id: workspace_id?,
+            credential: credential?,
+            policy: policy?,
+        })
+    }
+
+    fn plan_credential(&mut self, path: &str, is_embedded: bool) -> Option<Option<String>> {
+        let known = self.entries.names_in("credentials");
+        let credential = self.read_optional(path, |raw| {
+            let text = values::text(raw)?;
+            let mut names = known.iter().map(|(name, _)| name.as_str());
+            if names.clone().any(|name| name == text) {
+                return Ok(text.to_owned());
+            }
+            Err(Problem::UnknownCredential {
+                nearest: nearest(text, &mut names).map(str::to_owned),
+            })
+        })?;
+        if credential.is_some() && is_embedded {
+            self.fault(path, Problem::UrlMissing);
+        }
+        Some(credential)
+    }
+
+    fn policy(&mut self, table: &str) -> Option<Policy> {
+        let at = |key: &str| format!("{table}.{key}");
+        let needs_limited_network = self.read(&at("networking"), values::needs_limited_network);
+        let allowed_hosts = self.read_list(&at("allowed_hosts"), values::host);
+        let allows_package_managers = self.read(&at("package_managers"), values::boolean);
+        let allows_mcp_servers = self.read(&at("mcp_servers"), values::boolean);
+        let config_types = self.read_list(&at("config_types"), values::config_type);
+        let scopes = self.read_list(&at("scopes"), values::scope);
+        let packages: Vec<_> = PackageManager::ALL
+            .into_iter()
+            .map(|manager| (manager, at(&format!("packages.{manager}"))))
+            .filter(|(_, table)| self.entries.tables.contains_key(table))
+            .collect();
+        let packages: Vec<_> = packages
+            .into_iter()
+            .map(|(manager, table)| Some((manager, self.package_rule(&table, manager)?)))
+            .collect();
+        Some(Policy {
+            needs_limited_network: needs_limited_network?,
+            allowed_hosts: allowed_hosts?,
+            allows_package_managers: allows_package_managers?,
+            allows_mcp_servers: allows_mcp_servers?,
+            config_types: config_types?,
+            scopes: scopes?,
+            packages: packages.into_iter().collect::<Option<_>>()?,
+        })
+    }
+
+    fn package_rule(&mut self, table: &str, manager: PackageManager) -> Option<PackageRule> {
+        let install = self.read(&format!("{table}.install"), values::install);
+        let name = |raw: &_| Ok(manager.package_name(values::text(raw)?)?);
+        let allow = self.read_list(&format!("{table}.allow"), name);
+        let deny = self.read_list(&format!("{table}.deny"), name);
+        Some(PackageRule {
+            install: install?,
+            allow: allow?.map(|names| names.into_iter().collect()),
+            deny: deny?.unwrap_or_default().into_iter().collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "load_plans_tests.rs"]
+mod tests;

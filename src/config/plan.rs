@@ -1,0 +1,68 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::HeaderValue;
+
+use crate::contract::{Dialect, Operation, Strictness};
+use crate::environment::{HostPattern, PackageManager, PackageName, Scope};
+
+/// The name of the plan that is there even when none is written.
+pub const DEFAULT_PLAN: &str = "default";
+
+/// `[plans.NAME]`: what tenants of a plan may do, and how they are served.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What they may do.
+    pub operations: Vec<Operation>,
+    /// The dialect that they speak.
+    pub dialect: &'static Dialect,
+    /// What becomes of unknown fields and of odd host names.
+    pub strictness: Strictness,
+    /// The value of `anthropic-workspace-id`; none where the upstream decides.
+    pub workspace_id: Option<HeaderValue>,
+    /// The name of a credential in [`Settings::credentials`](super::Settings::credentials); none for the upstream's own.
+    pub credential: Option<String>,
+    /// What their environments may be; none where nothing is asked.
+    pub policy: Option<Policy>,
+}
+
+/// `[plans.NAME.policy]`: what an environment may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether networking must be limited.
+    pub needs_limited_network: bool,
+    /// What `allowed_hosts` may list; none for everything.
+    pub allowed_hosts: Option<Vec<HostPattern>>,
+    /// Whether `allow_package_managers` may be true.
+    pub allows_package_managers: bool,
+    /// Whether `allow_mcp_servers` may be true.
+    pub allows_mcp_servers: bool,
+    /// The values of `config.type` that may be; none for all that the other rules can judge.
+    pub config_types: Option<Vec<&'static str>>,
+    /// The scopes that may be; none for every one.
+    pub scopes: Option<Vec<Scope>>,
+    /// The rules of package lists; a list without one may hold anything.
+    pub packages: BTreeMap<PackageManager, PackageRule>,
+}
+
+/// `[plans.NAME.policy.packages.MANAGER]`: what a package list may hold. Under any rule an entry must be a name and
+/// perhaps a version in the manager's own form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackageRule {
+    /// Which versions.
+    pub install: Install,
+    /// The packages that may be listed; none for every one.
+    pub allow: Option<BTreeSet<PackageName>>,
+    /// The packages that may not be listed, even where they are allowed.
+    pub deny: BTreeSet<PackageName>,
+}
+
+/// Which versions of packages a list may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Install {
+    /// All.
+    Any,
+    /// Those that are named exactly.
+    Pinned,
+    /// None: the list must be empty.
+    Off,
+}
