@@ -6,7 +6,7 @@ use std::borrow::Cow;
 const MAX_CHARACTERS: usize = 64;
 
 /// A text as JSON writes it, in quotes; none where it is too long to repeat.
-pub(super) fn quoted(text: &str) -> Option<String> {
+pub(crate) fn quoted(text: &str) -> Option<String> {
     is_short(text).then(|| serde_json::Value::from(text).to_string())
 }
 

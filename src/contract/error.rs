@@ -44,6 +44,12 @@ pub enum ApiError {
     /// The caller's plan or key does not allow the operation.
     #[error("{0}")]
     Forbidden(String),
+    /// The caller's plan is not among those that the gateway is configured with.
+    #[error("the plan of this tenant is not configured here; tell whoever runs the gateway")]
+    PlanNotConfigured,
+    /// The environment that would result breaks the policy of the caller's plan.
+    #[error("{}", .0.message())]
+    Policy(Violations),
     /// The framing or the header of the request cannot be understood in one way only.
     #[error("{0}")]
     BadRequest(Cow<'static, str>),
@@ -230,12 +236,14 @@ enum Retry {
 
 impl ApiError {
     /// All labels that [`ApiError::kind`] gives.
-    pub const KINDS: [&'static str; 23] = [
+    pub const KINDS: [&'static str; 25] = [
         "unknown_path",
         "environment_not_found",
         "method_not_allowed",
         "unauthenticated",
         "forbidden",
+        "plan_not_configured",
+        "policy",
         "bad_request",
         "header_too_large",
         "bad_query",
@@ -265,6 +273,8 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Unauthenticated(_) => "unauthenticated",
             Self::Forbidden(_) => "forbidden",
+            Self::PlanNotConfigured => "plan_not_configured",
+            Self::Policy(_) => "policy",
             Self::BadRequest(_) => "bad_request",
             Self::HeaderTooLarge { .. } => "header_too_large",
             Self::BadQuery { .. } => "bad_query",
@@ -293,7 +303,7 @@ impl ApiError {
             Self::UnknownPath | Self::EnvironmentNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::PlanNotConfigured | Self::Policy(_) => StatusCode::FORBIDDEN,
             Self::BadRequest(_)
             | Self::BadQuery { .. }
             | Self::UnexpectedBody
@@ -379,10 +389,10 @@ impl ApiError {
                 column: fault.column,
                 byte_offset: fault.offset,
             }),
-            Self::Violations(violations) => Some(Details::Violations {
-                error_code: "schema_violation",
-                violations: &violations.told,
-                violations_total: violations.total_in_words(),
+            Self::Violations(violations) => Some(Details::violations("schema_violation", violations)),
+            Self::Policy(violations) => Some(Details::violations("policy_violation", violations)),
+            Self::PlanNotConfigured => Some(Details::Code {
+                error_code: "plan_not_configured",
             }),
             Self::Upstream(refusal) => refusal.details.as_deref().map(Details::Upstream),
             _ => None,
@@ -437,5 +447,18 @@ enum Details<'a> {
         violations: &'a [Violation],
         violations_total: String,
     },
+    Code {
+        error_code: &'static str,
+    },
     Upstream(&'a RawValue),
+}
+
+impl<'a> Details<'a> {
+    fn violations(error_code: &'static str, violations: &'a Violations) -> Self {
+        Self::Violations {
+            error_code,
+            violations: &violations.told,
+            violations_total: violations.total_in_words(),
+        }
+    }
 }

@@ -19,6 +19,7 @@ mod warnings;
 
 pub use dialect::Dialect;
 pub use document::{DocumentFault, DocumentFaultKind, parse_document};
+pub(crate) use echo::quoted;
 pub use error::{
     Answer, ApiError, AuthenticationFailure, REQUEST_ID, RETRY_HEADERS, RefusedReply, SHOULD_RETRY,
     UpstreamRefusal,

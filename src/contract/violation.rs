@@ -5,7 +5,7 @@ use serde::Serialize;
 pub struct Violation {
     /// Where, as a JSON pointer (RFC 6901) into the document; an unexpected name is pointed at itself.
     pub pointer: String,
-    /// The schema keyword that was broken, such as `additionalProperties`.
+    /// The schema keyword that was broken, such as `additionalProperties`, or the rule of a plan's policy.
     pub keyword: &'static str,
     /// What was expected and what came, in words, with the path as a person writes it.
     pub message: String,
@@ -15,7 +15,7 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// All values of [`Violation::keyword`], for the labels of a metric.
+    /// All values of [`Violation::keyword`] that a schema gives, for the labels of a metric.
     pub const KEYWORDS: [&'static str; 9] = [
         "additionalProperties",
         "enum",
@@ -43,6 +43,22 @@ impl Violations {
     pub const TOLD: usize = 20;
     /// Where counting stops.
     pub const COUNTED: usize = 1000;
+
+    /// No violation yet.
+    pub(crate) const fn none() -> Self {
+        Self {
+            told: Vec::new(),
+            total: 0,
+        }
+    }
+
+    /// Adds one more; it is made only where it is told.
+    pub(crate) fn add(&mut self, violation: impl FnOnce() -> Violation) {
+        self.total = self.total.saturating_add(1);
+        if self.told.len() < Self::TOLD {
+            self.told.push(violation());
+        }
+    }
 
     /// What is said of a body of which nobody can tell what is wrong with it.
     pub(super) fn unexplained() -> Self {

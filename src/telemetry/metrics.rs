@@ -184,7 +184,7 @@ impl Metrics {
                     .with_label_values(&[failure.label()])
                     .inc();
             }
-            ApiError::Violations(violations) => {
+            ApiError::Violations(violations) | ApiError::Policy(violations) => {
                 for violation in &violations.told {
                     self.violations.with_label_values(&[violation.keyword]).inc();
                 }

@@ -1,0 +1,115 @@
+//! What a policy found, and where.
+
+use std::fmt::{self, Display};
+
+use crate::contract::{Violation, Violations};
+
+/// The violations so far.
+pub(super) struct Findings(Violations);
+
+impl Default for Findings {
+    fn default() -> Self {
+        Self(Violations::none())
+    }
+}
+
+impl Findings {
+    /// Adds a violation; `explain` gives its message and hint, and is asked only where the violation is told.
+    pub(super) fn add(
+        &mut self,
+        place: Place<'_>,
+        keyword: &'static str,
+        explain: impl FnOnce(Place<'_>) -> (String, Option<String>),
+    ) {
+        self.0.add(|| {
+            let (message, hint) = explain(place);
+            Violation {
+                pointer: place.pointer(),
+                keyword,
+                message,
+                hint,
+            }
+        });
+    }
+
+    pub(super) fn into_result(self) -> Result<(), Violations> {
+        match self.0.total {
+            0 => Ok(()),
+            _ => Err(self.0),
+        }
+    }
+}
+
+/// A place in the resource: at most four steps, of which only the last can be an index.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    names: [Option<&'a str>; 3],
+    index: Option<usize>,
+}
+
+impl<'a> Place<'a> {
+    pub(super) const ROOT: Self = Self {
+        names: [None; 3],
+        index: None,
+    };
+
+    /// The member `name` of the object at this place; at most three levels down.
+    pub(super) fn member(mut self, name: &'a str) -> Self {
+        if let Some(free) = self.names.iter_mut().find(|step| step.is_none()) {
+            *free = Some(name);
+        }
+        self
+    }
+
+    /// An element of the list at this place.
+    pub(super) const fn element(self, index: usize) -> Self {
+        Self {
+            index: Some(index),
+            ..self
+        }
+    }
+
+    /// As a JSON pointer (RFC 6901). The names are the resource's own and need no escape.
+    fn pointer(&self) -> String {
+        let mut pointer = String::new();
+        for name in self.names.iter().flatten() {
+            pointer.push('/');
+            pointer.push_str(name);
+        }
+        if let Some(index) = self.index {
+            pointer.push_str(&format!("/{index}"));
+        }
+        pointer
+    }
+}
+
+/// As a person writes it: `config.networking.allowed_hosts[2]`.
+impl Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, name) in self.names.iter().flatten().enumerate() {
+            let separator = if position == 0 { "" } else { "." };
+            write!(f, "{separator}{name}")?;
+        }
+        match self.index {
+            Some(index) => write!(f, "[{index}]"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How many of the allowed values a hint names.
+const NAMED: usize = 5;
+
+/// `the hosts that it allows: "a.com", "b.com" and 3 more`
+pub(super) fn choices(what: &str, allowed: impl ExactSizeIterator<Item = impl Display>) -> String {
+    let count = allowed.len();
+    if count == 0 {
+        return format!("{what}: none");
+    }
+    let named: Vec<_> = allowed.take(NAMED).map(|value| format!("\"{value}\"")).collect();
+    let more = match count.saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{what}: {}{more}", named.join(", "))
+}

@@ -1,0 +1,102 @@
+use super::finding::{Findings, Place, choices};
+use super::shown;
+use crate::config;
+use crate::environment::{HostPattern, LimitedNetwork, Networking};
+
+/// What an environment may reach.
+#[derive(Clone, Debug)]
+pub(super) struct NetworkRules {
+    /// An unrestricted network reaches everything, so every other rule asks for a limited one too.
+    needs_limited: bool,
+    allowed_hosts: Option<Vec<HostPattern>>,
+    allows_package_managers: bool,
+    allows_mcp_servers: bool,
+}
+
+impl NetworkRules {
+    pub(super) fn new(settings: &config::Policy) -> Self {
+        let &config::Policy {
+            needs_limited_network,
+            allows_package_managers,
+            allows_mcp_servers,
+            ..
+        } = settings;
+        Self {
+            needs_limited: needs_limited_network
+                || settings.allowed_hosts.is_some()
+                || !allows_package_managers
+                || !allows_mcp_servers,
+            allowed_hosts: settings.allowed_hosts.clone(),
+            allows_package_managers,
+            allows_mcp_servers,
+        }
+    }
+
+    /// Whether there is any rule.
+    pub(super) const fn is_any(&self) -> bool {
+        self.needs_limited
+    }
+
+    pub(super) fn judge(&self, networking: &Networking, findings: &mut Findings) {
+        match networking {
+            Networking::Limited(network) => self.judge_limited(network, findings),
+            Networking::Unrestricted if self.needs_limited => {
+                findings.add(networking_place().member("type"), "networking", |place| {
+                    (
+                        format!(
+                            "{place} is \"unrestricted\", and the policy of this plan wants it \"limited\""
+                        ),
+                        Some(r#"send "networking": {"type": "limited"} in config"#.to_owned()),
+                    )
+                });
+            }
+            Networking::Unrestricted => {}
+        }
+    }
+
+    fn judge_limited(&self, network: &LimitedNetwork, findings: &mut Findings) {
+        let flags = [
+            (
+                "allow_package_managers",
+                "package_managers",
+                network.allow_package_managers && !self.allows_package_managers,
+            ),
+            (
+                "allow_mcp_servers",
+                "mcp_servers",
+                network.allow_mcp_servers && !self.allows_mcp_servers,
+            ),
+        ];
+        for (name, rule, _) in flags.into_iter().filter(|(_, _, is_broken)| *is_broken) {
+            findings.add(networking_place().member(name), rule, |place| {
+                (
+                    format!("{place} is true, and the policy of this plan wants it false"),
+                    Some(format!("send \"{name}\": false")),
+                )
+            });
+        }
+        let Some(allowed) = &self.allowed_hosts else {
+            return;
+        };
+        for (index, entry) in network.allowed_hosts.iter().enumerate() {
+            let host = HostPattern::parse(entry);
+            let is_allowed = |host: &HostPattern| allowed.iter().any(|pattern| pattern.covers(host));
+            if host.as_ref().is_ok_and(is_allowed) {
+                continue;
+            }
+            let place = networking_place().member("allowed_hosts").element(index);
+            findings.add(place, "allowed_hosts", |place| {
+                let why = match host {
+                    Ok(_) => "which the policy of this plan does not allow",
+                    Err(_) => "no bare host name, so the policy of this plan does not allow it",
+                };
+                let hint = choices("the hosts that it allows", allowed.iter());
+                (format!("{place} is {}, {why}", shown(entry)), Some(hint))
+            });
+        }
+    }
+}
+
+fn networking_place() -> Place<'static> {
+    Place::ROOT.member("config").member("networking")
+}
