@@ -12,7 +12,7 @@
 //! | [`contract`] | what the API promises: operations, schemas, violations, dialects, errors. Pure | `environment` |
 //! | [`config`] | settings as the operator writes them; parsing and checking | `contract` |
 //! | [`telemetry`] | metrics and logs | `contract`, `config` |
-//! | [`tenancy`] | tenants, keys, the directory that a request is looked up in. Pure | `config` and below |
+//! | [`tenancy`] | tenants, plans and their policies, keys, the directory that a request is looked up in. Pure | `config` and below |
 //! | [`store`] | SQLite: tenants, keys, environments | `tenancy` and below |
 //! | [`upstream`] | the client: pool, TLS, deadlines | `telemetry` and below |
 //! | [`admin`] | health and metrics over HTTP | all of the above |

@@ -1,5 +1,6 @@
 //! Health and metrics over HTTP, on an address of their own and without a token: nothing here is a secret.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// Tenants and keys; not ready before they were read once.
     pub directory: Arc<Directory>,
+    /// The names of the plans that are configured; a tenant on another is told of.
+    pub plans: Arc<HashSet<String>>,
     /// Set when the process begins to stop, so that a balancer sends nothing new.
     pub is_stopping: Arc<AtomicBool>,
 }
@@ -75,13 +78,17 @@ async fn readiness(State(admin): State<Admin>) -> Response {
     let is_stopping = admin.is_stopping.load(Ordering::Relaxed);
     let is_loaded = admin.directory.is_loaded();
     let status = if is_stopping {
-        "stopping"
+        "stopping".to_owned()
     } else if !is_loaded {
-        "waiting for the store"
+        "waiting for the store".to_owned()
     } else if admin.metrics.store_up.get() == 0 {
-        "degraded: the store does not answer, known keys go on"
+        "degraded: the store does not answer, known keys go on".to_owned()
     } else {
-        "ready"
+        match admin.directory.count_outside(|plan| admin.plans.contains(plan)) {
+            0 => "ready".to_owned(),
+            1 => "degraded: 1 tenant is on a plan that is not configured".to_owned(),
+            count => format!("degraded: {count} tenants are on plans that are not configured"),
+        }
     };
     let code = if is_stopping || !is_loaded {
         StatusCode::SERVICE_UNAVAILABLE

@@ -5,81 +5,148 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use super::output::CommandError;
 use crate::config::{self, Faults, Settings, UpstreamService};
 use crate::contract::{self, Operation};
 use crate::store::Store;
-use crate::tenancy::StampRequired;
+use crate::tenancy::{StampRequired, Tenant};
 use crate::upstream::{Client, request_headers};
 
-/// Reads the settings that `serve` would and proves the schemas, and that the stamp is not left out where tenants are
-/// told apart by it; tells on standard error everything that is wrong
-/// with them, or on standard output in one line what was read. `upstream` asks for a proof of the credential too.
+/// Reads the settings that `serve` would and proves the schemas; tells on standard error everything that is wrong
+/// with them or with the tenants that the store has under them, or on standard output in one line what was read.
+/// `upstream` asks for a proof of the credentials too.
 #[must_use]
 pub(super) fn run(config: Option<&Path>, upstream: bool) -> ExitCode {
-    let settings = config::from_process(config);
-    let schemas = contract::prove_schemas();
-    let stamp = settings.as_ref().map_or(Ok(()), prove_stamp);
-    let mut err = io::stderr().lock();
-    let told = match (&settings, &schemas, &stamp) {
-        (Err(faults), ..) => complain(faults, &mut err),
-        (Ok(_), Err(fault), _) => writeln!(err, "{fault}"),
-        (Ok(_), Ok(()), Err(failure)) => writeln!(err, "{failure}"),
-        (Ok(settings), Ok(()), Ok(())) => tell(settings, config, &mut io::stdout().lock()),
-    };
-    let (Ok(settings), Ok(()), Ok(()), Ok(())) = (settings, schemas, stamp, told) else {
-        return ExitCode::FAILURE;
-    };
-    if !upstream {
-        return ExitCode::SUCCESS;
-    }
-    let Some(service) = &settings.upstream.service else {
-        let told = writeln!(
-            io::stdout().lock(),
-            "ok: the embedded environments service needs no proof"
-        );
-        return if told.is_ok() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        };
-    };
-    let proof = prove_upstream(&settings, service);
-    let told = match &proof {
-        Ok(()) => writeln!(io::stdout().lock(), "ok: {} takes the credential", service.url),
-        Err(failure) => writeln!(err, "{}: {failure}", service.url),
-    };
-    if proof.is_ok() && told.is_ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    let outcome = check(
+        config,
+        upstream,
+        &mut io::stdout().lock(),
+        &mut io::stderr().lock(),
+    );
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) | Err(_) => ExitCode::FAILURE,
     }
 }
 
-/// Counts the tenants where the settings allow one only; the store is asked for nothing else.
-#[tokio::main(flavor = "current_thread")]
-async fn prove_stamp(settings: &Settings) -> Result<(), CommandError> {
-    if settings.ownership.is_stamping {
-        return Ok(());
+/// Whether all is well; an error where that could not be told.
+fn check(
+    config: Option<&Path>,
+    upstream: bool,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<bool> {
+    let settings = match config::from_process(config) {
+        Ok(settings) => settings,
+        Err(faults) => return complain(&faults, err).map(|()| false),
+    };
+    if let Err(fault) = contract::prove_schemas() {
+        return writeln!(err, "{fault}").map(|()| false);
     }
-    let store = Store::open(settings.store.url.reveal()).await?;
-    let tenants = store.tenants().await?.len();
-    Ok(StampRequired::check(&settings.ownership, tenants)?)
+    if !check_tenants(&settings, err)? {
+        return Ok(false);
+    }
+    tell(&settings, config, out)?;
+    match (&settings.upstream.service, upstream) {
+        (_, false) => Ok(true),
+        (None, true) => writeln!(out, "ok: the embedded environments service needs no proof").map(|()| true),
+        (Some(service), true) => check_upstream(&settings, service, out, err),
+    }
+}
+
+/// Whether every tenant is on a plan that is configured, and the environments of several are told apart. A store that is not there, or cannot be read as it is, has no
+/// say: `serve` makes it or brings it up to date.
+fn check_tenants(settings: &Settings, err: &mut impl Write) -> io::Result<bool> {
+    let tenants = match tenants(settings) {
+        Ok(tenants) => tenants,
+        Err(reason) => {
+            writeln!(err, "the plans of tenants were not checked: {reason}")?;
+            return Ok(true);
+        }
+    };
+    let mut is_good = true;
+    if let Err(required) = StampRequired::check(&settings.ownership, tenants.len()) {
+        is_good = false;
+        writeln!(err, "{required}")?;
+    }
+    for tenant in tenants {
+        if !settings.plans.contains_key(&tenant.plan) {
+            is_good = false;
+            writeln!(
+                err,
+                "tenant {:?} is on the plan {:?}, which is not configured",
+                tenant.name, tenant.plan
+            )?;
+        }
+    }
+    Ok(is_good)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn tenants(settings: &Settings) -> Result<Vec<Tenant>, CommandError> {
+    match Store::open_as_it_is(settings.store.url.reveal()).await? {
+        Some(store) => Ok(store.tenants().await?),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// What a plan's requests go up with: the name of a credential, none for the upstream's own, and a workspace.
+type Access<'a> = (Option<&'a str>, Option<&'a HeaderValue>);
+
+/// Proves every access that a plan has, each once.
+fn check_upstream(
+    settings: &Settings,
+    service: &UpstreamService,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<bool> {
+    let mut accesses: Vec<Access<'_>> = Vec::new();
+    for plan in settings.plans.values() {
+        let access = (plan.credential.as_deref(), plan.workspace_id.as_ref());
+        if !accesses.contains(&access) {
+            accesses.push(access);
+        }
+    }
+    let mut is_good = true;
+    for access in accesses {
+        let named = in_words(access);
+        match prove_upstream(settings, service, access) {
+            Ok(()) => writeln!(out, "ok: {} takes the credential{named}", service.url)?,
+            Err(failure) => {
+                is_good = false;
+                writeln!(err, "{}: the credential{named}: {failure}", service.url)?;
+            }
+        }
+    }
+    Ok(is_good)
+}
+
+fn in_words((credential, workspace): Access<'_>) -> String {
+    let credential = credential.map_or(String::new(), |name| format!(" {name}"));
+    let workspace = workspace.and_then(|id| id.to_str().ok());
+    let workspace = workspace.map_or(String::new(), |id| format!(" with the workspace {id}"));
+    credential + &workspace
 }
 
 /// Asks for a list of one environment: the cheapest request that the credential is needed for.
 #[tokio::main(flavor = "current_thread")]
-async fn prove_upstream(settings: &Settings, service: &UpstreamService) -> Result<(), CommandError> {
+async fn prove_upstream(
+    settings: &Settings,
+    service: &UpstreamService,
+    (credential, workspace_id): Access<'_>,
+) -> Result<(), CommandError> {
     let limits = &settings.upstream;
     let client = Client::new(
         service.url.clone(),
-        &service.credential,
+        credential
+            .and_then(|name| settings.credentials.get(name))
+            .unwrap_or(&service.credential),
         limits.timeout,
         limits.max_response_bytes,
     )?;
-    let headers = request_headers(&HeaderMap::new(), false, client.translation());
+    let headers = request_headers(&HeaderMap::new(), false, workspace_id, client.translation());
     let reply = client
         .send(Operation::List, "/v1/environments?limit=1", headers, Bytes::new())
         .await

@@ -74,6 +74,7 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
     let admin = Admin {
         metrics: Arc::clone(&metrics),
         directory: Arc::clone(&directory),
+        plans: Arc::new(settings.plans.keys().cloned().collect()),
         is_stopping: Arc::clone(&is_stopping),
     };
     tokio::spawn(admin::serve(admin_listener, admin, until(stopped.clone())));

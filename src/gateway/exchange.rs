@@ -1,34 +1,34 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use jiff::Timestamp;
 use pingora::protocols::http::ServerSession;
 use ring::error::Unspecified;
 use serde_json::{Map, Value};
 
+use super::asking::Asking;
 use super::body::{self, BodyLimits};
 use super::owner::Ownership;
+use super::plans::Plans;
 use super::record::Record;
+use super::reply::Accepted;
 use super::{answer, head, reply};
 use crate::config::{Settings, UpstreamService};
 use crate::contract::{
-    Answer, ApiError, Dialect, ListQuery, Operation, RefusedReply, Strictness, Target, Warnings, beta_only,
-    parse_document,
+    Answer, ApiError, Dialect, ListQuery, Operation, Target, Warnings, beta_only, parse_document,
 };
 use crate::telemetry::Metrics;
-use crate::tenancy::{self, Directory};
-use crate::upstream::{Client, Failure, Reply, SetUpError, request_headers};
+use crate::tenancy::{self, Directory, Plan};
+use crate::upstream::SetUpError;
 
 /// All that an exchange needs, shared by every worker.
 pub struct Gateway {
     directory: Arc<Directory>,
-    upstream: Client,
-    pub(super) dialect: &'static Dialect,
+    plans: Plans,
     pub(super) ownership: Ownership,
-    strictness: Strictness,
+    /// What is spoken to those who are not known yet.
+    dialect: &'static Dialect,
     limits: BodyLimits,
     pub(super) metrics: Arc<Metrics>,
     pub(super) is_stopping: AtomicBool,
@@ -55,15 +55,9 @@ impl Gateway {
     ) -> Result<Self, SetUpError> {
         Ok(Self {
             directory,
-            upstream: Client::new(
-                service.url.clone(),
-                &service.credential,
-                settings.upstream.timeout,
-                settings.upstream.max_response_bytes,
-            )?,
+            plans: Plans::new(settings, service)?,
             dialect: settings.contract.dialect,
             ownership: Ownership::new(&settings.ownership),
-            strictness: settings.contract.strictness,
             limits: BodyLimits {
                 max_bytes: settings.listen.max_body_bytes,
                 timeout: settings.listen.body_timeout,
@@ -82,9 +76,10 @@ impl Gateway {
         self.ownership.set_cursor_key(key)
     }
 
-    /// The answer to a request that failed, in the dialect's envelope.
-    pub(super) fn answer_to(&self, error: &ApiError, request_id: &str) -> Answer {
-        answer::of_error(error, self.dialect, request_id)
+    /// The answer to a request that failed, in the dialect of its caller's plan where that is known.
+    pub(super) fn answer_to(&self, error: &ApiError, record: &mut Record) -> Answer {
+        let dialect = record.dialect.unwrap_or(self.dialect);
+        answer::of_error(error, dialect, record.request_id())
     }
 
     /// One request, from its header to an answer that is ready to be written.
@@ -109,26 +104,27 @@ impl Gateway {
         record.caller = Some(caller.clone());
         self.ownership.check_alone(&self.directory)?;
 
-        // Before the body as well: what the key may not do is known without it.
+        // From here on the plan says what may be done, and everything that follows is done in its way.
+        let served = self.plans.of(&caller.tenant)?;
+        record.dialect = Some(served.plan.dialect);
+
+        // Before the body as well: what plan and key may not do is known without it.
+        served.plan.may(target.operation)?;
         caller.may(&target)?;
 
         // Before the body too: a wrong parameter is known without it.
         let query = self.query(target.operation, session.req_header().uri.query())?;
 
-        let document = self.document(session, target.operation).await?;
-        let headers = &session.req_header().headers;
+        let document = self.document(session, target.operation, &served.plan).await?;
+        let asking = Asking::new(&caller, served, &session.req_header().headers);
 
         // Before anything is changed: another tenant's environment is as good as none.
-        self.check_owner(&target, &caller, headers, record).await?;
-        let body = self.ownership.stamp(target.operation, &caller, document.bytes)?;
+        self.check_owner(&target, asking, record).await?;
 
         let accepted = if target.operation == Operation::List && self.ownership.is_filtering(&caller) {
-            self.list_own(&query, &caller, headers, record).await?
+            self.list_own(&query, asking, record).await?
         } else {
-            let reply = self.ask(&target, &query, headers, body, record).await?;
-            let outcome = reply::accept(self.dialect, &self.ownership.stamp_key, &target, reply);
-            let settled = self.ownership.settle(&target, &caller, outcome);
-            settled.map_err(|error| self.ownership.explain(error, document.metadata_pairs))?
+            self.answer(&target, &query, asking, &document, record).await?
         };
         Ok(answer::of_success(
             accepted,
@@ -156,11 +152,30 @@ impl Gateway {
         Ok(query)
     }
 
+    /// Sends the request up, and settles with its reply whose the environment is.
+    async fn answer(
+        &self,
+        target: &Target,
+        query: &ListQuery,
+        asking: Asking<'_>,
+        document: &Document,
+        record: &mut Record,
+    ) -> Result<Accepted, ApiError> {
+        let body = self
+            .ownership
+            .stamp(target.operation, asking.caller, document.bytes.clone())?;
+        let reply = asking.ask(target, query, body, record).await?;
+        let outcome = reply::accept(asking.plan().dialect, &self.ownership.stamp_key, target, reply);
+        let settled = self.ownership.settle(target, asking.claimant(), outcome);
+        settled.map_err(|error| self.ownership.explain(error, document.metadata_pairs))
+    }
+
     /// Reads the body and judges it on a parsed copy; the bytes themselves go up as they came.
     async fn document(
         &self,
         session: &mut ServerSession,
         operation: Operation,
+        plan: &Plan,
     ) -> Result<Document, ApiError> {
         if operation.takes_body() {
             head::check_content_type(&session.req_header().headers)?;
@@ -177,9 +192,8 @@ impl Gateway {
             };
         }
         let value = parse_document(&bytes).map_err(ApiError::Document)?;
-        let warnings = self
-            .dialect
-            .validate(operation, &value, self.strictness)
+        let warnings = plan
+            .validate(operation, &value)
             .and_then(|warnings| self.ownership.stamp_key.refuse(&value).map(|()| warnings))
             .map_err(ApiError::Violations)?;
         for warning in warnings.told() {
@@ -191,63 +205,5 @@ impl Gateway {
             warnings,
             metadata_pairs: metadata.map_or(0, Map::len),
         })
-    }
-
-    /// Sends the request up and waits for the whole reply.
-    pub(super) async fn ask(
-        &self,
-        target: &Target,
-        query: &ListQuery,
-        client: &HeaderMap,
-        body: Bytes,
-        record: &mut Record,
-    ) -> Result<Reply, ApiError> {
-        let operation = target.operation;
-        let headers = request_headers(client, operation.takes_body(), self.upstream.translation());
-        let asked = Instant::now();
-        let path_and_query = path_and_query(target, query);
-        let outcome = self
-            .upstream
-            .send(operation, &path_and_query, headers, body)
-            .await;
-        record.upstream = Some(record.upstream.unwrap_or_default() + asked.elapsed());
-        let reply = outcome.map_err(|failure| {
-            tracing::warn!(operation = operation.name(), %failure, "no reply from the upstream");
-            error_of(&failure, operation.is_write())
-        })?;
-        if let Some(request_id) = reply::request_id(&reply) {
-            record.name_as_upstream(request_id);
-        }
-        if reply.status.is_success() {
-            return Ok(reply);
-        }
-        Ok(Reply {
-            body: self.upstream.redact(reply.body),
-            ..reply
-        })
-    }
-}
-
-/// The canonical path, and a query made anew from what was understood of the client's.
-fn path_and_query(target: &Target, query: &ListQuery) -> String {
-    let (path, query) = (target.path(), query.to_query_string());
-    if query.is_empty() {
-        path
-    } else {
-        format!("{path}?{query}")
-    }
-}
-
-/// What a missing reply means for the client.
-const fn error_of(failure: &Failure, after_write: bool) -> ApiError {
-    match failure {
-        Failure::Unreachable(_) => ApiError::UpstreamUnreachable,
-        Failure::ConnectTimeout(_) => ApiError::UpstreamConnectTimeout,
-        Failure::Timeout(_) => ApiError::UpstreamTimeout { after_write },
-        Failure::Broken(_) => ApiError::UpstreamBroken { after_write },
-        Failure::TooLarge => ApiError::UpstreamReply {
-            reason: RefusedReply::TooLarge,
-            after_write,
-        },
     }
 }

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::HeaderMap;
 
+use super::asking::Asking;
 use super::exchange::Gateway;
 use super::record::Record;
 use super::reply::{self, Accepted};
 use crate::contract::{ApiError, Edits, ListQuery, Object, Operation, RefusedReply, Target};
 use crate::environment::EnvironmentId;
-use crate::tenancy::{Caller, CursorScope, CursorSealer, Place};
+use crate::tenancy::{CursorScope, CursorSealer, Place};
 
 /// The largest page that the upstream gives.
 const UPSTREAM_PAGE: u16 = 1000;
@@ -44,15 +44,15 @@ impl Gateway {
     pub(super) async fn list_own(
         &self,
         query: &ListQuery,
-        caller: &Caller,
-        client: &HeaderMap,
+        asking: Asking<'_>,
         record: &mut Record,
     ) -> Result<Accepted, ApiError> {
+        let (caller, dialect) = (asking.caller, asking.plan().dialect);
         let sealer = self.ownership.sealer()?;
         let scope = CursorScope {
             tenant: &caller.tenant.id,
-            credential: self.ownership.credential(),
-            dialect: self.dialect.name,
+            access: asking.claimant().access,
+            dialect: dialect.name,
         };
         let mut place = place(query, sealer, scope)?;
         let stamp_key = &self.ownership.stamp_key;
@@ -64,7 +64,7 @@ impl Gateway {
         let mut pages_read = 0;
         loop {
             let asked = upstream_query(&place, query.beta);
-            let reply = self.ask(&LIST, &asked, client, Bytes::new(), record).await?;
+            let reply = asking.ask(&LIST, &asked, Bytes::new(), record).await?;
             let reply = reply::success(LIST.operation, reply)?;
             pages_read += 1;
             let text = std::str::from_utf8(&reply.body).map_err(|_| UNREADABLE)?;
@@ -73,7 +73,7 @@ impl Gateway {
             let (taken, next) = page.take(&place, limit - listed.len());
             let shown = taken
                 .iter()
-                .map(|own| self.dialect.listed(own.text, &own.environment, stamp_key));
+                .map(|own| dialect.listed(own.text, &own.environment, stamp_key));
             listed.extend(shown.map(Cow::into_owned));
             match next {
                 Some(next) if listed.len() < limit && pages_read < MAX_UPSTREAM_PAGES => place = next,

@@ -5,11 +5,13 @@
 //! do not see an upstream error without a body.
 
 mod answer;
+mod asking;
 mod body;
 mod exchange;
 mod head;
 mod list;
 mod owner;
+mod plans;
 mod proxy;
 mod record;
 mod reply;

@@ -4,11 +4,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use moka::Expiry;
 use moka::sync::Cache;
 use ring::error::Unspecified;
 
+use super::asking::Asking;
 use super::exchange::Gateway;
 use super::record::Record;
 use super::reply::{self, Accepted};
@@ -32,10 +33,16 @@ const NEAR_THE_LIMIT: usize = 15;
 pub(super) struct Ownership {
     pub(super) stamp_key: StampKey,
     is_stamping: bool,
-    /// The name of the upstream credential: the workspace behind it is what tenants share.
-    credential: Arc<str>,
     owners: Cache<Claim, Standing>,
     sealer: OnceLock<CursorSealer>,
+}
+
+/// Who says that an environment is theirs, and where.
+#[derive(Clone, Copy)]
+pub(super) struct Claimant<'a> {
+    pub(super) caller: &'a Caller,
+    /// The part of the upstream that the caller sees.
+    pub(super) access: &'a Arc<str>,
 }
 
 /// A tenant's use of an environment's id. The tenant is part of it, so that what one tenant did tells another nothing:
@@ -43,7 +50,7 @@ pub(super) struct Ownership {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Claim {
     tenant: TenantId,
-    credential: Arc<str>,
+    access: Arc<str>,
     environment: EnvironmentId,
 }
 
@@ -60,7 +67,6 @@ impl Ownership {
         Self {
             stamp_key: settings.stamp_key.clone(),
             is_stamping: settings.is_stamping,
-            credential: "default".into(),
             owners: Cache::builder()
                 .max_capacity(REMEMBERED)
                 .expire_after(ByStanding)
@@ -87,10 +93,6 @@ impl Ownership {
                 .read(environment)
                 .as_deref()
                 .is_some_and(is_callers)
-    }
-
-    pub(super) fn credential(&self) -> &str {
-        &self.credential
     }
 
     /// Without the stamp there must be one tenant. A second may be made while the gateway runs, by a command that
@@ -137,7 +139,7 @@ impl Ownership {
     pub(super) fn settle(
         &self,
         target: &Target,
-        caller: &Caller,
+        claimant: Claimant<'_>,
         outcome: Result<Accepted, ApiError>,
     ) -> Result<Accepted, ApiError> {
         if !self.is_stamping {
@@ -145,26 +147,26 @@ impl Ownership {
         }
         match (target.operation, &target.environment, outcome) {
             (_, Some(id), Err(error)) if is_not_found(&error) => {
-                self.remember(caller, id, Standing::NotOwned);
+                self.remember(claimant, id, Standing::NotOwned);
                 Err(ApiError::EnvironmentNotFound)
             }
             // A write too: the environment may have become another's since it was asked for.
             (Operation::Retrieve | Operation::Update | Operation::Archive, Some(id), Ok(accepted)) => {
-                if !accepted.is_stamped_for(caller) {
-                    self.remember(caller, id, Standing::NotOwned);
+                if !accepted.is_stamped_for(claimant.caller) {
+                    self.remember(claimant, id, Standing::NotOwned);
                     return Err(ApiError::EnvironmentNotFound);
                 }
-                self.remember(caller, id, Standing::Owned);
+                self.remember(claimant, id, Standing::Owned);
                 Ok(accepted)
             }
             (Operation::Create, _, Ok(accepted)) => {
-                if let (Some(id), true) = (&accepted.environment, accepted.is_stamped_for(caller)) {
-                    self.remember(caller, id, Standing::Owned);
+                if let (Some(id), true) = (&accepted.environment, accepted.is_stamped_for(claimant.caller)) {
+                    self.remember(claimant, id, Standing::Owned);
                 }
                 Ok(accepted)
             }
             (Operation::Delete, Some(id), Ok(accepted)) => {
-                self.remember(caller, id, Standing::NotOwned);
+                self.remember(claimant, id, Standing::NotOwned);
                 Ok(accepted)
             }
             (_, _, outcome) => outcome,
@@ -191,18 +193,18 @@ impl Ownership {
         }
     }
 
-    fn standing(&self, caller: &Caller, environment: &EnvironmentId) -> Option<Standing> {
-        self.owners.get(&self.claim(caller, environment))
+    fn standing(&self, claimant: Claimant<'_>, environment: &EnvironmentId) -> Option<Standing> {
+        self.owners.get(&Self::claim(claimant, environment))
     }
 
-    fn remember(&self, caller: &Caller, environment: &EnvironmentId, standing: Standing) {
-        self.owners.insert(self.claim(caller, environment), standing);
+    fn remember(&self, claimant: Claimant<'_>, environment: &EnvironmentId, standing: Standing) {
+        self.owners.insert(Self::claim(claimant, environment), standing);
     }
 
-    fn claim(&self, caller: &Caller, environment: &EnvironmentId) -> Claim {
+    fn claim(claimant: Claimant<'_>, environment: &EnvironmentId) -> Claim {
         Claim {
-            tenant: caller.tenant.id.clone(),
-            credential: Arc::clone(&self.credential),
+            tenant: claimant.caller.tenant.id.clone(),
+            access: Arc::clone(claimant.access),
             environment: environment.clone(),
         }
     }
@@ -214,8 +216,7 @@ impl Gateway {
     pub(super) async fn check_owner(
         &self,
         target: &Target,
-        caller: &Caller,
-        client: &HeaderMap,
+        asking: Asking<'_>,
         record: &mut Record,
     ) -> Result<(), ApiError> {
         let Some(id) = target
@@ -225,7 +226,7 @@ impl Gateway {
         else {
             return Ok(());
         };
-        match (self.ownership.standing(caller, id), target.operation) {
+        match (self.ownership.standing(asking.claimant(), id), target.operation) {
             (Some(Standing::NotOwned), _) => Err(ApiError::EnvironmentNotFound),
             (Some(Standing::Owned), _) | (None, Operation::Retrieve) => Ok(()),
             (None, _) => {
@@ -233,11 +234,14 @@ impl Gateway {
                     operation: Operation::Retrieve,
                     environment: Some(id.clone()),
                 };
-                let reply = self
-                    .ask(&retrieve, &ListQuery::default(), client, Bytes::new(), record)
+                let reply = asking
+                    .ask(&retrieve, &ListQuery::default(), Bytes::new(), record)
                     .await?;
-                let outcome = reply::accept(self.dialect, &self.ownership.stamp_key, &retrieve, reply);
-                self.ownership.settle(&retrieve, caller, outcome).map(drop)
+                let outcome =
+                    reply::accept(asking.plan().dialect, &self.ownership.stamp_key, &retrieve, reply);
+                self.ownership
+                    .settle(&retrieve, asking.claimant(), outcome)
+                    .map(drop)
             }
         }
     }

@@ -24,6 +24,14 @@ fn caller() -> Caller {
     }
 }
 
+fn claimant(caller: &Caller) -> Claimant<'_> {
+    static ACCESS: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| "default".into());
+    Claimant {
+        caller,
+        access: &ACCESS,
+    }
+}
+
 fn refused(status: StatusCode, message: &str) -> ApiError {
     ApiError::Upstream(Box::new(UpstreamRefusal {
         status,
@@ -59,21 +67,24 @@ fn only_a_create_is_stamped() {
 fn what_one_tenant_owns_says_nothing_to_another() {
     let (ownership, one, two) = (ownership(true), caller(), caller());
     let id = EnvironmentId::parse("env_1").unwrap();
-    ownership.remember(&one, &id, Standing::Owned);
-    assert_eq!(ownership.standing(&one, &id), Some(Standing::Owned));
-    assert_eq!(ownership.standing(&two, &id), None);
-    ownership.remember(&two, &id, Standing::NotOwned);
-    assert_eq!(ownership.standing(&one, &id), Some(Standing::Owned));
+    ownership.remember(claimant(&one), &id, Standing::Owned);
+    assert_eq!(ownership.standing(claimant(&one), &id), Some(Standing::Owned));
+    assert_eq!(ownership.standing(claimant(&two), &id), None);
+    ownership.remember(claimant(&two), &id, Standing::NotOwned);
+    assert_eq!(ownership.standing(claimant(&one), &id), Some(Standing::Owned));
 }
 
 #[test]
 fn the_last_that_was_learnt_holds_for_as_long_as_its_kind_does() {
     let (ownership, caller) = (ownership(true), caller());
     let id = EnvironmentId::parse("env_1").unwrap();
-    ownership.remember(&caller, &id, Standing::Owned);
-    ownership.remember(&caller, &id, Standing::NotOwned);
-    assert_eq!(ownership.standing(&caller, &id), Some(Standing::NotOwned));
-    let claim = ownership.claim(&caller, &id);
+    ownership.remember(claimant(&caller), &id, Standing::Owned);
+    ownership.remember(claimant(&caller), &id, Standing::NotOwned);
+    assert_eq!(
+        ownership.standing(claimant(&caller), &id),
+        Some(Standing::NotOwned)
+    );
+    let claim = Ownership::claim(claimant(&caller), &id);
     let left = Some(OWNED_FOR);
     assert_eq!(
         ByStanding.expire_after_update(&claim, &Standing::NotOwned, Instant::now(), left),

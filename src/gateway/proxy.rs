@@ -41,7 +41,7 @@ impl ProxyHttp for Proxy {
         });
         let (answer, error) = match outcome {
             Ok(answer) => (answer, None),
-            Err(error) => (gateway.answer_to(&error, record.request_id()), Some(error)),
+            Err(error) => (gateway.answer_to(&error, &mut record), Some(error)),
         };
         let status = answer.status;
         let written = answer::write(session, answer, gateway.is_stopping.load(Ordering::Relaxed)).await;

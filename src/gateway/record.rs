@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::contract::{ApiError, Operation};
+use crate::contract::{ApiError, Dialect, Operation};
 use crate::telemetry::{Metrics, Outcome};
 use crate::tenancy::Caller;
 
@@ -13,6 +13,8 @@ pub(super) struct Record {
     request_id: Option<String>,
     pub(super) operation: Option<Operation>,
     pub(super) caller: Option<Caller>,
+    /// The dialect of the caller's plan, as soon as it is known.
+    pub(super) dialect: Option<&'static Dialect>,
     pub(super) upstream: Option<Duration>,
 }
 
@@ -23,6 +25,7 @@ impl Record {
             request_id: None,
             operation: None,
             caller: None,
+            dialect: None,
             upstream: None,
         }
     }

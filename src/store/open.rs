@@ -41,6 +41,23 @@ impl Store {
         migrate(&pool).await?;
         Ok(Self { pool })
     }
+
+    /// Opens a store to look at it: nothing is made and the schema stays as it is, so that a gateway of an older
+    /// version can go on with it. None where there is no store yet.
+    ///
+    /// # Errors
+    /// [`StoreError::BadUrl`] or [`StoreError::Unreachable`]. A schema that is not of this version shows in the
+    /// first query.
+    pub async fn open_as_it_is(url: &str) -> Result<Option<Self>, StoreError> {
+        let path = sqlite_path(url)?;
+        if !path.exists() {
+            return Ok(None);
+        }
+        let pool = connect(path)
+            .await
+            .map_err(|error| unreachable_at(path, io::Error::other(error)))?;
+        Ok(Some(Self { pool }))
+    }
 }
 
 fn sqlite_path(url: &str) -> Result<&Path, StoreError> {

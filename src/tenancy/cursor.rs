@@ -34,8 +34,8 @@ pub struct Place {
 pub struct CursorScope<'a> {
     /// Who asked for the list.
     pub tenant: &'a TenantId,
-    /// The name of the upstream credential that the list was read with.
-    pub credential: &'a str,
+    /// The name of the part of the upstream that was listed: credential and workspace.
+    pub access: &'a str,
     /// The name of the dialect in which it was answered.
     pub dialect: &'a str,
 }
@@ -90,10 +90,10 @@ impl CursorSealer {
 fn bound(scope: CursorScope<'_>) -> Aad<Vec<u8>> {
     let CursorScope {
         tenant,
-        credential,
+        access,
         dialect,
     } = scope;
-    Aad::from(format!("{VERSION}\0{tenant}\0{credential}\0{dialect}").into_bytes())
+    Aad::from(format!("{VERSION}\0{tenant}\0{access}\0{dialect}").into_bytes())
 }
 
 #[cfg(test)]
@@ -125,7 +125,7 @@ mod tests {
         let (one, two) = (TenantId("ten_1".to_owned()), TenantId("ten_2".to_owned()));
         let scope = CursorScope {
             tenant: &one,
-            credential: "default",
+            access: "default",
             dialect: "sandbase",
         };
         let text = sealer(1).seal(&place(), scope).unwrap();
@@ -137,7 +137,7 @@ mod tests {
                 ..scope
             },
             CursorScope {
-                credential: "other",
+                access: "other",
                 ..scope
             },
             CursorScope {
@@ -158,7 +158,7 @@ mod tests {
         #[test]
         fn a_cursor_that_was_altered_or_made_up_is_refused(at: prop::sample::Index, flip in 1..=255u8, text in "\\PC{0,80}") {
             let tenant = TenantId("ten_1".to_owned());
-            let scope = CursorScope { tenant: &tenant, credential: "default", dialect: "sandbase" };
+            let scope = CursorScope { tenant: &tenant, access: "default", dialect: "sandbase" };
             let mut bytes = BASE64URL_NOPAD
                 .decode(sealer(1).seal(&place(), scope).unwrap().as_bytes())
                 .unwrap();

@@ -162,6 +162,16 @@ impl Directory {
         self.is_loaded.store(true, Ordering::Release);
     }
 
+    /// How many tenants, suspended ones left out, are on a plan that is not configured.
+    pub fn count_outside(&self, is_configured: impl Fn(&str) -> bool) -> usize {
+        let is_outside = |cell: &&Arc<TenantCell>| {
+            cell.load()
+                .as_ref()
+                .is_some_and(|tenant| !tenant.is_suspended && !is_configured(&tenant.plan))
+        };
+        self.tenants.load().values().filter(is_outside).count()
+    }
+
     /// Forgets tenants that were deleted. Their keys are unknown at once; their place in memory is free when
     /// their shard is next rebuilt.
     pub fn remove_tenants(&self, deleted: &[TenantId]) {

@@ -1,10 +1,11 @@
-//! Tenants, their keys, and the directory in which a request's key is looked up. Pure.
+//! Tenants, their plans and keys, and the directory in which a request's key is looked up. Pure.
 
 mod caller;
 mod credential;
 mod cursor;
 mod directory;
 mod key;
+mod plan;
 mod policy;
 mod restrictions;
 mod stamp;
@@ -15,6 +16,7 @@ pub use credential::credential;
 pub use cursor::{CursorScope, CursorSealer, Place};
 pub use directory::Directory;
 pub use key::{KeyDigest, KeyId, KeyRecord, KeyTerms, KeyText};
+pub use plan::Plan;
 pub use policy::{Policy, read_stored};
 pub use restrictions::Restrictions;
 pub use stamp::StampRequired;

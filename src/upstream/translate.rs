@@ -7,6 +7,7 @@ use http::header::{
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+const WORKSPACE: HeaderName = HeaderName::from_static("anthropic-workspace-id");
 
 /// The version that the published contract names.
 const DEFAULT_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
@@ -33,9 +34,15 @@ pub struct Translation {
 }
 
 /// Translates a client's header for the upstream: one `X-Api-Key`, the operator's; one `anthropic-version`; one
-/// `anthropic-beta` without duplicates; what is on the allow list; nothing else.
+/// `anthropic-beta` without duplicates; `workspace_id`, if there is one, as `anthropic-workspace-id`, which is never the
+/// client's to choose; what is on the allow list; nothing else.
 #[must_use]
-pub fn request_headers(client: &HeaderMap, has_body: bool, translation: &Translation) -> HeaderMap {
+pub fn request_headers(
+    client: &HeaderMap,
+    has_body: bool,
+    workspace_id: Option<&HeaderValue>,
+    translation: &Translation,
+) -> HeaderMap {
     debug_assert!(!PASSED.contains(&AUTHORIZATION) && !PASSED.contains(&API_KEY));
     let mut headers = HeaderMap::with_capacity(24);
     headers.insert(HOST, translation.host.clone());
@@ -43,6 +50,9 @@ pub fn request_headers(client: &HeaderMap, has_body: bool, translation: &Transla
     headers.insert(VERSION, version(client));
     headers.insert(BETA, betas(client));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if let Some(id) = workspace_id {
+        headers.insert(WORKSPACE, id.clone());
+    }
     if has_body {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
@@ -106,6 +116,10 @@ mod tests {
     use super::*;
 
     fn translated(client: &[(&'static str, &'static str)]) -> HeaderMap {
+        translated_for(None, client)
+    }
+
+    fn translated_for(workspace: Option<&HeaderValue>, client: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in client {
             map.append(*name, value.parse().unwrap());
@@ -114,7 +128,7 @@ mod tests {
             host: HeaderValue::from_static("api.example.com"),
             credential: HeaderValue::from_static("sk-operator"),
         };
-        request_headers(&map, true, &translation)
+        request_headers(&map, true, workspace, &translation)
     }
 
     fn only<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
@@ -141,6 +155,13 @@ mod tests {
         ] {
             assert!(!headers.contains_key(name), "{name} went up");
         }
+    }
+
+    #[test]
+    fn the_workspace_is_the_plans() {
+        let plans = HeaderValue::from_static("wrkspc_1");
+        let headers = translated_for(Some(&plans), &[("anthropic-workspace-id", "wrkspc_2")]);
+        assert_eq!(only(&headers, "anthropic-workspace-id"), "wrkspc_1");
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub struct Envgate {
 pub struct Setup {
     directory: TempDir,
     environment: Vec<(String, String)>,
+    has_file: bool,
 }
 
 impl Setup {
@@ -35,6 +36,7 @@ impl Setup {
         Self {
             directory,
             environment: Vec::new(),
+            has_file: false,
         }
         .set("ENVGATE_LISTEN__ADDRESS", "127.0.0.1:0")
         .set("ENVGATE_ADMIN__ADDRESS", "127.0.0.1:0")
@@ -46,6 +48,19 @@ impl Setup {
         self.environment.retain(|(known, _)| known != name);
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Writes a configuration file, which every command is then given.
+    pub fn file(mut self, text: &str) -> Self {
+        std::fs::write(self.directory.path().join("envgate.toml"), text).unwrap();
+        self.has_file = true;
+        self
+    }
+
+    /// Makes a tenant on a plan, and gives back a key of it.
+    pub fn tenant(&self, name: &str, plan: &str) -> String {
+        self.run_well(&["tenants", "create", name, "--plan", plan]);
+        self.run_well(&["keys", "create", "--tenant", name, "--quiet"])
     }
 
     /// Puts an upstream of the test's own behind the gateway. Its one tenant has the credential for itself, so its
@@ -85,6 +100,9 @@ impl Setup {
             .envs(inherited)
             .envs(self.environment.clone())
             .args(arguments);
+        if self.has_file {
+            command.args(["--config", "envgate.toml"]);
+        }
         command.current_dir(self.directory.path()).stdin(Stdio::null());
         command
     }

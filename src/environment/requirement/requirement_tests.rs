@@ -2,8 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Entries that are understood: the entry, its normalised name, whether it is pinned.
-const UNDERSTOOD: &[(PackageManager, &[(&str, &str, bool)])] = &[
+/// An entry that is understood, its normalised name, and whether it is pinned.
+type Understood = (&'static str, &'static str, bool);
+
+const UNDERSTOOD: &[(PackageManager, &[Understood])] = &[
     (
         PackageManager::Apt,
         &[

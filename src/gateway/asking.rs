@@ -1,0 +1,102 @@
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::owner::Claimant;
+use super::plans::Served;
+use super::record::Record;
+use super::reply;
+use crate::contract::{ApiError, ListQuery, RefusedReply, Target};
+use crate::tenancy::{Caller, Plan};
+use crate::upstream::{Failure, Reply, request_headers};
+
+/// A caller before the upstream: who asks, by which plan and credential, and with which header.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a> {
+    pub(super) caller: &'a Caller,
+    served: &'a Served,
+    header: &'a HeaderMap,
+}
+
+impl<'a> Asking<'a> {
+    pub(super) const fn new(caller: &'a Caller, served: &'a Served, header: &'a HeaderMap) -> Self {
+        Self {
+            caller,
+            served,
+            header,
+        }
+    }
+
+    pub(super) const fn plan(&self) -> &'a Plan {
+        &self.served.plan
+    }
+
+    pub(super) const fn claimant(&self) -> Claimant<'a> {
+        Claimant {
+            caller: self.caller,
+            access: &self.served.access,
+        }
+    }
+
+    /// Sends one request up and waits for the whole reply. The answer's request id becomes the upstream's.
+    pub(super) async fn ask(
+        &self,
+        target: &Target,
+        query: &ListQuery,
+        body: Bytes,
+        record: &mut Record,
+    ) -> Result<Reply, ApiError> {
+        let Served { plan, upstream, .. } = self.served;
+        let operation = target.operation;
+        let headers = request_headers(
+            self.header,
+            operation.takes_body(),
+            plan.workspace_id.as_ref(),
+            upstream.translation(),
+        );
+        let asked = Instant::now();
+        let outcome = upstream
+            .send(operation, &path_and_query(target, query), headers, body)
+            .await;
+        record.upstream = Some(record.upstream.unwrap_or_default() + asked.elapsed());
+        let reply = outcome.map_err(|failure| {
+            tracing::warn!(operation = operation.name(), %failure, "no reply from the upstream");
+            error_of(&failure, operation.is_write())
+        })?;
+        if let Some(request_id) = reply::request_id(&reply) {
+            record.name_as_upstream(request_id);
+        }
+        if reply.status.is_success() {
+            return Ok(reply);
+        }
+        Ok(Reply {
+            body: upstream.redact(reply.body),
+            ..reply
+        })
+    }
+}
+
+/// The canonical path, and a query made anew from what was understood of the client's.
+fn path_and_query(target: &Target, query: &ListQuery) -> String {
+    let (path, query) = (target.path(), query.to_query_string());
+    if query.is_empty() {
+        path
+    } else {
+        format!("{path}?{query}")
+    }
+}
+
+/// What a missing reply means for the client.
+const fn error_of(failure: &Failure, after_write: bool) -> ApiError {
+    match failure {
+        Failure::Unreachable(_) => ApiError::UpstreamUnreachable,
+        Failure::ConnectTimeout(_) => ApiError::UpstreamConnectTimeout,
+        Failure::Timeout(_) => ApiError::UpstreamTimeout { after_write },
+        Failure::Broken(_) => ApiError::UpstreamBroken { after_write },
+        Failure::TooLarge => ApiError::UpstreamReply {
+            reason: RefusedReply::TooLarge,
+            after_write,
+        },
+    }
+}

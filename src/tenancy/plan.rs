@@ -1,0 +1,126 @@
+use http::HeaderValue;
+use serde_json::{Value, json};
+
+use super::Policy;
+use crate::config;
+use crate::contract::{ApiError, Dialect, Operation, Strictness, Violations, Warnings};
+
+/// What the tenants of a plan may do, and how they are served.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The dialect that they speak.
+    pub dialect: &'static Dialect,
+    /// The value of `anthropic-workspace-id`; none where the upstream decides.
+    pub workspace_id: Option<HeaderValue>,
+    /// What their environments may be; none where nothing is asked.
+    pub policy: Option<Policy>,
+    name: String,
+    operations: Vec<Operation>,
+    strictness: Strictness,
+}
+
+impl Plan {
+    /// Makes the plan that the settings describe under `name`.
+    #[must_use]
+    pub fn new(name: &str, settings: &config::Plan) -> Self {
+        Self {
+            dialect: settings.dialect,
+            workspace_id: settings.workspace_id.clone(),
+            policy: settings.policy.as_ref().map(Policy::new),
+            name: name.to_owned(),
+            operations: settings.operations.clone(),
+            strictness: settings.strictness,
+        }
+    }
+
+    /// Whether tenants of the plan may do something.
+    ///
+    /// # Errors
+    /// [`ApiError::Forbidden`], which names the operation, the plan and what it does have.
+    pub fn may(&self, operation: Operation) -> Result<(), ApiError> {
+        if self.operations.contains(&operation) {
+            return Ok(());
+        }
+        let names: Vec<_> = self.operations.iter().map(|operation| operation.name()).collect();
+        let allowed = if names.is_empty() {
+            "no operation".to_owned()
+        } else {
+            names.join(", ")
+        };
+        Err(ApiError::Forbidden(format!(
+            "the plan {} does not allow {}; it allows {allowed}",
+            self.name,
+            operation.name()
+        )))
+    }
+
+    /// Checks the body of a create or an update in the plan's dialect, as strictly as the plan says. Under `config`
+    /// nothing is relaxed where there is a policy: it could not judge what it does not know.
+    ///
+    /// # Errors
+    /// All [`Violations`] of rules that are not relaxed.
+    pub fn validate(&self, operation: Operation, body: &Value) -> Result<Warnings, Violations> {
+        let warnings = self.dialect.validate(operation, body, self.strictness)?;
+        if let (true, Some(config)) = (self.is_relaxed_under_policy(), body.get("config")) {
+            // Both operations have the same `config`; an update needs nothing beside it.
+            let alone = json!({ "config": config });
+            self.dialect
+                .validate(Operation::Update, &alone, Strictness::default())?;
+        }
+        Ok(warnings)
+    }
+
+    fn is_relaxed_under_policy(&self) -> bool {
+        self.policy.is_some() && self.strictness != Strictness::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, load};
+
+    fn plan(text: &str) -> Plan {
+        let text = format!("[plans.gold]\n{text}");
+        let settings = load(&Source::new("envgate.toml", text, [])).unwrap();
+        Plan::new("gold", &settings.plans["gold"])
+    }
+
+    #[test]
+    fn an_operation_outside_the_plan_is_named_with_the_plan_and_what_it_has() {
+        let reader = plan("operations = [\"list\", \"retrieve\"]");
+        assert!(reader.may(Operation::List).is_ok());
+        let error = reader.may(Operation::Delete).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the plan gold does not allow delete; it allows list, retrieve"
+        );
+        assert_eq!(
+            plan("operations = []")
+                .may(Operation::List)
+                .unwrap_err()
+                .to_string(),
+            "the plan gold does not allow list; it allows no operation"
+        );
+    }
+
+    #[test]
+    fn under_a_policy_nothing_is_relaxed_in_config() {
+        let relaxed = "unknown_field = \"allow\"\nhost_format = \"warn\"\n";
+        let free = plan(relaxed);
+        let guarded = plan(&format!("{relaxed}[plans.gold.policy]"));
+        let unknown = json!({"config": {"type": "cloud", "packages": {"conda": ["x"]}}});
+        let odd_host =
+            json!({"config": {"type": "cloud", "networking": {"type": "limited", "allowed_hosts": ["a:1"]}}});
+        for body in [&unknown, &odd_host] {
+            assert!(free.validate(Operation::Update, body).is_ok());
+            let violations = guarded.validate(Operation::Update, body).unwrap_err();
+            assert!(
+                violations.told[0].pointer.starts_with("/config/"),
+                "{violations:?}"
+            );
+        }
+        let beside = json!({"name": "n", "colour": "blue", "config": {"type": "cloud"}});
+        assert!(guarded.validate(Operation::Create, &beside).is_ok());
+    }
+}
