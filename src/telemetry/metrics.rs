@@ -121,7 +121,7 @@ impl Metrics {
             authentication_failures,
             violations: add.counters(
                 "envgate_violations_total",
-                "Schema violations that refused a request, by keyword.",
+                "Violations of schemas and policies that refused a request, by keyword.",
                 &["keyword"],
             )?,
             warnings: add.counters(

@@ -40,7 +40,10 @@ fn requirement(entry: &str) -> Option<(&str, bool)> {
     else {
         return Some((entry, false));
     };
-    let is_exact = semver::is_exact(version.trim_start_matches('=').trim_start_matches('v'));
+    let is_exact = {
+        let version = version.strip_prefix('=').unwrap_or(version);
+        semver::is_exact(version.strip_prefix('v').unwrap_or(version))
+    };
     let is_tag = |text: &str| {
         text.starts_with(|first: char| first.is_ascii_alphabetic())
             && text

@@ -162,3 +162,7 @@ fn count(entries: &[String]) -> String {
         [] => String::new(),
     }
 }
+
+#[cfg(test)]
+#[path = "packages_tests.rs"]
+mod tests;
