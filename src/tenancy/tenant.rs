@@ -2,6 +2,8 @@ use std::fmt;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::config;
+
 /// The id of a tenant: 128 random bits in base 58. It is never used again, whatever happens to the name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TenantId(pub String);
@@ -41,5 +43,5 @@ pub struct Tenant {
 
 impl Tenant {
     /// The plan of a tenant for whom none was named.
-    pub const DEFAULT_PLAN: &'static str = "default";
+    pub const DEFAULT_PLAN: &'static str = config::DEFAULT_PLAN;
 }
