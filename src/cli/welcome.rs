@@ -7,7 +7,7 @@ use std::path::Path;
 use super::output::{CommandError, say};
 use crate::config::{Ownership, UpstreamUrl};
 use crate::embedded;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::tenancy::{KeyTerms, Tenant};
 
 /// The tenant of the first start on the embedded environments service.
@@ -45,7 +45,11 @@ pub(super) async fn with_demo(
             keys_create(&tenant.name, config)
         ))?);
     }
-    let tenant = store.create_tenant(DEMO, Tenant::DEFAULT_PLAN).await?;
+    let tenant = match store.create_tenant(DEMO, Tenant::DEFAULT_PLAN).await {
+        // Another gateway on the same store was faster, and says all this.
+        Err(StoreError::DuplicateTenant(_)) => return Ok(()),
+        outcome => outcome?,
+    };
     let stamp = (ownership.stamp_key.to_string(), tenant.id.to_string());
     let metadata = BTreeMap::from_iter(ownership.is_stamping.then_some(stamp));
     embedded::seed_example(store, metadata).await?;

@@ -234,7 +234,7 @@ pub const SETTINGS: &[SettingDoc] = &[
     },
     SettingDoc {
         path: "store.url",
-        form: "`sqlite:` and a path, or a secret",
+        form: "`sqlite:` and a path, a `postgres://` URL, or a secret",
         default: Some("sqlite:envgate.db"),
         doc: "where tenants and keys are kept",
     },

@@ -172,7 +172,7 @@ pub enum Problem {
     UrlMissing,
     #[error("listen.address and admin.address need a port each")]
     SameAddress,
-    #[error("expected \"sqlite:\" and the path of a file")]
+    #[error("expected \"sqlite:\" and the path of a file, or \"postgres://\", a host and a database")]
     NotStore,
 
     #[error(

@@ -39,7 +39,11 @@ pub(super) fn store_url(
         _ => resolve(raw, environment)?,
     };
     let names_a_file = value.strip_prefix("sqlite:").is_some_and(|path| !path.is_empty());
-    if names_a_file {
+    let names_a_server = ["postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| value.starts_with(scheme))
+        && Url::parse(&value).is_ok();
+    if names_a_file || names_a_server {
         Ok(Secret::new(value))
     } else {
         Err(Problem::NotStore)

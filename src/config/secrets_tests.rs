@@ -95,6 +95,36 @@ fn a_store_url_with_a_password_is_never_plain() {
 }
 
 #[test]
+fn a_store_is_a_sqlite_file_or_a_postgresql_database() {
+    for url in [
+        "postgres://me@db/envgate?sslmode=verify-full",
+        "postgresql:///envgate?host=/run/postgresql",
+        "sqlite:envgate.db",
+    ] {
+        let settings = settings(&format!("[store]\nurl = \"{url}\""), &[]);
+        assert_eq!(settings.store.url.reveal(), url);
+    }
+    let environment = [("ENVGATE_STORE__URL", "postgres://me:hunter2@db/envgate")];
+    assert_eq!(settings("", &environment).store.url.reveal(), environment[0].1);
+    for url in [
+        "mysql://db/envgate",
+        "postgres:envgate",
+        "postgres://[/envgate",
+        "envgate.db",
+        "sqlite:",
+    ] {
+        let faults = faults(&format!("[store]\nurl = \"{url}\""), &[]);
+        assert_eq!(
+            faults,
+            [
+                "envgate.toml:2:7: store.url: expected \"sqlite:\" and the path of a file, or \"postgres://\", a host and a database"
+            ],
+            "{url}"
+        );
+    }
+}
+
+#[test]
 fn nothing_shows_a_secret_in_debug() {
     let environment = [
         ("ENVGATE_UPSTREAM__URL", "https://a.example"),

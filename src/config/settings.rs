@@ -104,7 +104,7 @@ pub struct Ownership {
 /// `[store]`
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// `sqlite:` and a path.
+    /// `sqlite:` and a path, or a `postgres://` URL.
     pub url: Secret,
 }
 

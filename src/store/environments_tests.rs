@@ -1,3 +1,4 @@
+use rstest::rstest;
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
@@ -5,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::environment::{CreateParams, UpdateParams};
+use crate::store::tests::Database::{self, Postgres, Sqlite};
 use crate::store::tests::temporary;
 
 /// The environment that was created `second` seconds after 1970.
@@ -39,9 +41,10 @@ fn request(limit: u16, cursor: Option<String>) -> PageRequest {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_is_put_in_can_be_read_and_taken_away_once() {
-    let store = temporary().await;
+async fn what_is_put_in_can_be_read_and_taken_away_once(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     let environment = created(1);
     store.insert_environment(&environment).await.unwrap();
     assert_eq!(store.environment(&environment.id).await.unwrap(), environment);
@@ -55,9 +58,12 @@ async fn what_is_put_in_can_be_read_and_taken_away_once() {
     assert!(matches!(deleted, StoreError::NotFound));
 }
 
+#[rstest]
 #[tokio::test]
-async fn pages_have_all_environments_newest_first_and_none_twice() {
-    let store = temporary().await;
+async fn pages_have_all_environments_newest_first_and_none_twice(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let store = temporary(database).await;
     let all = filled(&store, 7).await;
     for limit in [1, 2, 3, 7, 100] {
         let (mut seen, mut cursor) = (Vec::new(), None);
@@ -74,9 +80,10 @@ async fn pages_have_all_environments_newest_first_and_none_twice() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_cursor_outlives_the_environments_around_it() {
-    let store = temporary().await;
+async fn a_cursor_outlives_the_environments_around_it(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     let all = filled(&store, 6).await;
     let first = store.environments(&request(2, None)).await.unwrap();
     for gone in [&all[0], &all[1], &all[2]] {
@@ -87,9 +94,12 @@ async fn a_cursor_outlives_the_environments_around_it() {
     assert_eq!(second.environments, all[3..5]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn environments_of_one_microsecond_are_told_apart_by_their_ids() {
-    let store = temporary().await;
+async fn environments_of_one_microsecond_are_told_apart_by_their_ids(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let store = temporary(database).await;
     for _ in 0..5 {
         store.insert_environment(&created(1)).await.unwrap();
     }
@@ -105,9 +115,12 @@ async fn environments_of_one_microsecond_are_told_apart_by_their_ids() {
     assert!(ids.is_sorted_by(|newer, older| newer > older));
 }
 
+#[rstest]
 #[tokio::test]
-async fn archived_environments_are_listed_only_where_they_are_asked_for() {
-    let store = temporary().await;
+async fn archived_environments_are_listed_only_where_they_are_asked_for(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let store = temporary(database).await;
     let all = filled(&store, 3).await;
     let archive = |stored: &Environment| Ok::<_, StoreError>(stored.archive(Timestamp::now()));
     store.update_environment(&all[1].id, archive).await.unwrap();
@@ -123,9 +136,10 @@ async fn archived_environments_are_listed_only_where_they_are_asked_for() {
     assert!(listed.environments[1].is_archived());
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_made_up_cursor_is_an_error_of_its_own() {
-    let store = temporary().await;
+async fn a_made_up_cursor_is_an_error_of_its_own(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     for cursor in ["", "2", "env_1", "0OIl", "ümlaut"] {
         let error = store
             .environments(&request(1, Some(cursor.to_owned())))
@@ -135,9 +149,10 @@ async fn a_made_up_cursor_is_an_error_of_its_own() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_refused_change_leaves_the_environment_as_it_was() {
-    let store = temporary().await;
+async fn a_refused_change_leaves_the_environment_as_it_was(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     let stored = filled(&store, 1).await.remove(0);
     let refused = store
         .update_environment(&stored.id, |_| Err::<Environment, _>(StoreError::BadCursor))
@@ -156,9 +171,10 @@ async fn a_refused_change_leaves_the_environment_as_it_was() {
     assert!(matches!(error, StoreError::NotFound));
 }
 
+#[rstest]
 #[tokio::test]
-async fn of_many_changes_at_once_all_are_there_afterwards() {
-    let store = &temporary().await;
+async fn of_many_changes_at_once_all_are_there_afterwards(#[values(Sqlite, Postgres)] database: Database) {
+    let store = &temporary(database).await;
     let stored = filled(store, 1).await.remove(0);
     let id = &stored.id;
     let changes = (0..40).map(|n| async move {

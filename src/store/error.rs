@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use sqlx::migrate::MigrateError;
 
 /// Why the store did not do what it was asked. No message has a password or a key in it.
@@ -63,6 +65,13 @@ pub enum StoreError {
     /// The system has no random numbers to give.
     #[error("the system has no random numbers to give")]
     NoRandomNumbers,
+}
+
+impl StoreError {
+    /// The store was waited for in vain.
+    pub(super) fn no_answer(waited: Duration) -> Self {
+        Self::Unreachable(format!("no answer within {} s", waited.as_secs_f64()).into())
+    }
 }
 
 impl From<sqlx::Error> for StoreError {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -9,6 +9,8 @@ use crate::tenancy::Directory;
 
 /// How often the store is asked whether a tenant or key has changed. A revoked key is dead within this time.
 const PERIOD: Duration = Duration::from_millis(500);
+/// How long the store may take to tell whether anything has changed.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait before a store that cannot be reached is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -41,6 +43,9 @@ impl Store {
             match self.catch_up(known, &directory).await {
                 Ok(number) => {
                     known = number;
+                    if metrics.store_up.get() == 0 {
+                        tracing::info!("the store answers");
+                    }
                     metrics.store_up.set(1);
                 }
                 Err(error) => {
@@ -59,7 +64,11 @@ impl Store {
     /// # Errors
     /// Where the store does not answer; the directory is as it was then.
     pub async fn catch_up(&self, known: i64, directory: &Directory) -> Result<i64, StoreError> {
-        if directory.is_loaded() && self.change_number().await? == known {
+        // A network that went away silently would be waited for without end.
+        let number = timeout(ANSWER_TIMEOUT, self.change_number())
+            .await
+            .map_err(|_| StoreError::no_answer(ANSWER_TIMEOUT))??;
+        if directory.is_loaded() && number == known {
             return Ok(known);
         }
         let changes = self.changes_since(known).await?;

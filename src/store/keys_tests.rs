@@ -1,14 +1,19 @@
 use jiff::{SignedDuration, Timestamp, ToSpan};
+use rstest::rstest;
 
 use super::*;
 use crate::contract::Operation;
 use crate::environment::EnvironmentId;
-use crate::store::tests::temporary;
+use crate::store::tests::Database::{self, Postgres, Sqlite};
+use crate::store::tests::{TemporaryDatabase, temporary};
 use crate::tenancy::Restrictions;
 
+#[rstest]
 #[tokio::test]
-async fn a_key_is_listed_by_its_prefix_and_its_text_is_nowhere_in_the_file() {
-    let store = temporary().await;
+async fn a_key_is_listed_by_its_prefix_and_its_text_is_nowhere_in_the_file(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let store = temporary(database).await;
     store.create_tenant("acme", "default").await.unwrap();
     let key = store.create_key("acme", &KeyTerms::default()).await.unwrap();
     let listed = store.keys(None).await.unwrap();
@@ -17,16 +22,20 @@ async fn a_key_is_listed_by_its_prefix_and_its_text_is_nowhere_in_the_file() {
     assert_eq!(listed[0].id, key.id());
     assert_eq!(listed[0].revoked_at, None);
 
-    for file in std::fs::read_dir(store.directory.path()).unwrap() {
+    let TemporaryDatabase::Sqlite(directory) = &store.database else {
+        return;
+    };
+    for file in std::fs::read_dir(directory.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         let text = key.reveal().as_bytes();
         assert!(!bytes.windows(text.len()).any(|window| window == text));
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn keys_can_be_listed_for_one_tenant() {
-    let store = temporary().await;
+async fn keys_can_be_listed_for_one_tenant(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     for name in ["acme", "zebra"] {
         store.create_tenant(name, "default").await.unwrap();
         store.create_key(name, &KeyTerms::default()).await.unwrap();
@@ -37,9 +46,10 @@ async fn keys_can_be_listed_for_one_tenant() {
     assert_eq!(store.keys(None).await.unwrap().len(), 2);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_key_needs_a_tenant() {
-    let store = temporary().await;
+async fn a_key_needs_a_tenant(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     let created = store
         .create_key("nobody", &KeyTerms::default())
         .await
@@ -49,9 +59,12 @@ async fn a_key_needs_a_tenant() {
     assert!(matches!(listed, StoreError::NoSuchTenant(_)));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_key_is_revoked_by_its_prefix_or_its_whole_text_and_only_once() {
-    let store = temporary().await;
+async fn a_key_is_revoked_by_its_prefix_or_its_whole_text_and_only_once(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let store = temporary(database).await;
     store.create_tenant("acme", "default").await.unwrap();
     let (first, second) = (
         store.create_key("acme", &KeyTerms::default()).await.unwrap(),
@@ -68,9 +81,12 @@ async fn a_key_is_revoked_by_its_prefix_or_its_whole_text_and_only_once() {
     assert_eq!(store.change_number().await.unwrap(), number, "nothing changed");
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_unknown_key_cannot_be_revoked_and_is_not_repeated_in_the_message() {
-    let store = temporary().await;
+async fn an_unknown_key_cannot_be_revoked_and_is_not_repeated_in_the_message(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let store = temporary(database).await;
     for key in ["sk-eg-unknown1", "sk-eg-", "", "%"] {
         let error = store.revoke_key(key).await.unwrap_err();
         assert!(matches!(error, StoreError::NoSuchKey), "{key}");
@@ -78,9 +94,10 @@ async fn an_unknown_key_cannot_be_revoked_and_is_not_repeated_in_the_message() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_prefix_that_two_keys_share_names_neither() {
-    let store = temporary().await;
+async fn a_prefix_that_two_keys_share_names_neither(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     store.create_tenant("acme", "default").await.unwrap();
     let (first, second) = (
         store.create_key("acme", &KeyTerms::default()).await.unwrap(),
@@ -111,9 +128,12 @@ fn terms() -> KeyTerms {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_terms_of_a_key_are_listed_and_told_as_they_were_given() {
-    let store = temporary().await;
+async fn the_terms_of_a_key_are_listed_and_told_as_they_were_given(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let store = temporary(database).await;
     store.create_tenant("acme", "default").await.unwrap();
     store.create_key("acme", &terms()).await.unwrap();
     let expected = KeyTerms {
@@ -126,9 +146,10 @@ async fn the_terms_of_a_key_are_listed_and_told_as_they_were_given() {
     assert_eq!(told.expires_at, expected.expires_at);
 }
 
+#[rstest]
 #[tokio::test]
-async fn terms_that_no_key_can_have_are_refused() {
-    let store = temporary().await;
+async fn terms_that_no_key_can_have_are_refused(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     store.create_tenant("acme", "default").await.unwrap();
     let label = |text: &str| KeyTerms {
         label: Some(text.to_owned()),
@@ -155,9 +176,10 @@ async fn terms_that_no_key_can_have_are_refused() {
     assert!(matches!(error, StoreError::TooManyEnvironments(100)));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_key_is_active_until_it_expires_or_is_revoked() {
-    let store = temporary().await;
+async fn a_key_is_active_until_it_expires_or_is_revoked(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     store.create_tenant("acme", "default").await.unwrap();
     let key = store.create_key("acme", &terms()).await.unwrap();
     let listed = store.keys(None).await.unwrap().remove(0);
@@ -169,9 +191,12 @@ async fn a_key_is_active_until_it_expires_or_is_revoked() {
     assert_eq!(listed.state(expiry), KeyState::Revoked);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_rotated_key_passes_on_its_terms_and_ends_after_its_grace() {
-    let store = temporary().await;
+async fn a_rotated_key_passes_on_its_terms_and_ends_after_its_grace(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let store = temporary(database).await;
     store.create_tenant("acme", "default").await.unwrap();
     let old = store.create_key("acme", &terms()).await.unwrap();
     let before = store.change_number().await.unwrap();
@@ -194,9 +219,10 @@ async fn a_rotated_key_passes_on_its_terms_and_ends_after_its_grace() {
     assert_eq!(new.state(grace_ends), KeyState::Active);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_rotation_never_lengthens_a_life_unless_it_says_so() {
-    let store = temporary().await;
+async fn a_rotation_never_lengthens_a_life_unless_it_says_so(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     store.create_tenant("acme", "default").await.unwrap();
     let old = store.create_key("acme", &terms()).await.unwrap();
     let expiry = store.keys(None).await.unwrap()[0].terms.expires_at;
@@ -211,9 +237,10 @@ async fn a_rotation_never_lengthens_a_life_unless_it_says_so() {
     assert_eq!(rotation.terms.expires_at, Some(far));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_key_that_lets_nobody_in_is_not_rotated() {
-    let store = temporary().await;
+async fn a_key_that_lets_nobody_in_is_not_rotated(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     store.create_tenant("acme", "default").await.unwrap();
     let revoked = store.create_key("acme", &KeyTerms::default()).await.unwrap();
     store.revoke_key(revoked.reveal()).await.unwrap();
@@ -236,9 +263,12 @@ async fn a_key_that_lets_nobody_in_is_not_rotated() {
     assert!(matches!(error, StoreError::NoSuchKey));
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_last_use_of_a_key_only_moves_forward_and_is_no_change_to_others() {
-    let store = temporary().await;
+async fn the_last_use_of_a_key_only_moves_forward_and_is_no_change_to_others(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let store = temporary(database).await;
     store.create_tenant("acme", "default").await.unwrap();
     let key = store.create_key("acme", &KeyTerms::default()).await.unwrap();
     assert_eq!(store.keys(None).await.unwrap()[0].last_used_at, None);

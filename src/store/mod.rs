@@ -1,4 +1,5 @@
-//! What must outlive the process: tenants, keys and the environments of the embedded service, in SQLite.
+//! What must outlive the process: tenants, keys and the environments of the embedded service, in SQLite
+//! or PostgreSQL.
 //!
 //! The queries keep to what SQLite and PostgreSQL have in common: columns TEXT, BIGINT and BLOB, placeholders
 //! `$1`, and writes that compare a revision and try again instead of holding locks.
@@ -10,7 +11,9 @@ mod error;
 mod follow;
 mod keys;
 mod open;
+mod postgres;
 mod secrets;
+mod sqlite;
 mod tenants;
 mod terms;
 mod uses;
@@ -45,29 +48,4 @@ fn written(time: Timestamp) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::ops::Deref;
-
-    use super::Store;
-
-    /// A store in a directory that goes away with it.
-    pub(super) struct TemporaryStore {
-        pub(super) store: Store,
-        pub(super) directory: tempfile::TempDir,
-    }
-
-    impl Deref for TemporaryStore {
-        type Target = Store;
-
-        fn deref(&self) -> &Store {
-            &self.store
-        }
-    }
-
-    pub(super) async fn temporary() -> TemporaryStore {
-        let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", directory.path().join("envgate.db").display());
-        let store = Store::open(&url).await.unwrap();
-        TemporaryStore { store, directory }
-    }
-}
+mod tests;

@@ -1,44 +1,21 @@
-use std::fs::OpenOptions;
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use sqlx::any::{AnyPoolOptions, install_default_drivers};
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{AnyConnection, AnyPool, Connection, Executor};
-
-use super::{Store, StoreError};
-
-static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
-
-const CONNECTIONS: u32 = 8;
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// `WAL` lets readers go on while one writes; a writer waits its turn for five seconds.
-const PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON;";
-
-/// Two processes that start on one new file both find no schema; the one that comes second tries again.
-const MIGRATION_ATTEMPTS: usize = 5;
-const MIGRATION_PAUSE: Duration = Duration::from_millis(100);
+use super::{Store, StoreError, postgres, sqlite};
 
 impl Store {
     /// Opens the store that `url` names and brings its schema up to date.
     ///
     /// `sqlite:` and a path, relative or absolute, is a SQLite file. It is made where it is missing, readable
-    /// by its owner only; the directory must be there.
+    /// by its owner only; the directory must be there. `postgres://` names a database of a PostgreSQL server,
+    /// which must be there; whoever opens it first makes the tables, others wait for that.
     ///
     /// # Errors
     /// [`StoreError::BadUrl`], [`StoreError::Unreachable`], [`StoreError::TooNew`] or
     /// [`StoreError::Migration`].
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let path = sqlite_path(url)?;
-        let path = create_if_missing(path)?;
-        let pool = connect(&path)
-            .await
-            .map_err(|error| unreachable_at(&path, io::Error::other(error)))?;
-        migrate(&pool).await?;
+        let pool = match url.split_once(':') {
+            Some(("sqlite", rest)) => sqlite::open(rest).await?,
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => postgres::open(url).await?,
+            _ => return Err(not_supported(url)),
+        };
         Ok(Self { pool })
     }
 
@@ -49,33 +26,22 @@ impl Store {
     /// [`StoreError::BadUrl`] or [`StoreError::Unreachable`]. A schema that is not of this version shows in the
     /// first query.
     pub async fn open_as_it_is(url: &str) -> Result<Option<Self>, StoreError> {
-        let path = sqlite_path(url)?;
-        if !path.exists() {
-            return Ok(None);
-        }
-        let pool = connect(path)
-            .await
-            .map_err(|error| unreachable_at(path, io::Error::other(error)))?;
-        Ok(Some(Self { pool }))
+        let pool = match url.split_once(':') {
+            Some(("sqlite", rest)) => sqlite::open_as_it_is(rest).await?,
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
+                Some(postgres::connect(url).await?)
+            }
+            _ => return Err(not_supported(url)),
+        };
+        Ok(pool.map(|pool| Self { pool }))
     }
 }
 
-fn sqlite_path(url: &str) -> Result<&Path, StoreError> {
-    let Some(rest) = url.strip_prefix("sqlite:") else {
-        return Err(StoreError::BadUrl(format!(
-            "a store URL is sqlite: and the path of a file{}",
-            scheme(url)
-                .map(|scheme| format!("; {scheme}: is not supported"))
-                .unwrap_or_default()
-        )));
-    };
-    let path = rest.strip_prefix("//").unwrap_or(rest);
-    if path.is_empty() || path == ":memory:" || path.contains(['?', '#']) {
-        return Err(StoreError::BadUrl(
-            "a store URL is sqlite: and the path of a file, without ? and #".to_owned(),
-        ));
-    }
-    Ok(Path::new(path))
+fn not_supported(url: &str) -> StoreError {
+    let found = scheme(url).map_or(String::new(), |scheme| format!("; {scheme}: is not supported"));
+    StoreError::BadUrl(format!(
+        "a store URL is sqlite: and the path of a file, or postgres:// and a database{found}"
+    ))
 }
 
 /// The scheme alone, for a message: whatever follows may have a password in it.
@@ -83,77 +49,6 @@ fn scheme(url: &str) -> Option<&str> {
     let (scheme, _) = url.split_once("://")?;
     let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
     (!scheme.is_empty() && scheme.bytes().all(is_scheme)).then_some(scheme)
-}
-
-/// Makes the file with a mode of its own, which SQLite then gives to its journals too. Gives its absolute path.
-///
-/// A file that is there is not opened: closing it would take the locks from other connections of this process.
-fn create_if_missing(path: &Path) -> Result<PathBuf, StoreError> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let name = path
-        .file_name()
-        .ok_or_else(|| StoreError::BadUrl(format!("the store {} is no file", path.display())))?;
-    let absolute = directory
-        .canonicalize()
-        .map_err(|error| {
-            let message = format!("its directory {} cannot be used: {error}", directory.display());
-            unreachable_at(path, io::Error::new(error.kind(), message))
-        })?
-        .join(name);
-    let created = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&absolute);
-    match created {
-        Ok(_) => Ok(absolute),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(absolute),
-        Err(error) => Err(unreachable_at(&absolute, error)),
-    }
-}
-
-async fn connect(path: &Path) -> Result<AnyPool, sqlx::Error> {
-    install_default_drivers();
-    let path = path
-        .to_str()
-        .ok_or_else(|| sqlx::Error::Configuration("the path is not UTF-8".into()))?;
-    let url = format!("sqlite://{}", utf8_percent_encode(path, NON_ALPHANUMERIC));
-    // A pool keeps trying until its time is up and then says only that; one connection says what is wrong.
-    let mut first = AnyConnection::connect(&url).await?;
-    first.execute(PRAGMAS).await?;
-    first.close().await?;
-    AnyPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .after_connect(|connection, _| Box::pin(async move { connection.execute(PRAGMAS).await.map(|_| ()) }))
-        .connect(&url)
-        .await
-}
-
-async fn migrate(pool: &AnyPool) -> Result<(), StoreError> {
-    let mut attempt = 1;
-    loop {
-        match MIGRATIONS.run(pool).await {
-            Ok(()) => return Ok(()),
-            Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..))
-                if attempt < MIGRATION_ATTEMPTS =>
-            {
-                attempt += 1;
-                tokio::time::sleep(MIGRATION_PAUSE).await;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-fn unreachable_at(path: &Path, error: io::Error) -> StoreError {
-    let message = format!("{}: {error}", path.display());
-    StoreError::Unreachable(Box::new(io::Error::new(error.kind(), message)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rstest::rstest;
 
 use super::*;
+use crate::store::tests::Database::{self, Postgres, Sqlite};
+use crate::store::tests::{TemporaryDatabase, postgres, temporary};
 
 fn url(directory: &tempfile::TempDir, name: &str) -> String {
     format!("sqlite:{}", directory.path().join(name).display())
@@ -20,18 +25,16 @@ async fn a_missing_file_is_made_for_its_owner_only_and_so_are_its_journals() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_was_written_is_there_when_the_store_is_opened_again() {
-    let directory = tempfile::tempdir().unwrap();
-    let url = url(&directory, "again.db");
-    Store::open(&url)
-        .await
-        .unwrap()
-        .create_tenant("acme", "default")
-        .await
-        .unwrap();
-    let tenants = Store::open(&url).await.unwrap().tenants().await.unwrap();
-    assert_eq!(tenants.len(), 1);
+async fn what_was_written_is_there_when_the_store_is_opened_again(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let database = TemporaryDatabase::new(database);
+    let first = Store::open(&database.url()).await.unwrap();
+    first.create_tenant("acme", "default").await.unwrap();
+    let again = Store::open(&database.url()).await.unwrap();
+    assert_eq!(again.tenants().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -43,17 +46,66 @@ async fn a_path_may_have_any_characters_but_those_of_a_query() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn many_can_open_a_new_file_at_once() {
-    let directory = tempfile::tempdir().unwrap();
-    let url = url(&directory, "race.db");
+async fn many_can_open_a_new_store_at_once(#[values(Sqlite, Postgres)] database: Database) {
+    let database = TemporaryDatabase::new(database);
     let open = (0..4).map(|_| {
-        let url = url.clone();
+        let url = database.url();
         tokio::spawn(async move { Store::open(&url).await.map(|_| ()) })
     });
     for outcome in futures_util::future::join_all(open).await {
         outcome.unwrap().unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_an_error_for_now_and_does_not_show_the_password() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let url = format!("postgres://envgate:hunter2@{address}/envgate");
+    let error = Store::open(&url).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unreachable(_)), "{error:?}");
+    assert!(!format!("{error} {error:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_postgresql_is_reached_over_tls_that_is_proven_to_be_its_own() {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let server = postgres::Server::start_with(|directory| {
+        let write = |name: &str, text: String| {
+            let path = directory.join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            path
+        };
+        let certificate = write("server.pem", own.cert.pem());
+        let key = write("server.key", own.signing_key.serialize_pem());
+        vec![
+            "ssl=on".to_owned(),
+            format!("ssl_cert_file={}", certificate.display()),
+            format!("ssl_key_file={}", key.display()),
+        ]
+    });
+    let url = server.url().replace("127.0.0.1", "localhost");
+    let directory = tempfile::tempdir().unwrap();
+    let verified = |root: String| {
+        let path = directory.path().join("root.pem");
+        std::fs::write(&path, root).unwrap();
+        format!("{url}?sslmode=verify-full&sslrootcert={}", path.display())
+    };
+    let store = Store::open(&verified(own.cert.pem())).await.unwrap();
+    let is_tls: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM pg_stat_ssl WHERE ssl AND pid = pg_backend_pid()")
+            .fetch_one(&store.pool)
+            .await
+            .unwrap();
+    assert_eq!(is_tls, 1);
+
+    let stranger = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let error = Store::open(&verified(stranger.cert.pem())).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unreachable(_)), "{error:?}");
 }
 
 #[tokio::test]
@@ -80,7 +132,12 @@ async fn a_file_that_is_no_database_is_named() {
 #[tokio::test]
 async fn any_other_url_is_refused_without_its_password() {
     for (url, named) in [
-        ("postgres://envgate:hunter2@db/envgate", "postgres"),
+        ("mysql://envgate:hunter2@db/envgate", "mysql"),
+        ("postgres:envgate:hunter2@db", "postgres://"),
+        (
+            "postgres://envgate:hunter2@db/envgate?sslmode=perhaps",
+            "postgres://",
+        ),
         ("hunter2", "sqlite:"),
         ("envgate:hunter2@db", "sqlite:"),
         ("sqlite:", "path of a file"),
@@ -95,19 +152,19 @@ async fn any_other_url_is_refused_without_its_password() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_store_that_a_newer_envgate_has_written_is_refused() {
-    let directory = tempfile::tempdir().unwrap();
-    let url = url(&directory, "newer.db");
-    let store = Store::open(&url).await.unwrap();
+async fn a_store_that_a_newer_envgate_has_written_is_refused(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     sqlx::query(
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-         VALUES (9999, 'of tomorrow', TRUE, x'00', 0)",
+         VALUES (9999, 'of tomorrow', TRUE, $1, 0)",
     )
+    .bind(vec![0_u8])
     .execute(&store.pool)
     .await
     .unwrap();
-    let error = Store::open(&url).await.unwrap_err();
+    let error = Store::open(&store.database.url()).await.unwrap_err();
     assert!(matches!(error, StoreError::TooNew { version: 9999 }), "{error:?}");
 }
 
@@ -116,7 +173,7 @@ async fn every_connection_waits_for_locks_and_keeps_foreign_keys() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&url(&directory, "pragmas.db")).await.unwrap();
     let mut connections = Vec::new();
-    for _ in 0..CONNECTIONS {
+    for _ in 0..sqlite::CONNECTIONS {
         connections.push(store.pool.acquire().await.unwrap());
     }
     for mut connection in connections {

@@ -39,12 +39,16 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use futures_util::future::join_all;
+    use rstest::rstest;
 
-    use crate::store::tests::temporary;
+    use crate::store::tests::{Database, temporary};
 
+    #[rstest]
     #[tokio::test]
-    async fn all_who_ask_at_once_get_one_secret() {
-        let store = temporary().await;
+    async fn all_who_ask_at_once_get_one_secret(
+        #[values(Database::Sqlite, Database::Postgres)] database: Database,
+    ) {
+        let store = temporary(database).await;
         let asked = join_all((0..16).map(|_| store.secret("page_cursor"))).await;
         let secrets: Vec<_> = asked.into_iter().map(Result::unwrap).collect();
         assert!(secrets.iter().all(|secret| *secret == secrets[0]));

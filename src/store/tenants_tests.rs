@@ -1,10 +1,13 @@
 use crate::store::StoreError;
+use crate::store::tests::Database::{self, Postgres, Sqlite};
 use crate::store::tests::{TemporaryStore, temporary};
 use crate::tenancy::KeyTerms;
+use rstest::rstest;
 
+#[rstest]
 #[tokio::test]
-async fn tenants_are_listed_by_name() {
-    let store = temporary().await;
+async fn tenants_are_listed_by_name(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     for name in ["zebra", "acme"] {
         store.create_tenant(name, "default").await.unwrap();
     }
@@ -18,9 +21,10 @@ async fn tenants_are_listed_by_name() {
     assert_eq!(names, ["acme", "zebra"]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_name_belongs_to_one_tenant() {
-    let store = temporary().await;
+async fn a_name_belongs_to_one_tenant(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     store.create_tenant("acme", "default").await.unwrap();
     let before = store.change_number().await.unwrap();
     let error = store.create_tenant("acme", "default").await.unwrap_err();
@@ -32,9 +36,10 @@ async fn a_name_belongs_to_one_tenant() {
     );
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_name_has_1_to_64_characters_none_of_control() {
-    let store = temporary().await;
+async fn a_name_has_1_to_64_characters_none_of_control(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     for name in ["", "a\nb", "\u{7f}", &"é".repeat(65)] {
         let error = store.create_tenant(name, "default").await.unwrap_err();
         assert!(matches!(error, StoreError::BadTenantName), "{name:?}");
@@ -42,9 +47,10 @@ async fn a_name_has_1_to_64_characters_none_of_control() {
     store.create_tenant(&"é".repeat(64), "default").await.unwrap();
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_tenant_can_be_suspended_and_let_in_again() {
-    let store = temporary().await;
+async fn a_tenant_can_be_suspended_and_let_in_again(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     store.create_tenant("acme", "default").await.unwrap();
     for is_suspended in [true, true, false] {
         store.set_tenant_suspended("acme", is_suspended).await.unwrap();
@@ -54,9 +60,10 @@ async fn a_tenant_can_be_suspended_and_let_in_again() {
     assert!(matches!(error, StoreError::NoSuchTenant(name) if name == "nobody"));
 }
 
+#[rstest]
 #[tokio::test]
-async fn changes_are_everything_that_came_after_a_number() {
-    let store = temporary().await;
+async fn changes_are_everything_that_came_after_a_number(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     assert_eq!(store.changes_since(0).await.unwrap().number, 0, "nothing yet");
 
     let acme = store.create_tenant("acme", "default").await.unwrap();
@@ -84,9 +91,10 @@ async fn changes_are_everything_that_came_after_a_number() {
     assert!(revoked.keys[0].is_revoked);
 }
 
+#[rstest]
 #[tokio::test]
-async fn changes_at_once_each_have_a_number_of_their_own() {
-    let TemporaryStore { store, .. } = &temporary().await;
+async fn changes_at_once_each_have_a_number_of_their_own(#[values(Sqlite, Postgres)] database: Database) {
+    let TemporaryStore { store, .. } = &temporary(database).await;
     let made = (0..20).map(|n| async move { store.create_tenant(&format!("tenant {n}"), "default").await });
     for outcome in futures_util::future::join_all(made).await {
         outcome.unwrap();
@@ -96,9 +104,10 @@ async fn changes_at_once_each_have_a_number_of_their_own() {
     assert_eq!(changes.tenants.len(), 20);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_tenant_is_on_one_plan_and_can_be_moved_to_another() {
-    let store = temporary().await;
+async fn a_tenant_is_on_one_plan_and_can_be_moved_to_another(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     let made = store.create_tenant("acme", "gold").await.unwrap();
     assert_eq!(made.plan, "gold");
     let before = store.change_number().await.unwrap();
@@ -117,9 +126,10 @@ async fn a_tenant_is_on_one_plan_and_can_be_moved_to_another() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_deleted_tenant_leaves_a_free_name_and_a_taken_id() {
-    let store = temporary().await;
+async fn a_deleted_tenant_leaves_a_free_name_and_a_taken_id(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
     let acme = store.create_tenant("acme", "default").await.unwrap();
     store.create_key("acme", &KeyTerms::default()).await.unwrap();
     let before = store.change_number().await.unwrap();

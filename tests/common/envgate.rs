@@ -110,14 +110,24 @@ impl Setup {
     /// Starts the gateway and waits until it is ready. With an upstream of the test's own there is no demo
     /// tenant; one is made.
     pub fn start(self) -> Envgate {
-        let has_upstream = self
-            .environment
-            .iter()
-            .any(|(name, _)| name == "ENVGATE_UPSTREAM__URL");
-        let made = has_upstream.then(|| {
+        let made = self.has_upstream().then(|| {
             self.run_well(&["tenants", "create", "demo"]);
             self.run_well(&["keys", "create", "--tenant", "demo", "--quiet"])
         });
+        self.start_with(made)
+    }
+
+    /// Starts a gateway on a store that has a tenant with this key already.
+    pub fn start_for(self, key: &str) -> Envgate {
+        self.start_with(Some(key.to_owned()))
+    }
+
+    fn has_upstream(&self) -> bool {
+        let mut names = self.environment.iter().map(|(name, _)| name);
+        names.any(|name| name == "ENVGATE_UPSTREAM__URL")
+    }
+
+    fn start_with(self, made: Option<String>) -> Envgate {
         let log = std::fs::File::create(self.log_path()).unwrap();
         let mut child = self
             .command(&["serve"])
@@ -143,10 +153,11 @@ impl Setup {
         let address = |line: String| line.rsplit("http://").next().unwrap().trim().parse().unwrap();
         let gateway = address(line_with("gateway   http://"));
         let admin = address(line_with("admin     http://"));
-        let key = made.unwrap_or_else(|| line_with("  sk-eg-").trim().to_owned());
-        if !has_upstream {
+        let key = made.unwrap_or_else(|| {
+            let key = line_with("  sk-eg-").trim().to_owned();
             line_with("    -d ");
-        }
+            key
+        });
         std::thread::spawn(move || lines.for_each(drop));
         let envgate = Envgate {
             child,
@@ -206,23 +217,25 @@ impl Envgate {
         Request::new(self.admin, "GET", path).send()
     }
 
-    /// Waits until a metric, named with its labels as the text format shows them, has this value; one that is
-    /// not there is 0. A request is counted once its last byte is out, so its client may look too early.
+    /// The value of a metric, named with its labels as the text format shows them; 0 where it is not there.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = self.admin_get("/metrics").text();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// Waits until a metric has this value. A request is counted once its last byte is out, so its client may look
+    /// too early.
     #[track_caller]
     pub fn expect_metric(&self, name: &str, value: f64) {
-        let value_now = || {
-            let text = self.admin_get("/metrics").text();
-            let line = text
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-            line.map_or(0.0, |value| value.parse::<f64>().unwrap())
-        };
         let deadline = Instant::now() + Duration::from_secs(2);
-        while (value_now() - value).abs() > f64::EPSILON {
+        while (self.metric(name) - value).abs() > f64::EPSILON {
             assert!(
                 Instant::now() < deadline,
                 "{name} is {}, expected {value}",
-                value_now()
+                self.metric(name)
             );
             pause(Duration::from_millis(10));
         }

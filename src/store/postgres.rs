@@ -1,0 +1,47 @@
+use std::time::Duration;
+
+use sqlx::any::{AnyPoolOptions, install_default_drivers};
+use sqlx::migrate::Migrator;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AnyConnection, AnyPool, Connection};
+use tokio::time::timeout;
+
+use super::StoreError;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/postgres");
+
+const CONNECTIONS: u32 = 8;
+/// Short, so that whoever follows the store soon notices that it is away, and that it is back.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1500);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens the database that a `postgres://` URL names, and brings its schema up to date.
+pub(super) async fn open(url: &str) -> Result<AnyPool, StoreError> {
+    let pool = connect(url).await?;
+    // Under an advisory lock of the database, so that of two that start at once one waits.
+    MIGRATIONS.run(&pool).await?;
+    Ok(pool)
+}
+
+/// Opens the database that a `postgres://` URL names and leaves it as it is.
+pub(super) async fn connect(url: &str) -> Result<AnyPool, StoreError> {
+    // The reason is left out: it could quote the URL, and that has a password.
+    url.parse::<PgConnectOptions>().map_err(|_| {
+        StoreError::BadUrl(
+            "a PostgreSQL store is postgres://USER:PASSWORD@HOST:PORT/DATABASE, with options after a ?"
+                .to_owned(),
+        )
+    })?;
+    install_default_drivers();
+    // A pool keeps trying until its time is up and then says only that; one connection says what is wrong.
+    let first = timeout(CONNECT_TIMEOUT, AnyConnection::connect(url))
+        .await
+        .map_err(|_| StoreError::no_answer(CONNECT_TIMEOUT))??;
+    first.close().await?;
+    let pool = AnyPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect(url)
+        .await?;
+    Ok(pool)
+}
