@@ -13,7 +13,7 @@
 //! | [`config`] | settings as the operator writes them; parsing and checking | `contract` |
 //! | [`telemetry`] | metrics and logs | `contract`, `config` |
 //! | [`tenancy`] | tenants, plans and their policies, keys, the directory that a request is looked up in. Pure | `config` and below |
-//! | [`store`] | SQLite: tenants, keys, environments | `tenancy` and below |
+//! | [`store`] | SQLite and PostgreSQL: tenants, keys, environments | `tenancy` and below |
 //! | [`upstream`] | the client: pool, TLS, deadlines | `telemetry` and below |
 //! | [`admin`] | health and metrics over HTTP | all of the above |
 //! | [`embedded`] | an environments service of our own, for the first command and for every test | `store`, `contract`, `environment` |

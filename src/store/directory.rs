@@ -1,3 +1,4 @@
+use futures_util::TryStreamExt;
 use sqlx::AnyConnection;
 
 use super::tenants::{TenantRow, tenant};
@@ -16,7 +17,7 @@ type KeyRow = (
 );
 
 /// What has changed among tenants and keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// The number to ask with next time.
     pub number: i64,
@@ -37,13 +38,30 @@ impl Store {
         Ok(sqlx::query_scalar(CHANGE_NUMBER).fetch_one(&self.pool).await?)
     }
 
-    /// All tenants and keys that changed after change `number`; 0 gives everything.
-    ///
-    /// A change that happens meanwhile may be told now and once more next time, none is ever missed.
+    /// Everything that changed after change `number`, in one piece; 0 gives all that there is.
     ///
     /// # Errors
     /// [`StoreError::Unreachable`] or [`StoreError::Unreadable`]
     pub async fn changes_since(&self, number: i64) -> Result<Changes, StoreError> {
+        let mut all = Changes::default();
+        let newest = self.each_change_since(number, |portion| {
+            all.tenants.extend(portion.tenants);
+            all.keys.extend(portion.keys);
+            all.deleted_tenants.extend(portion.deleted_tenants);
+        });
+        all.number = newest.await?;
+        Ok(all)
+    }
+
+    /// Hands on everything that changed after change `number`, tenants first, in portions that stay small
+    /// however many keys there are. Gives back the number to ask with next time.
+    ///
+    /// A change that happens meanwhile may be told now and once more next time, none is ever missed.
+    pub(super) async fn each_change_since(
+        &self,
+        number: i64,
+        mut take: impl FnMut(Changes) + Send,
+    ) -> Result<i64, StoreError> {
         let mut transaction = self.pool.begin().await?;
         // The number is read first: rows that are newer than it come again, rows up to it are all visible.
         let newest = sqlx::query_scalar(CHANGE_NUMBER)
@@ -55,13 +73,24 @@ impl Store {
         .bind(number)
         .fetch_all(&mut *transaction)
         .await?;
-        let keys: Vec<KeyRow> = sqlx::query_as(
+        let mut portion = Changes {
+            number: newest,
+            tenants: tenants.into_iter().map(tenant).collect(),
+            ..Changes::default()
+        };
+        let mut keys = sqlx::query_as::<_, KeyRow>(
             "SELECT tenant_id, digest, expires_at, revoked_at, operations, environments \
              FROM keys WHERE change_number > $1",
         )
         .bind(number)
-        .fetch_all(&mut *transaction)
-        .await?;
+        .fetch(&mut *transaction);
+        while let Some(row) = keys.try_next().await? {
+            portion.keys.push(key_record(row)?);
+            if portion.keys.len() == PORTION {
+                take(std::mem::take(&mut portion));
+            }
+        }
+        drop(keys);
         // Last, so that no key of a tenant that was deleted meanwhile is told without its end.
         let deleted: Vec<String> =
             sqlx::query_scalar("SELECT id FROM deleted_tenants WHERE change_number > $1")
@@ -69,14 +98,14 @@ impl Store {
                 .fetch_all(&mut *transaction)
                 .await?;
         transaction.commit().await?;
-        Ok(Changes {
-            number: newest,
-            tenants: tenants.into_iter().map(tenant).collect(),
-            deleted_tenants: deleted.into_iter().map(TenantId).collect(),
-            keys: keys.into_iter().map(key_record).collect::<Result<_, _>>()?,
-        })
+        portion.deleted_tenants = deleted.into_iter().map(TenantId).collect();
+        take(portion);
+        Ok(newest)
     }
 }
+
+/// A portion rebuilds every shard, so it is large; but it must not hold a million keys at once.
+const PORTION: usize = 50_000;
 
 fn key_record(
     (tenant, digest, expires_at, revoked_at, operations, environments): KeyRow,

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::{Store, StoreError};
+use super::{Changes, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::tenancy::Directory;
 
@@ -11,6 +11,8 @@ use crate::tenancy::Directory;
 const PERIOD: Duration = Duration::from_millis(500);
 /// How long the store may take to tell whether anything has changed.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long it may take to read everything, at the start or after a long absence.
+const READ_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long to wait before a store that cannot be reached is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -62,7 +64,7 @@ impl Store {
     /// Reads once what changed since `known`, and gives back the number that is known now.
     ///
     /// # Errors
-    /// Where the store does not answer; the directory is as it was then.
+    /// Where the store does not answer. What of the changes the directory has then comes again.
     pub async fn catch_up(&self, known: i64, directory: &Directory) -> Result<i64, StoreError> {
         // A network that went away silently would be waited for without end.
         let number = timeout(ANSWER_TIMEOUT, self.change_number())
@@ -71,9 +73,14 @@ impl Store {
         if directory.is_loaded() && number == known {
             return Ok(known);
         }
-        let changes = self.changes_since(known).await?;
-        directory.apply(changes.tenants, changes.keys);
-        directory.remove_tenants(&changes.deleted_tenants);
-        Ok(changes.number)
+        let take = |changes: Changes| {
+            directory.extend(changes.tenants, changes.keys);
+            directory.remove_tenants(&changes.deleted_tenants);
+        };
+        let number = timeout(READ_TIMEOUT, self.each_change_since(known, take))
+            .await
+            .map_err(|_| StoreError::no_answer(READ_TIMEOUT))??;
+        directory.set_loaded();
+        Ok(number)
     }
 }

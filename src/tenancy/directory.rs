@@ -154,11 +154,21 @@ impl Directory {
         uses
     }
 
-    /// Takes in what changed in the store since the last call; the first call brings everything. There is one
-    /// writer, the task that follows the store.
+    /// Takes in all that changed in the store since the last call; the first call brings everything. There is
+    /// one writer, the task that follows the store.
     pub fn apply(&self, tenants: Vec<Tenant>, keys: Vec<KeyRecord>) {
+        self.extend(tenants, keys);
+        self.set_loaded();
+    }
+
+    /// Takes in a part of what changed, which does not end the wait for the first load.
+    pub fn extend(&self, tenants: Vec<Tenant>, keys: Vec<KeyRecord>) {
         self.apply_tenants(tenants);
         self.apply_keys(keys);
+    }
+
+    /// Notes that the store has been read to its end once.
+    pub fn set_loaded(&self) {
         self.is_loaded.store(true, Ordering::Release);
     }
 
