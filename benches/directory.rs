@@ -23,40 +23,47 @@ const MOST_LOOKED_UP: usize = 100_000;
 const LOOKUPS: usize = 1_000_000;
 const CHANGES: usize = 1000;
 
+/// How many keys a small directory's memory is averaged over, so that what is needed for a moment only to fill
+/// it does not show.
+const MEASURED_KEYS: usize = 500_000;
+
 fn main() {
-    println!(
-        "{:>9}  {:>9}  {:>10}  {:>11}",
-        "keys", "lookup", "one change", "bytes a key"
-    );
+    let tenants: Vec<_> = (0..TENANTS).map(tenant).collect();
+    // All are kept, because what was freed would be taken again and not count.
+    let mut kept = Vec::new();
+    println!("     keys   lookup  one change  bytes a key");
     for count in [10, 10_000, 1_000_000] {
-        let (directory, sample, bytes) = filled(count);
-        let lookup = time_of_lookup(&directory, &sample);
-        let change = time_of_change(&directory, &sample);
-        // Of ten keys nothing can be seen in the memory of a process.
-        let bytes = if count < PORTION {
+        let sample = new_keys(&tenants, count.min(MOST_LOOKED_UP));
+        let directories = (MEASURED_KEYS / count).clamp(1, 50);
+        let before = resident_bytes();
+        let filled: Vec<_> = (0..directories)
+            .map(|_| filled(&tenants, &sample, count))
+            .collect();
+        let bytes = resident_bytes().saturating_sub(before) / directories / count;
+        // Of ten keys nothing can be seen beside the shards and the tenants.
+        let bytes = if count < TENANTS {
             "-".to_owned()
         } else {
-            format!("{:.0}", bytes as f64 / count as f64)
+            bytes.to_string()
         };
-        println!("{count:>9}  {lookup:>9.0?}  {change:>10.1?}  {bytes:>11}");
+        let lookup = time_of_lookup(&filled[0], &sample).as_nanos();
+        let change = time_of_change(&filled[0], &sample);
+        println!("{count:>9}  {lookup:>4} ns  {change:>10.1?}  {bytes:>11}");
+        kept.push(filled);
     }
 }
 
-/// A directory of so many keys, some of them with their text, and by how many bytes the process grew for it.
-fn filled(count: usize) -> (Directory, Vec<(KeyText, TenantId)>, usize) {
-    let tenants: Vec<_> = (0..TENANTS).map(tenant).collect();
+/// A directory of so many keys, the sample among them.
+fn filled(tenants: &[Tenant], sample: &[(KeyText, TenantId)], count: usize) -> Directory {
     let directory = Directory::default();
-    directory.apply(tenants.clone(), vec![]);
-    let sample = new_keys(&tenants, count.min(MOST_LOOKED_UP));
-    let before = resident_bytes();
+    directory.apply(tenants.to_vec(), vec![]);
     for keys in sample.chunks(PORTION) {
         add(&directory, keys);
     }
     for start in (sample.len()..count).step_by(PORTION) {
-        add(&directory, &new_keys(&tenants, PORTION.min(count - start)));
+        add(&directory, &new_keys(tenants, PORTION.min(count - start)));
     }
-    let grown = resident_bytes().saturating_sub(before);
-    (directory, sample, grown)
+    directory
 }
 
 fn new_keys(tenants: &[Tenant], count: usize) -> Vec<(KeyText, TenantId)> {
