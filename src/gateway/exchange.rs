@@ -11,6 +11,7 @@ use super::asking::Asking;
 use super::body::{self, BodyLimits};
 use super::owner::Ownership;
 use super::plans::Plans;
+use super::policy::Turns;
 use super::record::Record;
 use super::reply::Accepted;
 use super::{answer, head, reply};
@@ -27,6 +28,7 @@ pub struct Gateway {
     directory: Arc<Directory>,
     plans: Plans,
     pub(super) ownership: Ownership,
+    pub(super) turns: Turns,
     /// What is spoken to those who are not known yet.
     dialect: &'static Dialect,
     limits: BodyLimits,
@@ -34,12 +36,22 @@ pub struct Gateway {
     pub(super) is_stopping: AtomicBool,
 }
 
-/// A request body that may go up: the client's own bytes, and what was let through with a warning.
+/// A request body that may go up: the client's own bytes, what they say, and what was let through with a warning.
+#[derive(Default)]
 struct Document {
     bytes: Bytes,
+    value: Value,
     warnings: Warnings,
+}
+
+impl Document {
     /// How many pairs of metadata the client sent.
-    metadata_pairs: usize,
+    fn metadata_pairs(&self) -> usize {
+        self.value
+            .get("metadata")
+            .and_then(Value::as_object)
+            .map_or(0, Map::len)
+    }
 }
 
 impl Gateway {
@@ -58,6 +70,7 @@ impl Gateway {
             plans: Plans::new(settings, service)?,
             dialect: settings.contract.dialect,
             ownership: Ownership::new(&settings.ownership),
+            turns: Turns::default(),
             limits: BodyLimits {
                 max_bytes: settings.listen.max_body_bytes,
                 timeout: settings.listen.body_timeout,
@@ -118,8 +131,15 @@ impl Gateway {
         let document = self.document(session, target.operation, &served.plan).await?;
         let asking = Asking::new(&caller, served, &session.req_header().headers);
 
-        // Before anything is changed: another tenant's environment is as good as none.
-        self.check_owner(&target, asking, record).await?;
+        // Before anything is changed: another tenant's environment is as good as none, and what would result must be
+        // what the plan allows. Nobody else's turn comes before the reply is here.
+        let _turn = match &served.plan.policy {
+            Some(policy) => {
+                self.check_policy(policy, &target, asking, &document.value, record)
+                    .await?
+            }
+            None => self.check_owner(&target, asking, record).await.map(|()| None)?,
+        };
 
         let accepted = if target.operation == Operation::List && self.ownership.is_filtering(&caller) {
             self.list_own(&query, asking, record).await?
@@ -165,9 +185,12 @@ impl Gateway {
             .ownership
             .stamp(target.operation, asking.caller, document.bytes.clone())?;
         let reply = asking.ask(target, query, body, record).await?;
+        if let (Some(policy), true) = (&asking.plan().policy, reply.status.is_success()) {
+            self.watch_result(policy, target, &reply.body, record);
+        }
         let outcome = reply::accept(asking.plan().dialect, &self.ownership.stamp_key, target, reply);
         let settled = self.ownership.settle(target, asking.claimant(), outcome);
-        settled.map_err(|error| self.ownership.explain(error, document.metadata_pairs))
+        settled.map_err(|error| self.ownership.explain(error, document.metadata_pairs()))
     }
 
     /// Reads the body and judges it on a parsed copy; the bytes themselves go up as they came.
@@ -183,11 +206,7 @@ impl Gateway {
         let bytes = body::read(session, self.limits).await?;
         if !operation.takes_body() {
             return match bytes.trim_ascii() {
-                b"" | b"{}" => Ok(Document {
-                    bytes: Bytes::new(),
-                    warnings: Warnings::default(),
-                    metadata_pairs: 0,
-                }),
+                b"" | b"{}" => Ok(Document::default()),
                 _ => Err(ApiError::UnexpectedBody),
             };
         }
@@ -199,11 +218,10 @@ impl Gateway {
         for warning in warnings.told() {
             self.metrics.record_warning(warning.keyword);
         }
-        let metadata = value.get("metadata").and_then(Value::as_object);
         Ok(Document {
             bytes,
+            value,
             warnings,
-            metadata_pairs: metadata.map_or(0, Map::len),
         })
     }
 }

@@ -12,6 +12,7 @@ mod head;
 mod list;
 mod owner;
 mod plans;
+mod policy;
 mod proxy;
 mod record;
 mod reply;

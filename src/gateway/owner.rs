@@ -48,10 +48,20 @@ pub(super) struct Claimant<'a> {
 /// A tenant's use of an environment's id. The tenant is part of it, so that what one tenant did tells another nothing:
 /// neither an answer nor the time that it takes depends on whether the environment exists for somebody else.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Claim {
+pub(super) struct Claim {
     tenant: TenantId,
     access: Arc<str>,
     environment: EnvironmentId,
+}
+
+impl Claim {
+    pub(super) fn new(claimant: Claimant<'_>, environment: &EnvironmentId) -> Self {
+        Self {
+            tenant: claimant.caller.tenant.id.clone(),
+            access: Arc::clone(claimant.access),
+            environment: environment.clone(),
+        }
+    }
 }
 
 /// What a claim is worth.
@@ -194,19 +204,11 @@ impl Ownership {
     }
 
     fn standing(&self, claimant: Claimant<'_>, environment: &EnvironmentId) -> Option<Standing> {
-        self.owners.get(&Self::claim(claimant, environment))
+        self.owners.get(&Claim::new(claimant, environment))
     }
 
     fn remember(&self, claimant: Claimant<'_>, environment: &EnvironmentId, standing: Standing) {
-        self.owners.insert(Self::claim(claimant, environment), standing);
-    }
-
-    fn claim(claimant: Claimant<'_>, environment: &EnvironmentId) -> Claim {
-        Claim {
-            tenant: claimant.caller.tenant.id.clone(),
-            access: Arc::clone(claimant.access),
-            environment: environment.clone(),
-        }
+        self.owners.insert(Claim::new(claimant, environment), standing);
     }
 }
 
@@ -229,21 +231,31 @@ impl Gateway {
         match (self.ownership.standing(asking.claimant(), id), target.operation) {
             (Some(Standing::NotOwned), _) => Err(ApiError::EnvironmentNotFound),
             (Some(Standing::Owned), _) | (None, Operation::Retrieve) => Ok(()),
-            (None, _) => {
-                let retrieve = Target {
-                    operation: Operation::Retrieve,
-                    environment: Some(id.clone()),
-                };
-                let reply = asking
-                    .ask(&retrieve, &ListQuery::default(), Bytes::new(), record)
-                    .await?;
-                let outcome =
-                    reply::accept(asking.plan().dialect, &self.ownership.stamp_key, &retrieve, reply);
-                self.ownership
-                    .settle(&retrieve, asking.claimant(), outcome)
-                    .map(drop)
-            }
+            (None, _) => self.retrieve_own(id, asking, record).await.map(drop),
         }
+    }
+
+    /// Retrieves an environment of the caller's as it is stored, and remembers whose it is.
+    pub(super) async fn retrieve_own(
+        &self,
+        id: &EnvironmentId,
+        asking: Asking<'_>,
+        record: &mut Record,
+    ) -> Result<Bytes, ApiError> {
+        if self.ownership.standing(asking.claimant(), id) == Some(Standing::NotOwned) {
+            return Err(ApiError::EnvironmentNotFound);
+        }
+        let retrieve = Target {
+            operation: Operation::Retrieve,
+            environment: Some(id.clone()),
+        };
+        let reply = asking
+            .ask(&retrieve, &ListQuery::default(), Bytes::new(), record)
+            .await?;
+        let stored = reply.body.clone();
+        let outcome = reply::accept(asking.plan().dialect, &self.ownership.stamp_key, &retrieve, reply);
+        self.ownership.settle(&retrieve, asking.claimant(), outcome)?;
+        Ok(stored)
     }
 }
 

@@ -84,7 +84,7 @@ fn the_last_that_was_learnt_holds_for_as_long_as_its_kind_does() {
         ownership.standing(claimant(&caller), &id),
         Some(Standing::NotOwned)
     );
-    let claim = Ownership::claim(claimant(&caller), &id);
+    let claim = Claim::new(claimant(&caller), &id);
     let left = Some(OWNED_FOR);
     assert_eq!(
         ByStanding.expire_after_update(&claim, &Standing::NotOwned, Instant::now(), left),

@@ -25,6 +25,8 @@ pub struct Metrics {
     pub in_flight: IntGauge,
     /// Requests that the upstream turned away because of the operator's credential: a reason to page somebody.
     pub upstream_credential_refused: IntCounter,
+    /// Replies that broke the policy of a plan although the request had not: somebody wrote past the gateway.
+    pub policy_breaches: IntCounter,
     /// Query parameters that no document names, and that were dropped.
     pub query_names_dropped: IntCounter,
     /// Panics that were caught at the border of an exchange.
@@ -133,6 +135,10 @@ impl Metrics {
             upstream_credential_refused: add.counter(
                 "envgate_upstream_credential_refused_total",
                 "Requests that the upstream refused because of the operator's credential.",
+            )?,
+            policy_breaches: add.counter(
+                "envgate_policy_breaches_total",
+                "Replies that broke the policy of a plan although the request had not.",
             )?,
             query_names_dropped: add.counter(
                 "envgate_query_names_dropped_total",

@@ -1,0 +1,120 @@
+//! Whether the environment that would result is one that the caller's plan allows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use tokio::sync::OwnedMutexGuard;
+
+use super::asking::Asking;
+use super::exchange::Gateway;
+use super::owner::Claim;
+use super::record::Record;
+use crate::contract::{ApiError, Operation, Target};
+use crate::environment::{CreateParams, Environment, EnvironmentId, UpdateParams};
+use crate::tenancy::{Policy, read_stored};
+
+/// The fields of a body that make an environment. Where a plan lets unknown ones through, no policy looks at those.
+const FIELDS: [&str; 5] = ["config", "description", "metadata", "name", "scope"];
+
+/// One update at a time for each environment of a plan with a policy: between the look at what is stored and the
+/// reply nobody else of this gateway changes it.
+#[derive(Default)]
+pub(super) struct Turns(Mutex<HashMap<Claim, Arc<tokio::sync::Mutex<()>>>>);
+
+/// An update's turn, until it is dropped.
+pub(super) type Turn = OwnedMutexGuard<()>;
+
+/// From so many on, turns that nobody waits for are forgotten.
+const REMEMBERED_TURNS: usize = 1024;
+
+impl Turns {
+    async fn wait(&self, claim: Claim) -> Turn {
+        let turn = {
+            let mut turns = self.0.lock();
+            if turns.len() >= REMEMBERED_TURNS {
+                turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+            }
+            Arc::clone(turns.entry(claim).or_default())
+        };
+        turn.lock_owned().await
+    }
+}
+
+impl Gateway {
+    /// Judges what a create or an update would give, by the policy of the caller's plan. What an update leaves out
+    /// stays as it is stored, so that is read first; the same read tells whose the environment is. The turn is to be
+    /// kept until the reply is here.
+    ///
+    /// Where the merge itself is refused (an archived environment, another type), the upstream says so better.
+    pub(super) async fn check_policy(
+        &self,
+        policy: &Policy,
+        target: &Target,
+        asking: Asking<'_>,
+        body: &Value,
+        record: &mut Record,
+    ) -> Result<Option<Turn>, ApiError> {
+        let now = Timestamp::now();
+        match (target.operation, &target.environment) {
+            (Operation::Create, _) => {
+                let id = EnvironmentId::generate().map_err(|_| ApiError::Internal)?;
+                if let Ok(resulting) = Environment::create(params::<CreateParams>(body)?, id, now) {
+                    policy.judge(&resulting).map_err(ApiError::Policy)?;
+                }
+                Ok(None)
+            }
+            (Operation::Update, Some(id)) => {
+                let turn = self.turns.wait(Claim::new(asking.claimant(), id)).await;
+                let stored = self.retrieve_own(id, asking, record).await?;
+                let stored = read_stored(&stored).map_err(ApiError::Policy)?;
+                if let Ok(resulting) = stored.merge(&params::<UpdateParams>(body)?, now) {
+                    policy.judge(&resulting).map_err(ApiError::Policy)?;
+                }
+                Ok(Some(turn))
+            }
+            _ => self.check_owner(target, asking, record).await.map(|()| None),
+        }
+    }
+
+    /// Judges what did result. A breach means that somebody wrote past the gateway, or that the upstream understands
+    /// something otherwise; it has happened, so the operator is told and the tenant gets its answer.
+    pub(super) fn watch_result(&self, policy: &Policy, target: &Target, reply: &[u8], record: &mut Record) {
+        if !matches!(target.operation, Operation::Create | Operation::Update) {
+            return;
+        }
+        let Err(violations) = read_stored(reply).and_then(|resulting| policy.judge(&resulting)) else {
+            return;
+        };
+        self.metrics.policy_breaches.inc();
+        let request_id = record.request_id().to_owned();
+        tracing::error!(
+            request_id,
+            tenant = record.caller.as_ref().map(|caller| caller.tenant.name.as_str()),
+            environment = target.environment.as_ref().map(EnvironmentId::as_str),
+            violation = violations
+                .told
+                .first()
+                .map(|violation| violation.pointer.as_str()),
+            "an environment breaks the policy of its plan although the request did not"
+        );
+    }
+}
+
+/// What a body asks for. It has passed its schema, so this fails only where schema and model disagree.
+fn params<T: DeserializeOwned>(body: &Value) -> Result<T, ApiError> {
+    let fields: Map<String, Value> = body
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| FIELDS.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    serde_json::from_value(Value::Object(fields)).map_err(|error| {
+        tracing::error!(%error, "a body passed its schema and is not understood");
+        ApiError::Internal
+    })
+}
