@@ -5,6 +5,7 @@ mod arbitrary;
 mod dialect;
 mod document;
 mod echo;
+mod envelope;
 mod error;
 mod list_query;
 mod operation;
@@ -20,10 +21,8 @@ mod warnings;
 pub use dialect::Dialect;
 pub use document::{DocumentFault, DocumentFaultKind, parse_document};
 pub(crate) use echo::quoted;
-pub use error::{
-    Answer, ApiError, AuthenticationFailure, REQUEST_ID, RETRY_HEADERS, RefusedReply, SHOULD_RETRY,
-    UpstreamRefusal,
-};
+pub use envelope::{Answer, REQUEST_ID, RETRY_HEADERS, SHOULD_RETRY};
+pub use error::{ApiError, AuthenticationFailure, RefusedReply, UpstreamRefusal};
 pub use list_query::{ListQuery, beta_only};
 pub use operation::{Operation, Target};
 pub use refusal::{Refused, refusal};

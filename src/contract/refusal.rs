@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use http::StatusCode;
 use serde_json::value::RawValue;
 
-use super::error::error_type_of;
+use super::envelope::error_type_of;
 use super::{ApiError, Member, Object, RefusedReply, UpstreamRefusal};
 
 /// An upstream reply that is no success.

@@ -6,7 +6,6 @@
 mod body;
 mod example;
 mod headers;
-mod query;
 mod refusal;
 mod service;
 

@@ -3,20 +3,21 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderName, HeaderValue, Request, Response};
+use axum::http::{HeaderValue, Request, Response};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
 use super::refusal::{Refusal, error_response};
-use super::{body, headers, query};
+use super::{body, headers};
 use crate::config::Secret;
-use crate::contract::{ApiError, Operation, Target};
+use crate::contract::{ApiError, ListQuery, Operation, REQUEST_ID, Target};
 use crate::environment::{Environment, EnvironmentId, random_base58};
-use crate::store::Store;
+use crate::store::{PageRequest, Store};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+/// The size of a page where the query names none.
+const DEFAULT_LIMIT: u16 = 20;
 
 /// What every request needs.
 pub(super) struct Service {
@@ -89,7 +90,13 @@ impl Service {
     }
 
     async fn list(&self, uri: &axum::http::Uri) -> Result<Bytes, Refusal> {
-        let page = self.store.environments(&query::page_request(uri)?).await?;
+        let (query, _unknown_names) = ListQuery::parse(uri.query())?;
+        let request = PageRequest {
+            include_archived: query.include_archived.unwrap_or_default(),
+            limit: query.limit.unwrap_or(DEFAULT_LIMIT),
+            cursor: query.page,
+        };
+        let page = self.store.environments(&request).await?;
         document(&json!({"data": page.environments, "next_page": page.next}))
     }
 }

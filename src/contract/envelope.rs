@@ -1,0 +1,183 @@
+//! How an error is told: the one place that turns it into an answer.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{ApiError, Dialect, Violation, Violations};
+
+/// The header that overrides what a client makes of a status.
+pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// The header that names a request, on every answer.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// The headers in which an upstream tells when to try again; they go down as they came.
+pub const RETRY_HEADERS: [HeaderName; 3] = [
+    RETRY_AFTER,
+    HeaderName::from_static("retry-after-ms"),
+    SHOULD_RETRY,
+];
+
+/// An answer of the gateway's own, ready to be written.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// Every header but `content-length` and those of the connection.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What a client should do about a failed request, where its status alone would mislead it.
+enum Retry {
+    /// The status says it.
+    ByStatus,
+    /// Sending it again could do it twice, or would fail again.
+    Never,
+    /// Nothing happened; try again after so many seconds.
+    After(u16),
+}
+
+impl ApiError {
+    /// Turns the error into an answer in the envelope and with the names of `dialect`.
+    #[must_use]
+    pub fn answer(&self, dialect: &Dialect, request_id: &str) -> Answer {
+        let status = self.status();
+        let upstream_type = match self {
+            Self::Upstream(refusal) => &refusal.error_type,
+            _ => error_type_of(status),
+        };
+        let envelope = Envelope {
+            kind: "error",
+            error: Inner {
+                error_type: dialect.error_type(upstream_type),
+                message: &self.to_string(),
+                details: self.details(),
+            },
+            request_id,
+        };
+        let body = serde_json::to_vec(&envelope).unwrap_or_default();
+        Answer {
+            status,
+            headers: self.headers(),
+            body: body.into(),
+        }
+    }
+
+    fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        if let Self::MethodNotAllowed { allow } = self {
+            headers.push((ALLOW, HeaderValue::from_static(allow)));
+        }
+        if let Self::Upstream(refusal) = self {
+            headers.extend_from_slice(&refusal.headers);
+        }
+        match self.retry() {
+            Retry::ByStatus => {}
+            Retry::Never => headers.push((SHOULD_RETRY, HeaderValue::from_static("false"))),
+            Retry::After(seconds) => {
+                headers.push((SHOULD_RETRY, HeaderValue::from_static("true")));
+                headers.push((RETRY_AFTER, HeaderValue::from(seconds)));
+            }
+        }
+        headers
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::NotReady | Self::UpstreamUnreachable | Self::UpstreamConnectTimeout => Retry::After(1),
+            Self::UpstreamTimeout { after_write: true }
+            | Self::UpstreamBroken { after_write: true }
+            | Self::UpstreamReply {
+                after_write: true, ..
+            }
+            | Self::UpstreamCredential
+            | Self::Internal => Retry::Never,
+            _ => Retry::ByStatus,
+        }
+    }
+
+    fn details(&self) -> Option<Details<'_>> {
+        match self {
+            Self::Document(fault) => Some(Details::Document {
+                error_code: fault.kind.code(),
+                line: fault.line,
+                column: fault.column,
+                byte_offset: fault.offset,
+            }),
+            Self::Violations(violations) => Some(Details::violations("schema_violation", violations)),
+            Self::Policy(violations) => Some(Details::violations("policy_violation", violations)),
+            Self::PlanNotConfigured => Some(Details::Code {
+                error_code: "plan_not_configured",
+            }),
+            Self::Upstream(refusal) => refusal.details.as_deref().map(Details::Upstream),
+            _ => None,
+        }
+    }
+}
+
+/// The upstream's name for the errors of a status.
+pub(super) fn error_type_of(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        408 | 504 => "timeout_error",
+        409 => "conflict_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        529 => "overloaded_error",
+        500..=599 => "api_error",
+        _ => "invalid_request_error",
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    error: Inner<'a>,
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct Inner<'a> {
+    #[serde(rename = "type")]
+    error_type: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Details<'a> {
+    Document {
+        error_code: &'static str,
+        line: usize,
+        column: usize,
+        byte_offset: usize,
+    },
+    Violations {
+        error_code: &'static str,
+        violations: &'a [Violation],
+        violations_total: String,
+    },
+    Code {
+        error_code: &'static str,
+    },
+    Upstream(&'a RawValue),
+}
+
+impl<'a> Details<'a> {
+    fn violations(error_code: &'static str, violations: &'a Violations) -> Self {
+        Self::Violations {
+            error_code,
+            violations: &violations.told,
+            violations_total: violations.total_in_words(),
+        }
+    }
+}
