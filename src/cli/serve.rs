@@ -1,7 +1,7 @@
 //! `envgate serve`: settings are read, then built into a running gateway.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LAST_WRITES: Duration = Duration::from_secs(2);
 /// Threads for SQL, the admin endpoints and the embedded service; the gateway has workers of its own.
 const BACKGROUND_THREADS: usize = 2;
+/// How long to wait before a store that does not answer is asked again.
+const RETRY: Duration = Duration::from_secs(1);
 /// The secret of the store that page cursors are sealed with.
 const CURSOR_KEY: &str = "page_cursor";
 
@@ -78,28 +80,18 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
         is_stopping: Arc::clone(&is_stopping),
     };
     tokio::spawn(admin::serve(admin_listener, admin, until(stopped.clone())));
-    let stopping = until(stopped.clone());
 
-    let store_url = settings.store.url.clone();
-    let ownership = settings.ownership.clone();
-    let config = config.map(Path::to_owned);
-    let mut attending = tokio::spawn(async move {
-        let store = Store::open_when_reachable(store_url.reveal(), &metrics).await?;
-        if let Some(embedded) = embedded {
-            embedded.start(&store, stopped);
-            welcome::with_demo(&store, &ownership, &base_url, config.as_deref()).await?;
-        } else {
-            welcome::with_hint(&store, config.as_deref()).await?;
-        }
-        StampRequired::check(&ownership, store.tenants().await?.len())?;
-        let cursor_key = store.secret(CURSOR_KEY).await?;
-        gateway.set_cursor_key(&cursor_key).map_err(StoreError::from)?;
-        tokio::select! {
-            () = store.follow(Arc::clone(&directory), Arc::clone(&metrics)) => {}
-            () = store.record_uses(&directory, &metrics, stopping) => {}
-        }
-        Ok::<(), CommandError>(())
-    });
+    let is_embedded = embedded.is_some();
+    let background = Background {
+        settings,
+        config: config.map(Path::to_owned),
+        base_url,
+        is_embedded,
+        gateway,
+        directory,
+        metrics,
+    };
+    let mut attending = tokio::spawn(background.run(embedded, stopped));
 
     tokio::select! {
         signal = signals.next() => tracing::info!(signal, "stopping: what is in flight may finish; a second signal stops at once"),
@@ -120,6 +112,58 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
     let _ = tokio::time::timeout(LAST_WRITES, attending).await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// What goes on beside the requests: the store is opened, however long that takes, and followed.
+struct Background {
+    settings: Settings,
+    config: Option<PathBuf>,
+    base_url: String,
+    is_embedded: bool,
+    gateway: Arc<Gateway>,
+    directory: Arc<Directory>,
+    metrics: Arc<Metrics>,
+}
+
+impl Background {
+    async fn run(
+        self,
+        embedded: Option<Embedded>,
+        stopped: watch::Receiver<bool>,
+    ) -> Result<(), CommandError> {
+        let store = Store::open_when_reachable(self.settings.store.url.reveal(), &self.metrics).await?;
+        if let Some(embedded) = embedded {
+            embedded.start(&store, stopped.clone());
+        }
+        while let Err(failure) = self.prepare(&store).await {
+            let CommandError::Store(StoreError::Unreachable(reason)) = failure else {
+                return Err(failure);
+            };
+            tracing::warn!(%reason, "the store does not answer; nobody can be let in before it does");
+            tokio::time::sleep(RETRY).await;
+        }
+        tokio::select! {
+            () = store.follow(Arc::clone(&self.directory), Arc::clone(&self.metrics)) => {}
+            () = store.record_uses(&self.directory, &self.metrics, until(stopped)) => {}
+        }
+        Ok(())
+    }
+
+    /// All that has to be read from the store, or written to it, before requests can be answered.
+    async fn prepare(&self, store: &Store) -> Result<(), CommandError> {
+        let (ownership, config) = (&self.settings.ownership, self.config.as_deref());
+        if self.is_embedded {
+            welcome::with_demo(store, ownership, &self.base_url, config).await?;
+        } else {
+            welcome::with_hint(store, config).await?;
+        }
+        StampRequired::check(ownership, store.tenants().await?.len())?;
+        let cursor_key = store.secret(CURSOR_KEY).await?;
+        Ok(self
+            .gateway
+            .set_cursor_key(&cursor_key)
+            .map_err(StoreError::from)?)
+    }
 }
 
 /// The embedded environments service, bound to a loopback port of its own but not started.
