@@ -8,7 +8,7 @@ use pingora::modules::http::HttpModules;
 use pingora::proxy::{ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
-use prometheus::IntGauge;
+use prometheus::{IntCounter, IntGauge};
 
 use super::answer;
 use super::exchange::Gateway;
@@ -34,11 +34,7 @@ impl ProxyHttp for Proxy {
         let session = session.as_mut();
         let mut record = Record::start();
 
-        let exchange = AssertUnwindSafe(gateway.exchange(session, &mut record)).catch_unwind();
-        let outcome = exchange.await.unwrap_or_else(|_panic| {
-            gateway.metrics.panics.inc();
-            Err(ApiError::Internal)
-        });
+        let outcome = without_panic(gateway.exchange(session, &mut record), &gateway.metrics.panics).await;
         let (answer, error) = match outcome {
             Ok(answer) => (answer, None),
             Err(error) => (gateway.answer_to(&error, &mut record), Some(error)),
@@ -63,6 +59,21 @@ impl ProxyHttp for Proxy {
     }
 }
 
+/// The border that no panic crosses: the request fails, the worker and its other connections go on. The panic's own
+/// message has gone to standard error by then.
+async fn without_panic<T>(
+    exchange: impl Future<Output = Result<T, ApiError>>,
+    panics: &IntCounter,
+) -> Result<T, ApiError> {
+    AssertUnwindSafe(exchange)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_panic| {
+            panics.inc();
+            Err(ApiError::Internal)
+        })
+}
+
 /// Counts a request in, and out again however it ends.
 struct InFlight<'a>(&'a IntGauge);
 
@@ -76,5 +87,34 @@ impl<'a> InFlight<'a> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Dialect;
+
+    #[tokio::test]
+    async fn a_panic_is_counted_and_answered_500_in_the_envelope() {
+        let panics = IntCounter::new("panics", "panics").unwrap();
+        let error = without_panic::<()>(async { panic!("a fault of the gateway") }, &panics)
+            .await
+            .unwrap_err();
+        assert_eq!(panics.get(), 1);
+        let answer = answer::of_error(&error, &Dialect::SANDBASE, "req_1");
+        assert_eq!(answer.status, 500);
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(body["error"]["type"], "api_error");
+        assert!(!body.to_string().contains("a fault of the gateway"), "{body}");
+        let advice = answer.headers.iter().find(|(name, _)| name == "x-should-retry");
+        assert_eq!(advice.unwrap().1, "false", "nobody knows how far it came");
+    }
+
+    #[tokio::test]
+    async fn what_does_not_panic_passes() {
+        let panics = IntCounter::new("panics", "panics").unwrap();
+        assert_eq!(without_panic(async { Ok(7) }, &panics).await.unwrap(), 7);
+        assert_eq!(panics.get(), 0);
     }
 }
