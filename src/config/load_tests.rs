@@ -2,7 +2,8 @@ use std::fs;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{LogFormat, SETTINGS};
+use crate::config::source::COMPILED_IN;
+use crate::config::{LogFormat, SETTINGS, from_process};
 use crate::contract::{Rule, StampKey};
 
 pub(in crate::config) fn source(text: &str, environment: &[(&str, &str)]) -> Source {

@@ -14,16 +14,18 @@ mod overlay;
 mod plan;
 mod secrets;
 mod settings;
+mod source;
 mod tree;
 mod url;
 mod values;
 
 pub use catalogue::{SETTINGS, SettingDoc};
 pub use faults::{Fault, Faults, Place, Problem};
-pub use load::{Source, credential_from_process, from_process, load};
+pub use load::load;
 pub use plan::{DEFAULT_PLAN, Install, PackageRule, Plan, Policy};
 pub use settings::{
     Admin, Contract, Listen, Log, LogFormat, Ownership, Secret, Server, Settings, Store, Upstream,
     UpstreamService, UpstreamUrl,
 };
+pub use source::{Source, credential_from_process, from_process};
 pub use url::UrlFault;

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use sqlx::{AnyConnection, FromRow};
 
-use super::directory::next_change;
+use super::change::next_change;
 use super::tenants::tenant_id;
 use super::terms::{self, TermsRow};
 use super::{Store, StoreError, now, written};

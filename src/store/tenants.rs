@@ -1,6 +1,6 @@
 use sqlx::AnyConnection;
 
-use super::directory::next_change;
+use super::change::next_change;
 use super::error::is_duplicate;
 use super::{Store, StoreError, is_name, now};
 use crate::tenancy::{Tenant, TenantId};
