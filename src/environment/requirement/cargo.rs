@@ -1,6 +1,6 @@
 //! `cargo install`: `name`, `name@version`, where the version is exact, or a requirement that begins with its operator.
 //!
-//! crates.io takes two names for the same that differ in case, or in `-` and `_`.
+//! the Rust registry takes two names for the same that differ in case, or in `-` and `_`.
 
 use super::{Grammar, semver};
 
