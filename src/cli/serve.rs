@@ -54,16 +54,14 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
 
     let (service, embedded) = match settings.upstream.service.clone() {
         Some(service) => (service, None),
-        None => Embedded::bind()
-            .await
-            .map(|embedded| (embedded.service.clone(), Some(embedded)))?,
+        None => Embedded::bind().map(|embedded| (embedded.service.clone(), Some(embedded)))?,
     };
     let gateway = Gateway::new(&settings, &service, Arc::clone(&directory), Arc::clone(&metrics))?;
     let gateway = Arc::new(gateway);
 
     // Both addresses are bound before anything is started or said, so that a fault leaves nothing half done.
     let listener = gateway::bind(settings.listen.address)?;
-    let admin_listener = bind(settings.admin.address).await?;
+    let admin_listener = bind(settings.admin.address)?;
     let base_url = format!("http://{}", listener.local_addr()?);
     say(&welcome::addresses(
         &base_url,
@@ -173,8 +171,8 @@ struct Embedded {
 }
 
 impl Embedded {
-    async fn bind() -> Result<Self, CommandError> {
-        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    fn bind() -> Result<Self, CommandError> {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let address = listener.local_addr()?;
         // Nobody but this process ever needs the credential, so a new one is made at every start.
         let credential = KeyText::generate().map_err(StoreError::from)?;
@@ -201,11 +199,11 @@ impl Embedded {
     }
 }
 
-/// Binds an address, and names it where that fails.
-pub(super) async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| std::io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+/// Binds an address for what runs beside the gateway; the gateway's own binding names it where that fails.
+pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let listener = gateway::bind(address)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

@@ -38,7 +38,7 @@ pub(super) async fn run(options: Options) -> Result<ExitCode, CommandError> {
     let mut signals = Signals::listen()?;
     let credential = config::credential_from_process(CREDENTIAL)?;
     let store = Store::open(&options.store).await?;
-    let listener = bind(options.address).await?;
+    let listener = bind(options.address)?;
     say(&format!(
         "environments service at http://{}",
         listener.local_addr()?
