@@ -423,6 +423,7 @@ fn answers_carry_nothing_of_the_upstreams_that_is_not_for_tenants() {
             "content-length",
             "content-type",
             "date",
+            "envgate-cache",
             "request-id",
             "retry-after"
         ]

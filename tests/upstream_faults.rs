@@ -297,6 +297,7 @@ fn a_read_on_a_connection_that_died_while_idle_is_sent_again_and_a_write_is_not(
         let envgate = Setup::new()
             .upstream(upstream.address)
             .set("ENVGATE_SERVER__THREADS", "1")
+            .set("ENVGATE_CACHE__TTL", "off")
             .start();
         assert_eq!(envgate.get(PATH).status, 200);
         let mut request = envgate.request(method, PATH);

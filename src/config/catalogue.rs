@@ -233,6 +233,18 @@ pub const SETTINGS: &[SettingDoc] = &[
         doc: "the packages that may not be listed, even if allowed",
     },
     SettingDoc {
+        path: "cache.ttl",
+        form: "duration or `off`",
+        default: None,
+        doc: "how long the reply to a read serves others who ask for the same; left out, 2s, or off where the store is PostgreSQL, because then other gateways may write",
+    },
+    SettingDoc {
+        path: "cache.max_bytes",
+        form: "65536 to 1073741824",
+        default: Some("16777216"),
+        doc: "how much memory such replies may take",
+    },
+    SettingDoc {
         path: "store.url",
         form: "`sqlite:` and a path, a `postgres://` URL, or a secret",
         default: Some("sqlite:envgate.db"),

@@ -3,16 +3,21 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use super::catalogue::{SettingDoc, setting};
 use super::faults::{Faults, Place, Problem};
 use super::settings::{
-    Admin, Contract, Listen, Log, Ownership, Server, Settings, Store, Upstream, UpstreamService, UpstreamUrl,
+    Admin, Cache, Contract, Listen, Log, Ownership, Server, Settings, Store, Upstream, UpstreamService,
+    UpstreamUrl,
 };
 use super::source::Source;
 use super::tree::{Entries, Raw, Written};
 use super::{overlay, secrets, tree, values};
 use crate::contract::Strictness;
+
+/// How long the reply to a read serves others, where no other gateway is expected.
+const CACHE_TTL: Duration = Duration::from_secs(2);
 
 /// Reads settings from a text and an environment. Nothing else is looked at but files that secrets name.
 ///
@@ -71,6 +76,7 @@ impl Reader<'_> {
             .as_ref()
             .and_then(|contract| self.plans(contract, is_embedded));
         let store = self.store();
+        let cache = self.cache(store.as_ref());
         let log = self.log();
         let server = self.server();
         Some(Settings {
@@ -81,6 +87,7 @@ impl Reader<'_> {
             ownership: ownership?,
             credentials,
             plans: plans?,
+            cache: cache?,
             store: store?,
             log: log?,
             server: server?,
@@ -177,6 +184,20 @@ impl Reader<'_> {
             secrets::store_url(raw, variable("store.url"), environment)
         })?;
         Some(Store { url })
+    }
+
+    /// What other gateways on the same store write is not seen here, so nothing is kept there unless that is wanted.
+    fn cache(&mut self, store: Option<&Store>) -> Option<Cache> {
+        let otherwise = match store {
+            Some(store) if store.may_have_replicas() => Duration::ZERO,
+            _ => CACHE_TTL,
+        };
+        let ttl = self.read_or("cache.ttl", values::duration_or_off, otherwise);
+        let max_bytes = self.read("cache.max_bytes", |raw| values::integer(raw, 1 << 16..=1 << 30));
+        Some(Cache {
+            ttl: ttl?,
+            max_bytes: u64::try_from(max_bytes?).ok()?,
+        })
     }
 
     fn log(&mut self) -> Option<Log> {

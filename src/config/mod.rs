@@ -24,7 +24,7 @@ pub use faults::{Fault, Faults, Place, Problem};
 pub use load::load;
 pub use plan::{DEFAULT_PLAN, Install, PackageRule, Plan, Policy};
 pub use settings::{
-    Admin, Contract, Listen, Log, LogFormat, Ownership, Secret, Server, Settings, Store, Upstream,
+    Admin, Cache, Contract, Listen, Log, LogFormat, Ownership, Secret, Server, Settings, Store, Upstream,
     UpstreamService, UpstreamUrl,
 };
 pub use source::{Source, credential_from_process, from_process};

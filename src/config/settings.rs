@@ -23,6 +23,8 @@ pub struct Settings {
     pub credentials: BTreeMap<String, Secret>,
     /// `[plans]`: what tenants may do, by the plan's name; [`DEFAULT_PLAN`](super::DEFAULT_PLAN) is always there.
     pub plans: BTreeMap<String, Plan>,
+    /// `[cache]`: replies to reads that serve several.
+    pub cache: Cache,
     /// `[store]`: tenants and keys.
     pub store: Store,
     /// `[log]`.
@@ -101,6 +103,15 @@ pub struct Ownership {
     pub stamp_key: StampKey,
 }
 
+/// `[cache]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// How long the reply to a read serves others who ask for the same; zero for not at all.
+    pub ttl: Duration,
+    /// How much memory such replies may take, in bytes.
+    pub max_bytes: u64,
+}
+
 /// `[store]`
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -154,6 +165,14 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
+    }
+}
+
+impl Store {
+    /// Whether several gateways may share it: only one can have a file.
+    #[must_use]
+    pub fn may_have_replicas(&self) -> bool {
+        !self.url.reveal().starts_with("sqlite:")
     }
 }
 

@@ -67,6 +67,14 @@ pub(super) fn duration(raw: &Raw) -> Result<Duration, Problem> {
         .ok_or(Problem::NotDuration)
 }
 
+/// A duration, or `off` for none at all.
+pub(super) fn duration_or_off(raw: &Raw) -> Result<Duration, Problem> {
+    if text(raw)? == "off" {
+        return Ok(Duration::ZERO);
+    }
+    duration(raw)
+}
+
 pub(super) fn address(raw: &Raw) -> Result<SocketAddr, Problem> {
     text(raw)?.parse().map_err(|_| Problem::NotAddress)
 }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -7,9 +8,10 @@ use super::owner::Claimant;
 use super::plans::Served;
 use super::record::Record;
 use super::reply;
-use crate::contract::{ApiError, ListQuery, RefusedReply, Target};
+use super::shared_reads::{ReadKey, Subject};
+use crate::contract::{ApiError, ListQuery, Operation, RefusedReply, Target};
 use crate::tenancy::{Caller, Plan};
-use crate::upstream::{Failure, Reply, request_headers};
+use crate::upstream::{Failure, Reply, betas, request_headers, version};
 
 /// A caller before the upstream: who asks, by which plan and credential, and with which header.
 #[derive(Clone, Copy)]
@@ -30,6 +32,29 @@ impl<'a> Asking<'a> {
 
     pub(super) const fn plan(&self) -> &'a Plan {
         &self.served.plan
+    }
+
+    pub(super) const fn header(&self) -> &'a HeaderMap {
+        self.header
+    }
+
+    /// All that the reply to a read depends on; none for what is no read.
+    pub(super) fn read_key(&self, target: &Target, query: &ListQuery) -> Option<ReadKey> {
+        let subject = match (target.operation, &target.environment) {
+            (Operation::List, _) => Subject::List,
+            (Operation::Retrieve, Some(id)) => {
+                Subject::Environment(id.clone(), self.caller.tenant.id.clone())
+            }
+            _ => return None,
+        };
+        Some(ReadKey {
+            subject,
+            access: Arc::clone(&self.served.access),
+            dialect: self.plan().dialect.name,
+            version: version(self.header),
+            betas: betas(self.header),
+            path_and_query: path_and_query(target, query),
+        })
     }
 
     pub(super) const fn claimant(&self) -> Claimant<'a> {

@@ -14,6 +14,7 @@ use super::plans::Plans;
 use super::policy::Turns;
 use super::record::Record;
 use super::reply::Accepted;
+use super::shared_reads::{Freshness, SharedReads};
 use super::{answer, head, reply};
 use crate::config::{Settings, UpstreamService};
 use crate::contract::{
@@ -29,6 +30,7 @@ pub struct Gateway {
     plans: Plans,
     pub(super) ownership: Ownership,
     pub(super) turns: Turns,
+    pub(super) reads: SharedReads,
     /// What is spoken to those who are not known yet.
     dialect: &'static Dialect,
     limits: BodyLimits,
@@ -71,6 +73,7 @@ impl Gateway {
             dialect: settings.contract.dialect,
             ownership: Ownership::new(&settings.ownership),
             turns: Turns::default(),
+            reads: SharedReads::new(&settings.cache),
             limits: BodyLimits {
                 max_bytes: settings.listen.max_body_bytes,
                 timeout: settings.listen.body_timeout,
@@ -141,11 +144,15 @@ impl Gateway {
             None => self.check_owner(&target, asking, record).await.map(|()| None)?,
         };
 
-        let accepted = if target.operation == Operation::List && self.ownership.is_filtering(&caller) {
+        let mut accepted = if target.operation == Operation::List && self.ownership.is_filtering(&caller) {
             self.list_own(&query, asking, record).await?
         } else {
             self.answer(&target, &query, asking, &document, record).await?
         };
+        if let (Operation::Retrieve | Operation::List, Some(source)) = (target.operation, record.read_source)
+        {
+            accepted.headers.extend(source.headers());
+        }
         Ok(answer::of_success(
             accepted,
             &document.warnings,
@@ -184,11 +191,30 @@ impl Gateway {
         let body = self
             .ownership
             .stamp(target.operation, asking.caller, document.bytes.clone())?;
-        let reply = asking.ask(target, query, body, record).await?;
+        let access = asking.claimant().access;
+        let mut writing =
+            (target.operation.is_write()).then(|| self.reads.write(access, target.environment.as_ref()));
+        let reply = match &writing {
+            Some(_) => asking.ask(target, query, body, record).await?,
+            None => {
+                let freshness = Freshness::asked(asking.header());
+                self.read(target, query, asking, freshness, record).await?
+            }
+        };
         if let (Some(policy), true) = (&asking.plan().policy, reply.status.is_success()) {
             self.watch_result(policy, target, &reply.body, record);
         }
         let outcome = reply::accept(asking.plan().dialect, &self.ownership.stamp_key, target, reply);
+        if let (
+            Some(writing),
+            Ok(Accepted {
+                environment: Some(id),
+                ..
+            }),
+        ) = (&mut writing, &outcome)
+        {
+            writing.made(id);
+        }
         let settled = self.ownership.settle(target, asking.claimant(), outcome);
         settled.map_err(|error| self.ownership.explain(error, document.metadata_pairs()))
     }

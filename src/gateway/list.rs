@@ -8,6 +8,7 @@ use super::asking::Asking;
 use super::exchange::Gateway;
 use super::record::Record;
 use super::reply::{self, Accepted};
+use super::shared_reads::Freshness;
 use crate::contract::{ApiError, Edits, ListQuery, Object, Operation, RefusedReply, Target};
 use crate::environment::EnvironmentId;
 use crate::tenancy::{CursorScope, CursorSealer, Place};
@@ -59,12 +60,13 @@ impl Gateway {
         let is_own = |environment: &Object<'_>, id: &EnvironmentId| {
             caller.allows_environment(id) && self.ownership.is_stamped_for(caller, environment)
         };
+        let freshness = Freshness::asked(asking.header());
         let limit = usize::from(query.limit.unwrap_or(DEFAULT_LIMIT));
         let mut listed: Vec<String> = Vec::new();
         let mut pages_read = 0;
         loop {
             let asked = upstream_query(&place, query.beta);
-            let reply = asking.ask(&LIST, &asked, Bytes::new(), record).await?;
+            let reply = self.read(&LIST, &asked, asking, freshness, record).await?;
             let reply = reply::success(LIST.operation, reply)?;
             pages_read += 1;
             let text = std::str::from_utf8(&reply.body).map_err(|_| UNREADABLE)?;

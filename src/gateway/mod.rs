@@ -14,9 +14,11 @@ mod owner;
 mod plans;
 mod policy;
 mod proxy;
+mod read;
 mod record;
 mod reply;
 mod server;
+mod shared_reads;
 
 pub use exchange::Gateway;
 pub use server::{Running, bind, start};

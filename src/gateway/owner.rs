@@ -13,6 +13,7 @@ use super::asking::Asking;
 use super::exchange::Gateway;
 use super::record::Record;
 use super::reply::{self, Accepted};
+use super::shared_reads::Freshness;
 use crate::config;
 use crate::contract::{ApiError, ListQuery, Object, Operation, StampKey, Target, UpstreamRefusal};
 use crate::environment::EnvironmentId;
@@ -231,7 +232,10 @@ impl Gateway {
         match (self.ownership.standing(asking.claimant(), id), target.operation) {
             (Some(Standing::NotOwned), _) => Err(ApiError::EnvironmentNotFound),
             (Some(Standing::Owned), _) | (None, Operation::Retrieve) => Ok(()),
-            (None, _) => self.retrieve_own(id, asking, record).await.map(drop),
+            (None, _) => {
+                let stored = self.retrieve_own(id, asking, Freshness::ANY, record).await;
+                stored.map(drop)
+            }
         }
     }
 
@@ -240,6 +244,7 @@ impl Gateway {
         &self,
         id: &EnvironmentId,
         asking: Asking<'_>,
+        freshness: Freshness,
         record: &mut Record,
     ) -> Result<Bytes, ApiError> {
         if self.ownership.standing(asking.claimant(), id) == Some(Standing::NotOwned) {
@@ -249,8 +254,8 @@ impl Gateway {
             operation: Operation::Retrieve,
             environment: Some(id.clone()),
         };
-        let reply = asking
-            .ask(&retrieve, &ListQuery::default(), Bytes::new(), record)
+        let reply = self
+            .read(&retrieve, &ListQuery::default(), asking, freshness, record)
             .await?;
         let stored = reply.body.clone();
         let outcome = reply::accept(asking.plan().dialect, &self.ownership.stamp_key, &retrieve, reply);

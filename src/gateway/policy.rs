@@ -13,6 +13,7 @@ use super::asking::Asking;
 use super::exchange::Gateway;
 use super::owner::Claim;
 use super::record::Record;
+use super::shared_reads::Freshness;
 use crate::contract::{ApiError, Operation, Target};
 use crate::environment::{CreateParams, Environment, EnvironmentId, UpdateParams};
 use crate::tenancy::{Policy, read_stored};
@@ -69,7 +70,7 @@ impl Gateway {
             }
             (Operation::Update, Some(id)) => {
                 let turn = self.turns.wait(Claim::new(asking.claimant(), id)).await;
-                let stored = self.retrieve_own(id, asking, record).await?;
+                let stored = self.retrieve_own(id, asking, Freshness::NEW, record).await?;
                 let stored = read_stored(&stored).map_err(ApiError::Policy)?;
                 if let Ok(resulting) = stored.merge(&params::<UpdateParams>(body)?, now) {
                     policy.judge(&resulting).map_err(ApiError::Policy)?;

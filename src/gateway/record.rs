@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use ring::rand::{SecureRandom, SystemRandom};
 
+use super::shared_reads::ReadSource;
 use crate::contract::{ApiError, Dialect, Operation};
 use crate::telemetry::{Metrics, Outcome};
 use crate::tenancy::Caller;
@@ -16,6 +17,8 @@ pub(super) struct Record {
     /// The dialect of the caller's plan, as soon as it is known.
     pub(super) dialect: Option<&'static Dialect>,
     pub(super) upstream: Option<Duration>,
+    /// Where the reply to a retrieve or a list came from.
+    pub(super) read_source: Option<ReadSource>,
 }
 
 impl Record {
@@ -27,6 +30,7 @@ impl Record {
             caller: None,
             dialect: None,
             upstream: None,
+            read_source: None,
         }
     }
 

@@ -3,7 +3,7 @@ use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::contract::{
-    self, ApiError, Dialect, Operation, REQUEST_ID, RETRY_HEADERS, RefusedReply, StampKey, Target,
+    self, ApiError, Dialect, Object, Operation, REQUEST_ID, RETRY_HEADERS, RefusedReply, StampKey, Target,
     UpstreamRefusal,
 };
 use crate::environment::EnvironmentId;
@@ -93,6 +93,12 @@ pub(super) fn success(operation: Operation, reply: Reply) -> Result<Reply, ApiEr
         });
     }
     Ok(reply)
+}
+
+/// Whether a reply is a success with a JSON object that can be read.
+pub(super) fn is_readable(reply: &Reply) -> bool {
+    let object = || Object::read(std::str::from_utf8(&reply.body).ok()?);
+    reply.status.is_success() && !is_encoded(&reply.headers) && object().is_some()
 }
 
 /// What the upstream refused, as far as it is for tenants; the rest is for the operator's log.

@@ -21,6 +21,7 @@ pub struct Metrics {
     authentication_failures: IntCounterVec,
     violations: IntCounterVec,
     warnings: IntCounterVec,
+    reads: IntCounterVec,
     /// Requests that are being answered now.
     pub in_flight: IntGauge,
     /// Requests that the upstream turned away because of the operator's credential: a reason to page somebody.
@@ -131,6 +132,11 @@ impl Metrics {
                 "Schema violations that were let through with a warning, by keyword.",
                 &["keyword"],
             )?,
+            reads: add.counters(
+                "envgate_reads_total",
+                "Replies to retrieves and list pages by where they came from: hit, coalesced or miss.",
+                &["source"],
+            )?,
             in_flight: add.gauge("envgate_requests_in_flight", "Requests that are being answered.")?,
             upstream_credential_refused: add.counter(
                 "envgate_upstream_credential_refused_total",
@@ -203,6 +209,11 @@ impl Metrics {
     /// Counts a violation that was let through with a warning.
     pub fn record_warning(&self, keyword: &'static str) {
         self.warnings.with_label_values(&[keyword]).inc();
+    }
+
+    /// Counts a reply to a read, by where it came from.
+    pub fn record_read(&self, source: &'static str) {
+        self.reads.with_label_values(&[source]).inc();
     }
 
     /// All metrics in the Prometheus text format.

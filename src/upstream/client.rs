@@ -28,7 +28,7 @@ pub struct Client {
 }
 
 /// The upstream's whole answer, whatever its status.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Reply {
     /// The status.
     pub status: StatusCode,

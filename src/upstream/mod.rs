@@ -8,4 +8,4 @@ mod tls;
 mod translate;
 
 pub use client::{Client, Failure, Reply, SetUpError};
-pub use translate::{Translation, request_headers};
+pub use translate::{Translation, betas, request_headers, version};

@@ -69,8 +69,9 @@ pub fn request_headers(
     headers
 }
 
-/// The client's version where it looks like a date.
-fn version(client: &HeaderMap) -> HeaderValue {
+/// The value of `anthropic-version` as it goes up: the client's where it looks like a date.
+#[must_use]
+pub fn version(client: &HeaderMap) -> HeaderValue {
     match client.get(VERSION) {
         Some(value) if is_date(value.as_bytes()) => value.clone(),
         _ => DEFAULT_VERSION,
@@ -86,9 +87,10 @@ fn is_date(bytes: &[u8]) -> bool {
         })
 }
 
-/// The client's betas, which may come as one list or as several headers, in first-seen order and once each, and
-/// the required one among them.
-fn betas(client: &HeaderMap) -> HeaderValue {
+/// The value of `anthropic-beta` as it goes up: the client's names, which may come as one list or as several headers,
+/// in first-seen order and once each, and the required one among them.
+#[must_use]
+pub fn betas(client: &HeaderMap) -> HeaderValue {
     let mut names: Vec<&str> = client
         .get_all(BETA)
         .iter()

@@ -1,0 +1,41 @@
+//! Reading from the upstream by way of what others read at the same time or just before.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::asking::Asking;
+use super::exchange::Gateway;
+use super::record::Record;
+use super::shared_reads::{Freshness, ReadSource};
+use crate::contract::{ApiError, ListQuery, Target};
+use crate::upstream::Reply;
+
+impl Gateway {
+    /// The upstream's reply to a retrieve or to a page of a list, which may be one that somebody else asked for.
+    pub(super) async fn read(
+        &self,
+        target: &Target,
+        query: &ListQuery,
+        asking: Asking<'_>,
+        freshness: Freshness,
+        record: &mut Record,
+    ) -> Result<Reply, ApiError> {
+        let Some(key) = asking.read_key(target, query) else {
+            return asking.ask(target, query, Bytes::new(), record).await;
+        };
+        let started = Instant::now();
+        let ask = asking.ask(target, query, Bytes::new(), record);
+        let shared = self.reads.read(key, freshness, ask).await?;
+        self.metrics.record_read(shared.source.name());
+        if shared.source == ReadSource::Coalesced {
+            // It is the upstream that was waited for, if by way of another's request.
+            record.upstream = Some(record.upstream.unwrap_or_default() + started.elapsed());
+        }
+        record.read_source = Some(match record.read_source {
+            Some(earlier) => earlier.and(shared.source),
+            None => shared.source,
+        });
+        Ok(shared.reply)
+    }
+}

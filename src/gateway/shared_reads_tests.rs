@@ -1,0 +1,385 @@
+use std::cell::Cell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use tokio::task::LocalSet;
+use tokio::time::sleep;
+
+use super::*;
+
+const TTL: Duration = Duration::from_secs(2);
+const KEEPING: config::Cache = config::Cache {
+    ttl: TTL,
+    max_bytes: 1 << 20,
+};
+const NOT_KEEPING: config::Cache = config::Cache {
+    ttl: Duration::ZERO,
+    ..KEEPING
+};
+
+fn id() -> EnvironmentId {
+    EnvironmentId::parse("env_1").unwrap()
+}
+
+fn access() -> Arc<str> {
+    Arc::from("default ")
+}
+
+fn retrieve() -> ReadKey {
+    ReadKey {
+        subject: Subject::Environment(id(), TenantId("tenant".to_owned())),
+        access: access(),
+        dialect: "sandbase",
+        version: HeaderValue::from_static("2023-06-01"),
+        betas: HeaderValue::from_static("managed-agents-2026-04-01"),
+        path_and_query: "/v1/environments/env_1".to_owned(),
+    }
+}
+
+fn list() -> ReadKey {
+    ReadKey {
+        subject: Subject::List,
+        path_and_query: "/v1/environments?limit=1000".to_owned(),
+        ..retrieve()
+    }
+}
+
+fn reply(status: StatusCode, body: impl Into<Bytes>) -> Reply {
+    Reply {
+        status,
+        headers: HeaderMap::new(),
+        body: body.into(),
+    }
+}
+
+/// A reply that says something.
+fn state(body: &str) -> Reply {
+    reply(StatusCode::OK, format!(r#"{{"state":"{body}"}}"#))
+}
+
+/// What it says.
+fn said(reply: &Reply) -> String {
+    let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    body["state"].as_str().unwrap().to_owned()
+}
+
+fn asked(cache_control: &str) -> Freshness {
+    let mut headers = HeaderMap::new();
+    headers.insert(CACHE_CONTROL, HeaderValue::try_from(cache_control).unwrap());
+    Freshness::asked(&headers)
+}
+
+fn anything() -> Freshness {
+    Freshness::asked(&HeaderMap::new())
+}
+
+/// Reads where the upstream would give `body` after a while.
+async fn read(reads: &SharedReads, key: ReadKey, freshness: Freshness, body: &str) -> (String, ReadSource) {
+    let shared = reads
+        .read(key, freshness, async {
+            sleep(Duration::from_millis(100)).await;
+            Ok::<_, ()>(state(body))
+        })
+        .await
+        .unwrap();
+    (said(&shared.reply), shared.source)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_who_ask_at_once_cost_one_request() {
+    let reads = Arc::new(SharedReads::new(&NOT_KEEPING));
+    let asked = Arc::new(AtomicU64::new(0));
+    let readers: Vec<_> = (0..1000)
+        .map(|_| {
+            let (reads, asked) = (Arc::clone(&reads), Arc::clone(&asked));
+            tokio::spawn(async move {
+                let ask = async {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    sleep(Duration::from_secs(1)).await;
+                    Ok::<_, ()>(reply(StatusCode::OK, "state"))
+                };
+                reads.read(retrieve(), anything(), ask).await.unwrap()
+            })
+        })
+        .collect();
+    let mut misses = 0;
+    for reader in readers {
+        let shared = reader.await.unwrap();
+        assert_eq!(shared.reply.body, "state");
+        misses += usize::from(shared.source == ReadSource::Miss);
+    }
+    assert_eq!((asked.load(Ordering::SeqCst), misses), (1, 1));
+    assert!(reads.flights.lock().is_empty(), "nothing is left behind");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_is_kept_for_its_time_and_tells_its_age() {
+    let reads = SharedReads::new(&KEEPING);
+    assert_eq!(
+        read(&reads, retrieve(), anything(), "1").await.1,
+        ReadSource::Miss
+    );
+    sleep(Duration::from_millis(1500)).await;
+    let (body, source) = read(&reads, retrieve(), anything(), "2").await;
+    assert_eq!(body, "1");
+    assert_eq!(source, ReadSource::Hit(Duration::from_millis(1500)));
+    let headers: Vec<_> = source.headers().collect();
+    assert_eq!(headers[0], (http::header::AGE, HeaderValue::from_static("1")));
+    assert_eq!(headers[1].1, "hit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_reply_depends_on_is_never_mixed() {
+    let reads = SharedReads::new(&KEEPING);
+    read(&reads, retrieve(), anything(), "1").await;
+    let others = [
+        ReadKey {
+            subject: Subject::Environment(id(), TenantId("other".to_owned())),
+            ..retrieve()
+        },
+        ReadKey {
+            access: Arc::from("other "),
+            ..retrieve()
+        },
+        ReadKey {
+            dialect: "anthropic",
+            ..retrieve()
+        },
+        ReadKey {
+            version: HeaderValue::from_static("2026-10-21"),
+            ..retrieve()
+        },
+        ReadKey {
+            betas: HeaderValue::from_static("another"),
+            ..retrieve()
+        },
+        ReadKey {
+            path_and_query: "/v1/environments/env_1?beta=true".to_owned(),
+            ..retrieve()
+        },
+    ];
+    for key in others {
+        assert_eq!(read(&reads, key, anything(), "2").await.1, ReadSource::Miss);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn cache_control_is_honoured() {
+    let reads = SharedReads::new(&KEEPING);
+    read(&reads, retrieve(), asked("no-store"), "1").await;
+    let (body, _) = read(&reads, retrieve(), anything(), "2").await;
+    assert_eq!(body, "2", "the first was not to be stored");
+    for directive in ["no-cache", "max-age=0, No-Cache", "no-store"] {
+        let (body, source) = read(&reads, retrieve(), asked(directive), "3").await;
+        assert_eq!((body, source), ("3".to_owned(), ReadSource::Miss), "{directive}");
+    }
+    sleep(Duration::from_millis(1500)).await;
+    let (_, source) = read(&reads, retrieve(), asked("max-age=2"), "4").await;
+    assert!(matches!(source, ReadSource::Hit(_)), "{source:?}");
+    let (body, _) = read(&reads, retrieve(), asked("max-age=1"), "4").await;
+    assert_eq!(body, "4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_serves_those_who_wait_and_nobody_after() {
+    let reads = SharedReads::new(&KEEPING);
+    let ask = |status| async move {
+        sleep(Duration::from_millis(100)).await;
+        Ok::<_, ()>(reply(status, ""))
+    };
+    let (first, second) = tokio::join!(
+        reads.read(retrieve(), anything(), ask(StatusCode::NOT_FOUND)),
+        reads.read(retrieve(), anything(), ask(StatusCode::OK)),
+    );
+    assert_eq!(first.unwrap().reply.status, StatusCode::NOT_FOUND);
+    let second = second.unwrap();
+    assert_eq!(second.reply.status, StatusCode::NOT_FOUND);
+    assert_eq!(second.source, ReadSource::Coalesced);
+    let third = reads.read(retrieve(), anything(), ask(StatusCode::OK)).await;
+    assert_eq!(third.unwrap().source, ReadSource::Miss);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_that_cannot_be_read_is_not_kept() {
+    let reads = SharedReads::new(&KEEPING);
+    let ask = async { Ok::<_, ()>(reply(StatusCode::OK, "[]")) };
+    reads.read(retrieve(), anything(), ask).await.unwrap();
+    assert_eq!(
+        read(&reads, retrieve(), anything(), "1").await.1,
+        ReadSource::Miss
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_the_first_is_not_handed_to_those_who_wait() {
+    let reads = SharedReads::new(&KEEPING);
+    let ask = |outcome: Result<&'static str, &'static str>| async move {
+        sleep(Duration::from_millis(100)).await;
+        outcome.map(|body| reply(StatusCode::OK, body))
+    };
+    let (first, second, third) = tokio::join!(
+        reads.read(retrieve(), anything(), ask(Err("its own limit"))),
+        reads.read(retrieve(), anything(), ask(Ok("second"))),
+        reads.read(retrieve(), anything(), ask(Ok("third"))),
+    );
+    assert_eq!(first.unwrap_err(), "its own limit");
+    let (second, third) = (second.unwrap(), third.unwrap());
+    assert_eq!(second.reply.body, third.reply.body, "one of them asked for both");
+    assert_ne!(second.source, third.source);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_leaves_hands_the_lead_to_the_next() {
+    let reads = Arc::new(SharedReads::new(&KEEPING));
+    let leader = tokio::spawn({
+        let reads = Arc::clone(&reads);
+        async move { read(&reads, retrieve(), anything(), "first").await }
+    });
+    sleep(Duration::from_millis(10)).await;
+    let follower = tokio::spawn({
+        let reads = Arc::clone(&reads);
+        async move { read(&reads, retrieve(), anything(), "second").await }
+    });
+    sleep(Duration::from_millis(10)).await;
+    leader.abort();
+    assert_eq!(follower.await.unwrap(), ("second".to_owned(), ReadSource::Miss));
+    assert!(reads.flights.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_outdates_its_environment_and_the_lists_and_nothing_else() {
+    let reads = SharedReads::new(&KEEPING);
+    let other = ReadKey {
+        subject: Subject::Environment(
+            EnvironmentId::parse("env_2").unwrap(),
+            TenantId("tenant".to_owned()),
+        ),
+        path_and_query: "/v1/environments/env_2".to_owned(),
+        ..retrieve()
+    };
+    for key in [retrieve(), list(), other.clone()] {
+        read(&reads, key, anything(), "old").await;
+    }
+    drop(reads.write(&access(), Some(&id())));
+    assert_eq!(read(&reads, retrieve(), anything(), "new").await.0, "new");
+    assert_eq!(read(&reads, list(), anything(), "new").await.0, "new");
+    assert_eq!(read(&reads, other, anything(), "new").await.0, "old");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_made_is_there_for_who_asked_for_it_before() {
+    let reads = SharedReads::new(&KEEPING);
+    let mut making = reads.write(&access(), None);
+    let before = reads.read(retrieve(), anything(), async {
+        sleep(Duration::from_secs(1)).await;
+        Ok::<_, ()>(reply(StatusCode::NOT_FOUND, ""))
+    });
+    let after = async {
+        sleep(Duration::from_millis(10)).await;
+        making.made(&id());
+        drop(making);
+        read(&reads, retrieve(), anything(), "made").await
+    };
+    let (before, after) = tokio::join!(before, after);
+    assert_eq!(before.unwrap().reply.status, StatusCode::NOT_FOUND);
+    assert_eq!(after.0, "made");
+}
+
+#[test]
+fn a_list_of_several_pages_is_as_fresh_as_its_oldest() {
+    let hit = |seconds| ReadSource::Hit(Duration::from_secs(seconds));
+    assert_eq!(hit(1).and(hit(2)), hit(2));
+    assert_eq!(hit(1).and(ReadSource::Coalesced), ReadSource::Coalesced);
+    assert_eq!(ReadSource::Miss.and(hit(1)), ReadSource::Miss);
+}
+
+/// A reader or a writer: when it begins, how long its request travels, and how long the answer.
+#[derive(Clone, Debug)]
+struct Step {
+    writes: bool,
+    starts: u64,
+    up: u64,
+    down: u64,
+    is_dropped: bool,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    (any::<bool>(), 0..40_u64, 0..10_u64, 0..10_u64, 0..10_u8).prop_map(|(writes, starts, up, down, dice)| {
+        Step {
+            writes,
+            starts,
+            up,
+            down,
+            is_dropped: !writes && dice == 0,
+        }
+    })
+}
+
+/// Plays all steps against an upstream with one number in it, which every write raises. A read that begins after the
+/// answer to a write must not show a number from before that write.
+async fn play(settings: &config::Cache, steps: Vec<Step>) {
+    let reads = Rc::new(SharedReads::new(settings));
+    let stored = Rc::new(Cell::new(0_u64));
+    let answered = Rc::new(Cell::new(0_u64));
+    let everyone = LocalSet::new();
+    let mut parts = Vec::new();
+    for step in steps {
+        let (reads, stored, answered) = (Rc::clone(&reads), Rc::clone(&stored), Rc::clone(&answered));
+        parts.push(everyone.spawn_local(async move {
+            let ms = Duration::from_millis;
+            sleep(ms(step.starts)).await;
+            if step.writes {
+                let writing = reads.write(&access(), Some(&id()));
+                sleep(ms(step.up)).await;
+                stored.set(stored.get() + 1);
+                let written = stored.get();
+                sleep(ms(step.down)).await;
+                drop(writing);
+                answered.set(answered.get().max(written));
+                return;
+            }
+            let least = answered.get();
+            let ask = async {
+                sleep(ms(step.up)).await;
+                let seen = stored.get();
+                sleep(ms(step.down)).await;
+                Ok::<_, ()>(state(&seen.to_string()))
+            };
+            let reading = reads.read(retrieve(), anything(), ask);
+            let patience = if step.is_dropped { ms(step.up) } else { ms(10_000) };
+            if let Ok(shared) = tokio::time::timeout(patience, reading).await {
+                let shared = shared.unwrap();
+                let seen: u64 = said(&shared.reply).parse().unwrap();
+                assert!(seen >= least, "saw {seen} after {least} was answered: {shared:?}");
+            }
+        }));
+    }
+    everyone.await;
+    for part in parts {
+        part.await.unwrap();
+    }
+    assert!(reads.flights.lock().is_empty());
+}
+
+#[test]
+fn nobody_sees_what_was_before_an_answered_write_in_ten_thousand_interleavings() {
+    let config = ProptestConfig::with_cases(10_000);
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = proptest::test_runner::TestRunner::new_with_rng(config, rng);
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap()
+    };
+    let cases = (any::<bool>(), proptest::collection::vec(step(), 2..24));
+    let outcome = runner.run(&cases, |(keeps, steps)| {
+        runtime().block_on(play(if keeps { &KEEPING } else { &NOT_KEEPING }, steps));
+        Ok(())
+    });
+    outcome.unwrap();
+}
