@@ -8,6 +8,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use super::budget_metrics::{BudgetMetrics, BudgetsMetrics};
 use crate::contract::{ApiError, AuthenticationFailure, Operation};
 
 /// All metrics of the gateway. Handles are resolved once, so that a request looks up no label.
@@ -22,6 +23,7 @@ pub struct Metrics {
     violations: IntCounterVec,
     warnings: IntCounterVec,
     reads: IntCounterVec,
+    budgets: BudgetsMetrics,
     /// Requests that are being answered now.
     pub in_flight: IntGauge,
     /// Requests that the upstream turned away because of the operator's credential: a reason to page somebody.
@@ -88,14 +90,20 @@ impl Metrics {
         let total = add.histograms(
             "envgate_request_duration_seconds",
             "From a request's header to the last byte of its answer.",
+            &BUCKETS,
+            &["operation"],
         )?;
         let upstream = add.histograms(
             "envgate_upstream_duration_seconds",
             "What of a request the upstream took.",
+            &BUCKETS,
+            &["operation"],
         )?;
         let own = add.histograms(
             "envgate_own_duration_seconds",
             "What of a request the gateway itself took.",
+            &BUCKETS,
+            &["operation"],
         )?;
         let durations = (0..OPERATIONS)
             .map(|index| {
@@ -137,6 +145,7 @@ impl Metrics {
                 "Replies to retrieves and list pages by where they came from: hit, coalesced or miss.",
                 &["source"],
             )?,
+            budgets: BudgetsMetrics::new(&add)?,
             in_flight: add.gauge("envgate_requests_in_flight", "Requests that are being answered.")?,
             upstream_credential_refused: add.counter(
                 "envgate_upstream_credential_refused_total",
@@ -216,6 +225,12 @@ impl Metrics {
         self.reads.with_label_values(&[source]).inc();
     }
 
+    /// The metrics of a budget. `is_rated` says whether it has a limit of requests, of which some may be left.
+    #[must_use]
+    pub fn budget(&self, name: &str, is_rated: bool) -> BudgetMetrics {
+        self.budgets.of(name, is_rated)
+    }
+
     /// All metrics in the Prometheus text format.
     ///
     /// # Errors
@@ -262,7 +277,7 @@ fn operation_label(index: usize) -> &'static str {
 }
 
 /// Makes metrics and registers each in one breath.
-struct Registrar<'a>(&'a Registry);
+pub(super) struct Registrar<'a>(&'a Registry);
 
 impl Registrar<'_> {
     fn register(&self, metric: impl Collector + 'static) -> prometheus::Result<()> {
@@ -275,7 +290,12 @@ impl Registrar<'_> {
         Ok(counter)
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    pub(super) fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
         let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
         self.register(counters.clone())?;
         Ok(counters)
@@ -287,11 +307,20 @@ impl Registrar<'_> {
         Ok(gauge)
     }
 
-    fn histograms(&self, name: &str, help: &str) -> prometheus::Result<HistogramVec> {
-        let histograms = HistogramVec::new(
-            HistogramOpts::new(name, help).buckets(BUCKETS.to_vec()),
-            &["operation"],
-        )?;
+    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
+        self.register(gauges.clone())?;
+        Ok(gauges)
+    }
+
+    pub(super) fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: &[f64],
+        labels: &[&str],
+    ) -> prometheus::Result<HistogramVec> {
+        let histograms = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?;
         self.register(histograms.clone())?;
         Ok(histograms)
     }

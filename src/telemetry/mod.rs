@@ -1,7 +1,9 @@
 //! What the operator can see: metrics and logs. Never a credential, a query string or a body.
 
+mod budget_metrics;
 mod log;
 mod metrics;
 
+pub use budget_metrics::{BudgetMetrics, RefusedMetrics};
 pub use log::{LogError, start_log};
 pub use metrics::{Metrics, Outcome};

@@ -1,0 +1,273 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::admission::{Admission, Ticket};
+use super::kind::Kind;
+use super::lanes::LaneId;
+use super::limits::{Entrant, LimitedBy, Limits, Refused, RefusedBecause, TenantStanding};
+use super::place::Place;
+use crate::telemetry::BudgetMetrics;
+
+/// What may go up for one organisation, and who is next. Shared by all workers.
+#[derive(Debug)]
+pub struct Budget {
+    name: String,
+    span: Duration,
+    is_unlimited: bool,
+    /// Whether the upstream has asked for silence, so that those without any limit look no further.
+    is_closed: AtomicBool,
+    state: Mutex<State>,
+    /// Tells [`run`](Self::run) that it must wake sooner than it thought.
+    sooner: Notify,
+    metrics: BudgetMetrics,
+}
+
+#[derive(Debug)]
+struct State {
+    admission: Admission<oneshot::Sender<()>>,
+    /// When [`run`](Budget::run) means to wake.
+    wakes_at: Option<Instant>,
+}
+
+/// How often the metrics of a budget are brought up to date where nothing happens.
+const TICK: Duration = Duration::from_secs(1);
+
+impl Budget {
+    /// A budget of which all is left. `span` is how long a request counts: a minute, but in tests.
+    #[must_use]
+    pub fn new(name: &str, limits: Limits, span: Duration, metrics: BudgetMetrics) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.to_owned(),
+            span,
+            is_unlimited: limits.is_unlimited(),
+            is_closed: AtomicBool::new(false),
+            state: Mutex::new(State {
+                admission: Admission::new(&limits, span),
+                wakes_at: None,
+            }),
+            sooner: Notify::new(),
+            metrics,
+        })
+    }
+
+    /// The name that the settings have for it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Waits until `until` at the longest for a place in flight, and for the first request of it, which is of `kind`.
+    /// Where nobody may be limited there is no waiting and no lock.
+    ///
+    /// # Errors
+    /// [`Refused`]: at once where the turn cannot come in time or too many of the tenant wait, else at `until`.
+    pub async fn enter(
+        self: &Arc<Self>,
+        entrant: &Entrant<'_>,
+        kind: Kind,
+        until: Instant,
+    ) -> Result<Place, Refused> {
+        if self.is_unlimited && entrant.limits.is_unlimited() && !self.is_closed.load(Ordering::Relaxed) {
+            self.metrics.admitted.inc();
+            return Ok(Place::free());
+        }
+        let asked = Instant::now();
+        let (granted, turn) = oneshot::channel();
+        let patience = until.saturating_duration_since(asked);
+        let arrived = self.change(|admission, now| admission.arrive(entrant, kind, granted, patience, now));
+        let outcome = match arrived {
+            Ok(ticket) => self.wait(ticket, turn, until).await.map(|()| ticket.lane),
+            Err(refused) => Err(refused),
+        };
+        match outcome {
+            Ok(lane) => {
+                self.metrics.admitted.inc();
+                self.metrics.wait.observe(asked.elapsed().as_secs_f64());
+                Ok(Place::taken(Arc::clone(self), lane, kind))
+            }
+            Err(refused) => Err(self.refused(refused)),
+        }
+    }
+
+    /// Waits for another request of an exchange that has its place.
+    pub(super) async fn follow_up(
+        self: &Arc<Self>,
+        lane: LaneId,
+        kind: Kind,
+        until: Instant,
+    ) -> Result<(), Refused> {
+        let (granted, turn) = oneshot::channel();
+        let ticket = self.change(|admission, _| admission.follow_up(lane, kind, granted));
+        let outcome = self.wait(ticket, turn, until).await;
+        outcome.map_err(|refused| self.refused(refused))
+    }
+
+    /// Lets nothing through for so long: the upstream has asked for it.
+    pub fn close_for(&self, duration: Duration) {
+        tracing::warn!(
+            budget = self.name,
+            seconds = duration.as_secs_f64(),
+            "the upstream asks for silence"
+        );
+        self.is_closed.store(true, Ordering::Relaxed);
+        self.change(|admission, now| admission.close_until(now + duration));
+    }
+
+    /// Where a tenant stands in its own limit of requests; none where its plan has none.
+    #[must_use]
+    pub fn standing(&self, entrant: &Entrant<'_>) -> Option<TenantStanding> {
+        entrant.limits.requests?;
+        let now = Instant::now();
+        self.state.lock().admission.standing(entrant, now)
+    }
+
+    /// Admits those whose turn has come by time alone. For as long as the process lives.
+    pub async fn run(self: Arc<Self>) {
+        let mut forgets_at = Instant::now() + self.span;
+        loop {
+            let now = Instant::now();
+            if now >= forgets_at {
+                forgets_at = now + self.span;
+                self.change(|admission, now| admission.forget_idle(now));
+            }
+            self.change(|_, _| ());
+            let wakes_at = {
+                let mut state = self.state.lock();
+                let tick = now + TICK;
+                let wakes_at = state.wakes_at.map_or(tick, |wakes_at| wakes_at.min(tick));
+                state.wakes_at = Some(wakes_at);
+                wakes_at
+            };
+            tokio::select! {
+                () = sleep_until(wakes_at) => {}
+                () = self.sooner.notified() => {}
+            }
+        }
+    }
+
+    /// Changes something and admits all whose turn that makes it.
+    pub(super) fn change<R>(
+        &self,
+        change: impl FnOnce(&mut Admission<oneshot::Sender<()>>, Instant) -> R,
+    ) -> R {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        // Under the lock, so that nothing is ever stamped with an earlier time than what was stamped before.
+        let now = Instant::now();
+        let admission = &mut state.admission;
+        let changed = change(admission, now);
+        // Who waits takes itself out before it lets go of its end.
+        admission.dispatch(now, |granted: oneshot::Sender<()>| {
+            let _ = granted.send(());
+        });
+
+        let is_closed = admission.closed_until(now).is_some();
+        self.is_closed.store(is_closed, Ordering::Relaxed);
+        self.metrics.closed.set(i64::from(is_closed));
+        self.metrics.queued.set(gauge(admission.waiting()));
+        self.metrics.in_flight.set(i64::from(admission.in_flight()));
+        if let (Some(metric), Some(left)) = (&self.metrics.left, admission.left(now)) {
+            metric.set(gauge(left));
+        }
+        let wakes_at = admission.wakes_at(now);
+        if wakes_at.is_some_and(|at| state.wakes_at.is_none_or(|known| at < known)) {
+            self.sooner.notify_one();
+        }
+        state.wakes_at = wakes_at;
+        changed
+    }
+
+    async fn wait(
+        self: &Arc<Self>,
+        ticket: Ticket,
+        turn: oneshot::Receiver<()>,
+        until: Instant,
+    ) -> Result<(), Refused> {
+        let asked = Instant::now();
+        let mut waiting = Waiting {
+            budget: self,
+            ticket,
+            turn,
+            is_over: false,
+        };
+        if waiting.has_turn() {
+            return Ok(());
+        }
+        if let Some(refused) = self.change(|admission, now| admission.refuse_late(ticket, until, now)) {
+            // Somebody may have left meanwhile.
+            return if waiting.give_up() { Err(refused) } else { Ok(()) };
+        }
+        let outcome = timeout_at(until, &mut waiting.turn).await;
+        if let Ok(Ok(())) = outcome {
+            waiting.is_over = true;
+            return Ok(());
+        }
+        if waiting.give_up() {
+            let patience = until.saturating_duration_since(asked);
+            let because = RefusedBecause::Waited;
+            Err(self.change(|admission, now| admission.refuse(ticket, because, patience, now)))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn refused(&self, refused: Refused) -> Refused {
+        let reasons = match refused.limited_by {
+            LimitedBy::Tenant => &self.metrics.refused_by_tenant,
+            LimitedBy::Upstream => &self.metrics.refused_by_upstream,
+        };
+        match refused.because {
+            RefusedBecause::LaneFull => reasons.lane_full.inc(),
+            RefusedBecause::TooLate => reasons.too_late.inc(),
+            RefusedBecause::Waited => reasons.waited.inc(),
+        }
+        refused
+    }
+}
+
+/// One that waits. However it is dropped, it leaves its lane, or gives back what it was admitted to.
+struct Waiting<'a> {
+    budget: &'a Budget,
+    ticket: Ticket,
+    turn: oneshot::Receiver<()>,
+    is_over: bool,
+}
+
+impl Waiting<'_> {
+    /// Whether its turn has come.
+    fn has_turn(&mut self) -> bool {
+        self.is_over = self.turn.try_recv().is_ok();
+        self.is_over
+    }
+
+    /// Leaves the queue. False where its turn came just before.
+    fn give_up(&mut self) -> bool {
+        self.is_over = true;
+        let ticket = self.ticket;
+        self.budget
+            .change(|admission, now| admission.withdraw(ticket, now))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.is_over || self.give_up() {
+            return;
+        }
+        let ticket = self.ticket;
+        self.budget.change(|admission, now| admission.undo(ticket, now));
+    }
+}
+
+fn gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+#[path = "budget_tests.rs"]
+mod tests;

@@ -1,0 +1,102 @@
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use crate::tenancy::TenantId;
+
+/// What may go up under one budget; none stands for no limit. All of them apply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests in any window.
+    pub requests: Option<u32>,
+    /// Exchanges in flight.
+    pub concurrent: Option<u32>,
+    /// Creates in any window.
+    pub creates: Option<u32>,
+    /// Reads in any window.
+    pub reads: Option<u32>,
+}
+
+impl Limits {
+    pub(super) fn is_unlimited(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What one tenant may do, as its plan says; none stands for no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TenantLimits {
+    /// Its own requests that need the upstream, in any window: one each, whatever they cost upstream.
+    pub requests: Option<u32>,
+    /// Its own requests in flight.
+    pub concurrent: Option<u32>,
+    /// Its share where tenants have to wait for each other.
+    pub weight: NonZeroU16,
+}
+
+impl TenantLimits {
+    pub(super) const fn is_unlimited(&self) -> bool {
+        self.requests.is_none() && self.concurrent.is_none()
+    }
+}
+
+impl Default for TenantLimits {
+    fn default() -> Self {
+        Self {
+            requests: None,
+            concurrent: None,
+            weight: NonZeroU16::MIN,
+        }
+    }
+}
+
+/// Who wants to go up.
+#[derive(Clone, Copy, Debug)]
+pub struct Entrant<'a> {
+    /// Whose turn it is that is waited for.
+    pub tenant: &'a TenantId,
+    /// What its plan gives.
+    pub limits: TenantLimits,
+}
+
+/// Which limit stands in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitedBy {
+    /// The tenant's own, from its plan.
+    Tenant,
+    /// The upstream's, which all tenants share.
+    Upstream,
+}
+
+/// Why there was no waiting, or no more of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedBecause {
+    /// So many of the tenant wait that no other may.
+    LaneFull,
+    /// The turn cannot come in time.
+    TooLate,
+    /// The turn could have come in time and did not.
+    Waited,
+}
+
+/// A request that may not go up. Nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("refused for {retry_after:?} by a limit of {limited_by:?}: {because:?}")]
+pub struct Refused {
+    /// Which limit.
+    pub limited_by: LimitedBy,
+    /// Why.
+    pub because: RefusedBecause,
+    /// When another try could be worth it: a second at least.
+    pub retry_after: Duration,
+}
+
+/// Where a tenant stands in its own limit of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TenantStanding {
+    /// The limit.
+    pub limit: u32,
+    /// How much of it is left.
+    pub remaining: u32,
+    /// How long until all of it is there again, if nothing more is sent.
+    pub reset: Duration,
+}

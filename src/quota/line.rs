@@ -1,0 +1,50 @@
+use std::collections::BTreeMap;
+
+use super::kind::{ByKind, Kind, Open};
+
+/// A number that grows with every arrival.
+pub(super) type Arrival = u64;
+
+/// Those who wait, first come, first served within each kind: where no more creates may be sent, reads go on.
+#[derive(Debug)]
+pub(super) struct Line<T>(ByKind<BTreeMap<Arrival, T>>);
+
+impl<T> Default for Line<T> {
+    fn default() -> Self {
+        Self(ByKind::new(|_| BTreeMap::new()))
+    }
+}
+
+impl<T> Line<T> {
+    pub(super) fn push(&mut self, kind: Kind, arrival: Arrival, waiter: T) {
+        self.0.of_mut(kind).insert(arrival, waiter);
+    }
+
+    pub(super) fn remove(&mut self, kind: Kind, arrival: Arrival) -> Option<T> {
+        self.0.of_mut(kind).remove(&arrival)
+    }
+
+    /// Takes out who came first of all that are of an open kind.
+    pub(super) fn pop(&mut self, open: &Open) -> Option<(Kind, T)> {
+        let head = |kind: &Kind| Some((*self.0.of(*kind).first_key_value()?.0, *kind));
+        let (_, kind) = Kind::ALL
+            .into_iter()
+            .filter(|kind| *open.of(*kind))
+            .filter_map(|kind| head(&kind))
+            .min_by_key(|(arrival, _)| *arrival)?;
+        let (_, waiter) = self.0.of_mut(kind).pop_first()?;
+        Some((kind, waiter))
+    }
+
+    pub(super) fn len_of(&self, kind: Kind) -> usize {
+        self.0.of(kind).len()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        Kind::ALL.into_iter().map(|kind| self.len_of(kind)).sum()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
