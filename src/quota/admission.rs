@@ -7,6 +7,7 @@ use super::kind::Kind;
 use super::lanes::{LANE_LENGTH, LaneId, Lanes};
 use super::limits::{Entrant, LimitedBy, Limits, Refused, RefusedBecause, TenantStanding};
 use super::line::{Arrival, Line};
+use super::shared::{Message, Sharing, Wanted};
 
 /// One budget's whole state: what may go up, and who is waiting for it. Whoever changes it calls
 /// [`dispatch`](Self::dispatch) afterwards.
@@ -94,8 +95,15 @@ impl<T> Admission<T> {
     }
 
     /// Admits all whose turn it is, and hands each to `admit`.
-    pub(super) fn dispatch(&mut self, now: Instant, mut admit: impl FnMut(T)) {
+    pub(super) fn dispatch(&mut self, now: Instant, admit: impl FnMut(T)) {
         self.lanes.unblock(now);
+        self.admit_all(now, admit);
+        if let Some(sharing) = self.gate.sharing() {
+            sharing.return_unused();
+        }
+    }
+
+    fn admit_all(&mut self, now: Instant, mut admit: impl FnMut(T)) {
         while self.waiting() > 0 {
             let open = self.gate.open(now);
             if let Some((kind, (lane, waiter))) = self.follow_ups.pop(&open) {
@@ -110,7 +118,7 @@ impl<T> Admission<T> {
             let Some(next) = self.lanes.serve(&open, now) else {
                 return;
             };
-            self.gate.take_place();
+            self.gate.take_place(now);
             self.gate.reserve(next.kind);
             admit(next.waiter);
         }
@@ -217,8 +225,54 @@ impl<T> Admission<T> {
         self.gate.free_place();
     }
 
-    pub(super) fn close_until(&mut self, until: Instant) {
-        self.gate.close_until(until);
+    /// Lets nothing through for so long.
+    pub(super) fn close_for(&mut self, duration: Duration, now: Instant) {
+        self.gate.close_until(now + duration);
+        if let Some(sharing) = self.gate.sharing() {
+            sharing.silence(duration);
+        }
+    }
+
+    /// From now on others use the budget too.
+    pub(super) fn share(&mut self, sharing: Sharing, now: Instant) {
+        self.gate.share(sharing, now);
+    }
+
+    /// How things stand with those others.
+    pub(super) const fn sharing(&mut self) -> Option<&mut Sharing> {
+        self.gate.sharing()
+    }
+
+    /// Whether there is something that Redis should be told or asked now.
+    pub(super) fn has_question(&mut self, now: Instant) -> bool {
+        self.gate.sharing().is_some_and(|sharing| sharing.has_news()) || self.wanted(now).is_some()
+    }
+
+    /// What to tell Redis now, and to ask.
+    pub(super) fn question(&mut self, now: Instant) -> Option<Message> {
+        let wanted = self.wanted(now);
+        let sharing = self.gate.sharing()?;
+        sharing.forget_old(now);
+        sharing.message(wanted, now)
+    }
+
+    /// What whoever is next would need, of all that Redis may have.
+    fn wanted(&mut self, now: Instant) -> Option<Wanted> {
+        if self.waiting() == 0 {
+            return None;
+        }
+        let (kinds, may_have_place) = self.gate.askable(now);
+        if let Some(kind) = self.follow_ups.first(&kinds) {
+            return Some(Wanted {
+                kind,
+                needs_place: false,
+            });
+        }
+        let kind = self.lanes.next_kind(&kinds).filter(|_| may_have_place)?;
+        Some(Wanted {
+            kind,
+            needs_place: true,
+        })
     }
 
     pub(super) fn closed_until(&mut self, now: Instant) -> Option<Instant> {

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::admission::{Admission, Ticket};
 use super::kind::Kind;
 use super::lanes::LaneId;
 use super::limits::{Entrant, LimitedBy, Limits, Refused, RefusedBecause, TenantStanding};
 use super::place::Place;
+use super::shared::{Link, Sharing};
 use crate::telemetry::BudgetMetrics;
 
 /// What may go up for one organisation, and who is next. Shared by all workers.
@@ -24,6 +25,8 @@ pub struct Budget {
     state: Mutex<State>,
     /// Tells [`run`](Self::run) that it must wake sooner than it thought.
     sooner: Notify,
+    /// Tells [`share`](Self::share) that there is something to ask.
+    question: Notify,
     metrics: BudgetMetrics,
 }
 
@@ -36,6 +39,8 @@ struct State {
 
 /// How often the metrics of a budget are brought up to date where nothing happens.
 const TICK: Duration = Duration::from_secs(1);
+/// How long to wait before a Redis that does not answer is tried again.
+const RECONNECT: Duration = Duration::from_millis(200);
 
 impl Budget {
     /// A budget of which all is left. `span` is how long a request counts: a minute, but in tests.
@@ -51,6 +56,7 @@ impl Budget {
                 wakes_at: None,
             }),
             sooner: Notify::new(),
+            question: Notify::new(),
             metrics,
         })
     }
@@ -115,7 +121,7 @@ impl Budget {
             "the upstream asks for silence"
         );
         self.is_closed.store(true, Ordering::Relaxed);
-        self.change(|admission, now| admission.close_until(now + duration));
+        self.change(|admission, now| admission.close_for(duration, now));
     }
 
     /// Where a tenant stands in its own limit of requests; none where its plan has none.
@@ -150,6 +156,70 @@ impl Budget {
         }
     }
 
+    /// Asks Redis, from now on and until `stopped`, whether more may go up, because other replicas use the budget too.
+    pub async fn share(self: Arc<Self>, mut link: Link, stopped: impl Future<Output = ()>) {
+        if self.is_unlimited {
+            return;
+        }
+        self.change(|admission, now| {
+            let sharing = Sharing::new(*link.terms(), link.replica().to_owned(), now);
+            admission.share(sharing, now);
+        });
+        let is_cut_off = &mut false;
+        tokio::select! {
+            () = self.talk(&mut link, is_cut_off) => {}
+            () = stopped => {}
+        }
+        let farewell = self.change(|admission, _| admission.sharing().map(Sharing::farewell));
+        if let (false, Some(farewell)) = (*is_cut_off, farewell)
+            && let Err(error) = link.tell(&farewell).await
+        {
+            tracing::warn!(budget = self.name, %error, "Redis could not be told that this replica stops");
+        }
+    }
+
+    async fn talk(&self, link: &mut Link, is_cut_off: &mut bool) {
+        loop {
+            let Some(message) = self.change(|admission, now| admission.question(now)) else {
+                let asks_at = self.change(|admission, now| {
+                    let sharing = admission.sharing();
+                    sharing.map_or(now + TICK, |sharing| sharing.asks_at(now))
+                });
+                tokio::select! {
+                    () = sleep_until(asks_at) => {}
+                    () = self.question.notified() => {}
+                }
+                continue;
+            };
+            let answer = link.tell(&message).await;
+            self.change(|admission, now| match (&answer, admission.sharing()) {
+                (Ok(answer), Some(sharing)) => sharing.answered(*answer, now),
+                (Err(_), Some(sharing)) => sharing.lost(),
+                (_, None) => {}
+            });
+            match answer {
+                Ok(_) if *is_cut_off => {
+                    tracing::info!(budget = self.name, "Redis answers again");
+                    *is_cut_off = false;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    if !*is_cut_off {
+                        tracing::warn!(
+                            budget = self.name,
+                            %error,
+                            "Redis does not answer; nothing more goes up until what went up has run out, then this \
+                             replica's share"
+                        );
+                    }
+                    *is_cut_off = true;
+                    sleep(RECONNECT).await;
+                }
+            }
+            self.metrics.redis_up.set(i64::from(!*is_cut_off));
+        }
+    }
+
     /// Changes something and admits all whose turn that makes it.
     pub(super) fn change<R>(
         &self,
@@ -173,6 +243,9 @@ impl Budget {
         self.metrics.in_flight.set(i64::from(admission.in_flight()));
         if let (Some(metric), Some(left)) = (&self.metrics.left, admission.left(now)) {
             metric.set(gauge(left));
+        }
+        if admission.has_question(now) {
+            self.question.notify_one();
         }
         let wakes_at = admission.wakes_at(now);
         if wakes_at.is_some_and(|at| state.wakes_at.is_none_or(|known| at < known)) {

@@ -4,18 +4,23 @@ use tokio::time::Instant;
 
 use super::kind::{ByKind, Kind, Open};
 use super::limits::Limits;
+use super::shared::{Mode, Sharing};
 use super::window::Window;
 
 /// What all tenants of a budget share: room in its windows, places in flight, and whether the upstream has asked for
 /// silence. The one thing that the rest of this room asks whether another request may go up, see the module.
 #[derive(Debug)]
 pub(super) struct Gate {
+    limits: Limits,
     requests: Window,
     by_kind: ByKind<Window>,
     /// None where there is no limit.
     places: Option<u32>,
     in_flight: u32,
     closed_until: Option<Instant>,
+    /// None where no other replica uses the budget.
+    sharing: Option<Sharing>,
+    mode: Mode,
 }
 
 impl Gate {
@@ -26,17 +31,57 @@ impl Gate {
             Kind::Change => None,
         };
         Self {
+            limits: *limits,
             requests: Window::new(limits.requests, span),
             by_kind: ByKind::new(|kind| Window::new(of_kind(kind), span)),
             places: limits.concurrent,
             in_flight: 0,
             closed_until: None,
+            sharing: None,
+            mode: Mode::Alone,
         }
+    }
+
+    /// From now on others use the budget too, and Redis knows what they do.
+    pub(super) fn share(&mut self, sharing: Sharing, now: Instant) {
+        self.sharing = Some(sharing);
+        self.follow_mode(now);
+    }
+
+    pub(super) const fn sharing(&mut self) -> Option<&mut Sharing> {
+        self.sharing.as_mut()
+    }
+
+    /// Goes over to the limits of the mode that things are in now.
+    fn follow_mode(&mut self, now: Instant) -> Mode {
+        let Some(sharing) = &self.sharing else {
+            return Mode::Alone;
+        };
+        let mode = sharing.mode(now);
+        if mode != self.mode {
+            self.mode = mode;
+            let limits = match mode {
+                Mode::Alone => sharing.terms().share(),
+                Mode::Together | Mode::Quiet => self.limits,
+            };
+            self.requests.set_limit(limits.requests);
+            self.by_kind.of_mut(Kind::Create).set_limit(limits.creates);
+            self.by_kind.of_mut(Kind::Read).set_limit(limits.reads);
+            self.places = limits.concurrent;
+        }
+        mode
     }
 
     /// The kinds of which another request may be sent.
     pub(super) fn open(&mut self, now: Instant) -> Open {
-        let is_open = self.closed_until(now).is_none() && self.requests.has_room(now);
+        let mode = self.follow_mode(now);
+        if self.closed_until(now).is_some() || mode == Mode::Quiet {
+            return ByKind::default();
+        }
+        if let (Mode::Together, Some(sharing)) = (mode, &self.sharing) {
+            return ByKind::new(|kind| sharing.is_granted(kind));
+        }
+        let is_open = self.requests.has_room(now);
         ByKind::new(|kind| is_open && self.by_kind.of_mut(kind).has_room(now))
     }
 
@@ -46,37 +91,58 @@ impl Gate {
     }
 
     pub(super) fn has_place(&self) -> bool {
+        if let (Mode::Together, Some(sharing)) = (self.mode, &self.sharing) {
+            return sharing.is_place_granted();
+        }
         self.places.is_none_or(|places| self.in_flight < places)
     }
 
-    pub(super) const fn take_place(&mut self) {
+    pub(super) fn take_place(&mut self, now: Instant) {
         self.in_flight += 1;
+        if let Some(sharing) = &mut self.sharing {
+            sharing.take_place(now);
+        }
     }
 
-    pub(super) const fn free_place(&mut self) {
+    pub(super) fn free_place(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        if let Some(sharing) = &mut self.sharing {
+            sharing.free_place();
+        }
     }
 
     pub(super) const fn in_flight(&self) -> u32 {
         self.in_flight
     }
 
-    pub(super) const fn reserve(&mut self, kind: Kind) {
+    pub(super) fn reserve(&mut self, kind: Kind) {
+        if let Some(sharing) = &mut self.sharing {
+            sharing.reserve(kind);
+        }
         self.requests.reserve();
         self.by_kind.of_mut(kind).reserve();
     }
 
-    pub(super) const fn give_back(&mut self, kind: Kind) {
+    pub(super) fn give_back(&mut self, kind: Kind) {
+        if let Some(sharing) = &mut self.sharing {
+            sharing.give_back(kind);
+        }
         self.requests.give_back();
         self.by_kind.of_mut(kind).give_back();
     }
 
     pub(super) fn stamp(&mut self, kind: Kind, now: Instant) {
+        if let Some(sharing) = &mut self.sharing {
+            sharing.stamp(kind, now);
+        }
         self.requests.stamp(now);
         self.by_kind.of_mut(kind).stamp(now);
     }
 
     pub(super) fn unstamp(&mut self, kind: Kind, at: Instant) {
+        if let Some(sharing) = &mut self.sharing {
+            sharing.unstamp(kind, at);
+        }
         self.requests.unstamp(at);
         self.by_kind.of_mut(kind).unstamp(at);
     }
@@ -96,6 +162,11 @@ impl Gate {
         if let Some(until) = self.closed_until(now) {
             return Some(until);
         }
+        match self.follow_mode(now) {
+            Mode::Together => return None,
+            Mode::Quiet => return self.quiet_until(now),
+            Mode::Alone => {}
+        }
         let shared = self.requests.opens_at(now);
         let by_kind = Kind::ALL
             .into_iter()
@@ -114,7 +185,23 @@ impl Gate {
         let shared = self.requests.earliest(ahead, now);
         let of_kind = self.by_kind.of(kind).earliest(ahead_of_kind, now);
         let opening = self.closed_until(now).unwrap_or(now);
-        shared.max(of_kind).max(opening)
+        let sharing = self.sharing.as_ref().and_then(|sharing| sharing.room_at(kind));
+        let local = shared.max(of_kind).max(opening);
+        local
+            .max(sharing.unwrap_or(now))
+            .max(self.quiet_until(now).unwrap_or(now))
+    }
+
+    fn quiet_until(&self, now: Instant) -> Option<Instant> {
+        self.sharing.as_ref()?.quiet_until(now)
+    }
+
+    /// The kinds that Redis may be asked about now, and whether it may be asked for a place.
+    pub(super) fn askable(&mut self, now: Instant) -> (Open, bool) {
+        match (self.closed_until(now), &self.sharing) {
+            (None, Some(sharing)) => sharing.askable(now),
+            _ => (Open::default(), false),
+        }
     }
 
     /// The earliest moment for a request of whatever kind with so many ahead of it.

@@ -123,12 +123,7 @@ impl<T> Lanes<T> {
     /// Serves who is next among those of the open kinds: it is in flight from now on, and counts as one request of
     /// its tenant.
     pub(super) fn serve(&mut self, open: &Open, now: Instant) -> Option<Next<T>> {
-        let first = |kind| self.ready.of(kind).first().copied();
-        let (_, id) = Kind::ALL
-            .into_iter()
-            .filter(|kind| *open.of(*kind))
-            .filter_map(first)
-            .min()?;
+        let id = self.next_lane(open)?;
         let lane = self.lanes.get_mut(&id)?;
         let (kind, waiter) = lane.line.pop(open)?;
         lane.enter();
@@ -137,6 +132,17 @@ impl<T> Lanes<T> {
         self.virtual_time = self.virtual_time.max(lane.tag);
         self.charge(id, now);
         Some(Next { kind, waiter })
+    }
+
+    /// The kind of who is next among those of the open kinds.
+    pub(super) fn next_kind(&self, open: &Open) -> Option<Kind> {
+        self.lanes.get(&self.next_lane(open)?)?.line.first(open)
+    }
+
+    fn next_lane(&self, open: &Open) -> Option<LaneId> {
+        let first = |kind| self.ready.of(kind).first().copied();
+        let kinds = Kind::ALL.into_iter().filter(|kind| *open.of(*kind));
+        kinds.filter_map(first).min().map(|(_, id)| id)
     }
 
     /// Lets a lane pay for one request by weight.

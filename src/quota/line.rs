@@ -24,14 +24,19 @@ impl<T> Line<T> {
         self.0.of_mut(kind).remove(&arrival)
     }
 
+    /// The kind of who came first of all that are of an open kind.
+    pub(super) fn first(&self, open: &Open) -> Option<Kind> {
+        let head = |kind: &Kind| Some((*self.0.of(*kind).first_key_value()?.0, *kind));
+        let heads = Kind::ALL.into_iter().filter(|kind| *open.of(*kind));
+        let first = heads
+            .filter_map(|kind| head(&kind))
+            .min_by_key(|(arrival, _)| *arrival);
+        first.map(|(_, kind)| kind)
+    }
+
     /// Takes out who came first of all that are of an open kind.
     pub(super) fn pop(&mut self, open: &Open) -> Option<(Kind, T)> {
-        let head = |kind: &Kind| Some((*self.0.of(*kind).first_key_value()?.0, *kind));
-        let (_, kind) = Kind::ALL
-            .into_iter()
-            .filter(|kind| *open.of(*kind))
-            .filter_map(|kind| head(&kind))
-            .min_by_key(|(arrival, _)| *arrival)?;
+        let kind = self.first(open)?;
         let (_, waiter) = self.0.of_mut(kind).pop_first()?;
         Some((kind, waiter))
     }

@@ -29,6 +29,7 @@ mod limits;
 mod line;
 mod place;
 mod retry_after;
+mod shared;
 mod window;
 
 pub use budget::Budget;
@@ -36,3 +37,4 @@ pub use kind::Kind;
 pub use limits::{Entrant, LimitedBy, Limits, Refused, RefusedBecause, TenantLimits, TenantStanding};
 pub use place::{Place, Token};
 pub use retry_after::silence;
+pub use shared::{Link, LinkError, Terms};

@@ -9,6 +9,7 @@ pub(super) struct BudgetsMetrics {
     in_flight: IntGaugeVec,
     left: IntGaugeVec,
     closed: IntGaugeVec,
+    redis_up: IntGaugeVec,
     wait: HistogramVec,
     admitted: IntCounterVec,
     refused: IntCounterVec,
@@ -25,6 +26,8 @@ pub struct BudgetMetrics {
     pub left: Option<IntGauge>,
     /// Whether the upstream has asked for silence: 1 or 0.
     pub closed: IntGauge,
+    /// Whether Redis answers, where replicas share the budget: 1 or 0.
+    pub redis_up: IntGauge,
     /// How long those who were admitted had waited.
     pub wait: Histogram,
     /// Exchanges that were admitted.
@@ -74,6 +77,11 @@ impl BudgetsMetrics {
                 "Whether the upstream has asked for silence.",
                 &[BUDGET],
             )?,
+            redis_up: add.gauges(
+                "envgate_budget_redis_up",
+                "Whether Redis answers; 1 where the budget is not shared.",
+                &[BUDGET],
+            )?,
             wait: add.histograms(
                 "envgate_budget_wait_seconds",
                 "How long requests waited for their turn before they were admitted.",
@@ -108,6 +116,11 @@ impl BudgetsMetrics {
             in_flight: self.in_flight.with_label_values(&label),
             left: is_rated.then(|| self.left.with_label_values(&label)),
             closed: self.closed.with_label_values(&label),
+            redis_up: {
+                let gauge = self.redis_up.with_label_values(&label);
+                gauge.set(1);
+                gauge
+            },
             wait: self.wait.with_label_values(&label),
             admitted: self.admitted.with_label_values(&label),
             refused_by_tenant: refused("tenant"),

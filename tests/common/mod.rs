@@ -14,6 +14,7 @@
 pub mod client;
 pub mod envgate;
 pub mod postgres;
+pub mod redis;
 pub mod upstream;
 
 pub const EXAMPLE: &str = "/v1/environments/env_011CZkZ9X2dpNyB7HsEFoRfW";

@@ -1,0 +1,108 @@
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, RedisError, Script};
+use serde::Serialize;
+
+use super::message::{Answer, Message, Terms};
+
+/// The way from one replica to a budget in Redis.
+pub struct Link {
+    client: Client,
+    connection: Option<MultiplexedConnection>,
+    script: Script,
+    key: String,
+    replica: String,
+    terms: Terms,
+    written_terms: String,
+}
+
+/// Why Redis has not taken a message, or why there is no way to it.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// It does not answer, or says that something is wrong.
+    #[error("{0}")]
+    Redis(#[from] RedisError),
+    /// The script gave back something else than it should.
+    #[error("the script of the budget gave back {0:?}")]
+    Answer(String),
+    /// Terms or message could not be written.
+    #[error("a message to Redis cannot be written: {0}")]
+    Message(#[from] serde_json::Error),
+}
+
+/// How long Redis may take for a connection, and for an answer.
+const PATIENCE: Duration = Duration::from_millis(500);
+const SCRIPT: &str = include_str!("budget.lua");
+
+/// A message and who sends it.
+#[derive(Serialize)]
+struct Signed<'a> {
+    replica: &'a str,
+    #[serde(flatten)]
+    message: &'a Message,
+}
+
+impl Link {
+    /// Makes the way to a budget; nothing is connected yet. `replica` is a name that no other has.
+    ///
+    /// # Errors
+    /// Where the URL is none of Redis.
+    pub fn new(url: &str, budget: &str, replica: String, terms: Terms) -> Result<Self, LinkError> {
+        Ok(Self {
+            client: Client::open(url)?,
+            connection: None,
+            script: Script::new(SCRIPT),
+            // The braces keep all keys of a budget on one node of a cluster.
+            key: format!("envgate:{{{budget}}}"),
+            replica,
+            terms,
+            written_terms: serde_json::to_string(&terms)?,
+        })
+    }
+
+    pub(in crate::quota) const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    pub(in crate::quota) fn replica(&self) -> &str {
+        &self.replica
+    }
+
+    /// Tells Redis, connecting first where there is no connection.
+    pub(in crate::quota) async fn tell(&mut self, message: &Message) -> Result<Answer, LinkError> {
+        let told = self.invoke(message).await;
+        if told.is_err() {
+            // One that has failed once is not trusted again: an answer that comes late is somebody else's.
+            self.connection = None;
+        }
+        told
+    }
+
+    async fn invoke(&mut self, message: &Message) -> Result<Answer, LinkError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(Some(PATIENCE))
+                    .set_response_timeout(Some(PATIENCE));
+                self.client
+                    .get_multiplexed_async_connection_with_config(&config)
+                    .await?
+            }
+        };
+        let signed = Signed {
+            replica: &self.replica,
+            message,
+        };
+        let (word, micros): (String, u64) = self
+            .script
+            .key(&self.key)
+            .arg(&self.written_terms)
+            .arg(serde_json::to_string(&signed)?)
+            .invoke_async(&mut connection)
+            .await?;
+        self.connection = Some(connection);
+        Answer::read(&word, micros).ok_or(LinkError::Answer(word))
+    }
+}
