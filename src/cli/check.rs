@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
@@ -11,8 +12,9 @@ use super::output::CommandError;
 use crate::config::{self, Faults, Settings, UpstreamService};
 use crate::contract::{self, Operation};
 use crate::store::Store;
+use crate::telemetry::Metrics;
 use crate::tenancy::{StampRequired, Tenant};
-use crate::upstream::{Client, request_headers};
+use crate::upstream::{Client, Origin, request_headers};
 
 /// Reads the settings that `serve` would and proves the schemas; tells on standard error everything that is wrong
 /// with them or with the tenants that the store has under them, or on standard output in one line what was read.
@@ -138,8 +140,10 @@ async fn prove_upstream(
     (credential, workspace_id): Access<'_>,
 ) -> Result<(), CommandError> {
     let limits = &settings.upstream;
+    let origin = Arc::new(Origin::new(service.url.clone(), Arc::new(Metrics::new()?))?);
+    origin.resolve().await;
     let client = Client::new(
-        service.url.clone(),
+        origin,
         credential
             .and_then(|name| settings.credentials.get(name))
             .unwrap_or(&service.credential),

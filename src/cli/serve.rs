@@ -58,6 +58,8 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
     };
     let gateway = Gateway::new(&settings, &service, Arc::clone(&directory), Arc::clone(&metrics))?;
     let gateway = Arc::new(gateway);
+    let origin = Arc::clone(gateway.origin());
+    tokio::spawn(async move { origin.follow_name().await });
 
     // Both addresses are bound before anything is started or said, so that a fault leaves nothing half done.
     let listener = gateway::bind(settings.listen.address)?;

@@ -22,12 +22,13 @@ use crate::contract::{
 };
 use crate::telemetry::Metrics;
 use crate::tenancy::{self, Directory, Plan};
-use crate::upstream::SetUpError;
+use crate::upstream::{Origin, SetUpError};
 
 /// All that an exchange needs, shared by every worker.
 pub struct Gateway {
     directory: Arc<Directory>,
     plans: Plans,
+    origin: Arc<Origin>,
     pub(super) ownership: Ownership,
     pub(super) turns: Turns,
     pub(super) reads: SharedReads,
@@ -67,9 +68,11 @@ impl Gateway {
         directory: Arc<Directory>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, SetUpError> {
+        let origin = Arc::new(Origin::new(service.url.clone(), Arc::clone(&metrics))?);
         Ok(Self {
             directory,
-            plans: Plans::new(settings, service)?,
+            plans: Plans::new(settings, &service.credential, &origin)?,
+            origin,
             dialect: settings.contract.dialect,
             ownership: Ownership::new(&settings.ownership),
             turns: Turns::default(),
@@ -90,6 +93,12 @@ impl Gateway {
     /// Where the cipher does not take the key.
     pub fn set_cursor_key(&self, key: &[u8; 32]) -> Result<(), Unspecified> {
         self.ownership.set_cursor_key(key)
+    }
+
+    /// Where requests go up to. Somebody has to follow its name.
+    #[must_use]
+    pub const fn origin(&self) -> &Arc<Origin> {
+        &self.origin
     }
 
     /// The answer to a request that failed, in the dialect of its caller's plan where that is known.

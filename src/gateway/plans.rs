@@ -1,10 +1,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::{Secret, Settings, UpstreamService};
+use crate::config::{Secret, Settings};
 use crate::contract::ApiError;
 use crate::tenancy::{Plan, Tenant};
-use crate::upstream::{Client, SetUpError};
+use crate::upstream::{Client, Origin, SetUpError};
 
 /// All plans by name, made once.
 pub(super) struct Plans(HashMap<String, Served>);
@@ -19,18 +19,22 @@ pub(super) struct Served {
 }
 
 impl Plans {
-    pub(super) fn new(settings: &Settings, service: &UpstreamService) -> Result<Self, SetUpError> {
+    pub(super) fn new(
+        settings: &Settings,
+        credential: &Secret,
+        origin: &Arc<Origin>,
+    ) -> Result<Self, SetUpError> {
         let client = |credential: &Secret| {
             let limits = &settings.upstream;
             Client::new(
-                service.url.clone(),
+                Arc::clone(origin),
                 credential,
                 limits.timeout,
                 limits.max_response_bytes,
             )
             .map(Arc::new)
         };
-        let own = client(&service.credential)?;
+        let own = client(credential)?;
         let named = settings
             .credentials
             .iter()

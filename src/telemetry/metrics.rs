@@ -8,6 +8,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use super::UpstreamMetrics;
 use super::budget_metrics::{BudgetMetrics, BudgetsMetrics};
 use crate::contract::{ApiError, AuthenticationFailure, Operation};
 
@@ -26,6 +27,8 @@ pub struct Metrics {
     budgets: BudgetsMetrics,
     /// Requests that are being answered now.
     pub in_flight: IntGauge,
+    /// How the upstream is doing.
+    pub upstream: UpstreamMetrics,
     /// Requests that the upstream turned away because of the operator's credential: a reason to page somebody.
     pub upstream_credential_refused: IntCounter,
     /// Replies that broke the policy of a plan although the request had not: somebody wrote past the gateway.
@@ -147,6 +150,7 @@ impl Metrics {
             )?,
             budgets: BudgetsMetrics::new(&add)?,
             in_flight: add.gauge("envgate_requests_in_flight", "Requests that are being answered.")?,
+            upstream: UpstreamMetrics::new(&add)?,
             upstream_credential_refused: add.counter(
                 "envgate_upstream_credential_refused_total",
                 "Requests that the upstream refused because of the operator's credential.",
@@ -284,7 +288,7 @@ impl Registrar<'_> {
         self.0.register(Box::new(metric))
     }
 
-    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+    pub(super) fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
         let counter = IntCounter::new(name, help)?;
         self.register(counter.clone())?;
         Ok(counter)
@@ -301,7 +305,7 @@ impl Registrar<'_> {
         Ok(counters)
     }
 
-    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+    pub(super) fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
         let gauge = IntGauge::new(name, help)?;
         self.register(gauge.clone())?;
         Ok(gauge)

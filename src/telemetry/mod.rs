@@ -3,7 +3,9 @@
 mod budget_metrics;
 mod log;
 mod metrics;
+mod upstream_metrics;
 
 pub use budget_metrics::{BudgetMetrics, RefusedMetrics};
 pub use log::{LogError, start_log};
 pub use metrics::{Metrics, Outcome};
+pub use upstream_metrics::UpstreamMetrics;

@@ -1,26 +1,22 @@
 use std::io;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::InvalidUri;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
-use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::Translation;
 use super::link::{Link, LinkFailure};
 use super::pool::Pool;
-use super::stream::Transport;
-use super::tls::Tls;
-use crate::config::{Secret, UpstreamUrl};
+use super::{Origin, Translation};
+use crate::config::Secret;
 use crate::contract::Operation;
 
-/// The client of one upstream, shared by all workers.
+/// The client of one upstream with one credential, shared by all workers.
 pub struct Client {
-    url: UpstreamUrl,
-    tls: Option<Tls>,
+    origin: Arc<Origin>,
     translation: Translation,
     timeout: Duration,
     max_response_bytes: usize,
@@ -75,33 +71,26 @@ pub enum SetUpError {
     Tls(rustls::Error),
 }
 
-/// How long one connection may take to be made, TLS included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
 impl Client {
     /// Makes a client; nothing is connected yet.
     ///
     /// # Errors
     /// [`SetUpError`] where the settings or the system do not allow it.
     pub fn new(
-        url: UpstreamUrl,
+        origin: Arc<Origin>,
         credential: &Secret,
         timeout: Duration,
         max_response_bytes: usize,
     ) -> Result<Self, SetUpError> {
-        let tls = if url.is_tls {
-            Some(Tls::new(&url.host)?)
-        } else {
-            None
-        };
-        let host = HeaderValue::try_from(url.authority()).map_err(|_| SetUpError::BadHost)?;
         let mut credential =
             HeaderValue::try_from(credential.reveal()).map_err(|_| SetUpError::BadCredential)?;
         credential.set_sensitive(true);
-        let translation = Translation { host, credential };
+        let translation = Translation {
+            host: origin.host.clone(),
+            credential,
+        };
         Ok(Self {
-            url,
-            tls,
+            origin,
             translation,
             timeout,
             max_response_bytes,
@@ -159,10 +148,11 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Request<Full<Bytes>>, InvalidUri> {
-        let uri: Uri = if self.url.path_prefix.is_empty() {
+        let prefix = &self.origin.url.path_prefix;
+        let uri: Uri = if prefix.is_empty() {
             path_and_query.parse()?
         } else {
-            format!("{}{path_and_query}", self.url.path_prefix).parse()?
+            format!("{prefix}{path_and_query}").parse()?
         };
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
@@ -176,19 +166,22 @@ impl Client {
         operation: Operation,
         request: Request<Full<Bytes>>,
     ) -> Result<Reply, Failure> {
-        let Some(link) = self.pool.take() else {
+        let resolver = &self.origin.resolver;
+        let Some(link) = self.pool.take(|address| resolver.is_current(address)) else {
             return self.send_on_new(request).await;
         };
         let spare = (!operation.is_write()).then(|| request.clone());
-        match (self.send_on(link, request).await, spare) {
-            (Err(LinkFailure::NotSent(request)), _) => self.send_on_new(*request).await,
-            (Err(LinkFailure::Broken { is_silent: true, .. }), Some(spare)) => self.send_on_new(spare).await,
-            (outcome, _) => outcome.map_err(LinkFailure::into_failure),
-        }
+        let again = match (self.send_on(link, request).await, spare) {
+            (Err(LinkFailure::NotSent(request)), _) => *request,
+            (Err(LinkFailure::Broken { is_silent: true, .. }), Some(spare)) => spare,
+            (outcome, _) => return outcome.map_err(LinkFailure::into_failure),
+        };
+        self.origin.metrics.upstream.resent.inc();
+        self.send_on_new(again).await
     }
 
     async fn send_on_new(&self, request: Request<Full<Bytes>>) -> Result<Reply, Failure> {
-        let link = self.connect().await?;
+        let link = self.origin.connect(self.timeout).await?;
         self.send_on(link, request)
             .await
             .map_err(LinkFailure::into_failure)
@@ -202,29 +195,6 @@ impl Client {
         let reply = link.exchange(request, self.max_response_bytes).await?;
         self.pool.put(link);
         Ok(reply)
-    }
-
-    async fn connect(&self) -> Result<Box<Link>, Failure> {
-        match timeout(CONNECT_TIMEOUT.min(self.timeout), self.open()).await {
-            Ok(opened) => opened.map_err(Failure::Unreachable),
-            Err(_elapsed) => Err(Failure::ConnectTimeout(CONNECT_TIMEOUT.min(self.timeout))),
-        }
-    }
-
-    async fn open(&self) -> io::Result<Box<Link>> {
-        let addresses: Vec<SocketAddr> = lookup_host((self.url.host.as_str(), self.url.port))
-            .await?
-            .collect();
-        let stream = TcpStream::connect(addresses.as_slice()).await?;
-        stream.set_nodelay(true)?;
-        let transport = match &self.tls {
-            Some(tls) => Transport::Tls(Box::new(tls.connect(stream).await?)),
-            None => Transport::Plain(stream),
-        };
-        Link::open(transport)
-            .await
-            .map(Box::new)
-            .map_err(io::Error::other)
     }
 }
 

@@ -1,5 +1,6 @@
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
@@ -20,6 +21,8 @@ pub(super) struct Link {
     /// Whether `connection` has run to its end and must not be polled again.
     is_finished: bool,
     heard: Heard,
+    /// The upstream's address.
+    pub(super) address: SocketAddr,
 }
 
 /// Why a request on a link has no reply.
@@ -45,7 +48,7 @@ impl LinkFailure {
 }
 
 impl Link {
-    pub(super) async fn open(transport: Transport) -> hyper::Result<Self> {
+    pub(super) async fn open(transport: Transport, address: SocketAddr) -> hyper::Result<Self> {
         let heard = Heard::default();
         let stream = TokioIo::new(Stream::new(transport, heard.clone()));
         let (sender, connection) = http1::Builder::new().handshake(stream).await?;
@@ -54,6 +57,7 @@ impl Link {
             connection,
             is_finished: false,
             heard,
+            address,
         })
     }
 

@@ -2,10 +2,13 @@
 
 mod client;
 mod link;
+mod origin;
 mod pool;
+mod resolver;
 mod stream;
 mod tls;
 mod translate;
 
 pub use client::{Client, Failure, Reply, SetUpError};
+pub use origin::Origin;
 pub use translate::{Translation, betas, request_headers, version};

@@ -1,4 +1,5 @@
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use thread_local::ThreadLocal;
@@ -22,12 +23,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_PER_WORKER: usize = 128;
 
 impl Pool {
-    /// The connection that was used last, if it is still good.
-    pub(super) fn take(&self) -> Option<Box<Link>> {
+    /// The connection that was used last, if it is still good and leads where `is_wanted`.
+    pub(super) fn take(&self, is_wanted: impl Fn(SocketAddr) -> bool) -> Option<Box<Link>> {
         let mut idle = self.idle.get_or_default().borrow_mut();
         loop {
             let Idle { mut link, since } = idle.pop()?;
-            if since.elapsed() < IDLE_TIMEOUT && link.is_reusable() {
+            if since.elapsed() < IDLE_TIMEOUT && is_wanted(link.address) && link.is_reusable() {
                 return Some(link);
             }
         }

@@ -1,0 +1,88 @@
+use std::net::{TcpListener, TcpStream as StdStream};
+
+use super::*;
+
+/// An origin whose name has these addresses.
+async fn origin(addresses: &[SocketAddr]) -> Origin {
+    let url = UpstreamUrl::parse("http://upstream.test:8080").unwrap();
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let resolver = Resolver::answering(addresses.to_vec());
+    resolver.refresh().await;
+    Origin {
+        resolver,
+        ..Origin::new(url, metrics).unwrap()
+    }
+}
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// An address that refuses connections.
+fn refusing() -> SocketAddr {
+    listener().1
+}
+
+/// An address that neither takes nor refuses a connection: its queue is full. For as long as what comes with it lives.
+fn silent() -> (SocketAddr, impl Sized) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let waiting: Vec<_> = (0..4)
+        .map(|_| StdStream::connect_timeout(&address, Duration::from_millis(20)))
+        .collect();
+    assert!(waiting.iter().any(Result::is_err), "the queue is full");
+    (address, (socket, waiting))
+}
+
+const PATIENCE: Duration = Duration::from_millis(600);
+
+#[tokio::test]
+async fn all_addresses_are_tried_in_their_order() {
+    let (_listening, good) = listener();
+    let origin = origin(&[refusing(), refusing(), good]).await;
+    let link = origin.connect(PATIENCE).await.ok().unwrap();
+    assert_eq!(link.address, good);
+    assert_eq!(origin.metrics.upstream.connections_opened.get(), 1);
+    assert_eq!(
+        origin.resolver.addresses().await.unwrap()[0],
+        good,
+        "the next connection begins there"
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_does_not_answer_leaves_time_for_the_others() {
+    let (silent, _held) = silent();
+    let (_listening, good) = listener();
+    let origin = origin(&[silent, good]).await;
+    let started = Instant::now();
+    assert_eq!(origin.connect(PATIENCE).await.ok().unwrap().address, good);
+    let took = started.elapsed();
+    assert!(
+        took >= PATIENCE / 2 && took < PATIENCE,
+        "{took:?} is not its half"
+    );
+}
+
+#[tokio::test]
+async fn where_no_address_takes_a_connection_the_last_failure_is_told() {
+    let (silent, _held) = silent();
+    let failure = origin(&[silent, refusing()]).await.connect(PATIENCE).await.err();
+    assert!(matches!(failure, Some(Failure::Unreachable(_))), "{failure:?}");
+    let failure = origin(&[refusing(), silent]).await.connect(PATIENCE).await.err();
+    assert!(matches!(failure, Some(Failure::ConnectTimeout(_))), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_name_that_is_never_looked_up_does_not_outlast_the_connect_deadline() {
+    let url = UpstreamUrl::parse("http://upstream.test:8080").unwrap();
+    let origin = Origin::new(url, Arc::new(Metrics::new().unwrap())).unwrap();
+    let failure = origin.connect(Duration::from_millis(50)).await.err();
+    assert!(matches!(failure, Some(Failure::ConnectTimeout(_))), "{failure:?}");
+}
