@@ -140,7 +140,11 @@ async fn prove_upstream(
     (credential, workspace_id): Access<'_>,
 ) -> Result<(), CommandError> {
     let limits = &settings.upstream;
-    let origin = Arc::new(Origin::new(service.url.clone(), Arc::new(Metrics::new()?))?);
+    let origin = Arc::new(Origin::new(
+        service.url.clone(),
+        limits.breaker,
+        Arc::new(Metrics::new()?),
+    )?);
     origin.resolve().await;
     let client = Client::new(
         origin,

@@ -101,6 +101,18 @@ pub const SETTINGS: &[SettingDoc] = &[
         doc: "the largest reply body",
     },
     SettingDoc {
+        path: "upstream.breaker_failures",
+        form: "0 to 1000",
+        default: Some("5"),
+        doc: "after how many failures in a row nothing is sent for a while; 0 for never",
+    },
+    SettingDoc {
+        path: "upstream.breaker_pause",
+        form: "duration",
+        default: Some("10s"),
+        doc: "how long that is; then one request tries",
+    },
+    SettingDoc {
         path: "upstream.allow_plaintext",
         form: "true or false",
         default: Some("false"),

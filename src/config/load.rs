@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::catalogue::{SettingDoc, setting};
 use super::faults::{Faults, Place, Problem};
 use super::settings::{
-    Admin, Cache, Contract, Listen, Log, Ownership, Server, Settings, Store, Upstream, UpstreamService,
-    UpstreamUrl,
+    Admin, Breaker, Cache, Contract, Listen, Log, Ownership, Server, Settings, Store, Upstream,
+    UpstreamService, UpstreamUrl,
 };
 use super::source::Source;
 use super::tree::{Entries, Raw, Written};
@@ -126,10 +126,21 @@ impl Reader<'_> {
         let max_response_bytes = self.read("upstream.max_response_bytes", |raw| {
             values::integer(raw, 1 << 10..=1 << 30)
         });
+        let breaker = self.breaker();
         Some(Upstream {
             service,
             timeout: timeout?,
             max_response_bytes: max_response_bytes?,
+            breaker: breaker?,
+        })
+    }
+
+    fn breaker(&mut self) -> Option<Breaker> {
+        let failures = self.read("upstream.breaker_failures", |raw| values::integer(raw, 0..=1000));
+        let pause = self.read("upstream.breaker_pause", values::duration);
+        Some(Breaker {
+            failures: failures?,
+            pause: pause?,
         })
     }
 
@@ -324,3 +335,7 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
 #[cfg(test)]
 #[path = "load_tests.rs"]
 pub(super) mod tests;
+
+#[cfg(test)]
+#[path = "load_upstream_tests.rs"]
+mod upstream_tests;

@@ -60,6 +60,17 @@ pub struct Upstream {
     pub timeout: Duration,
     /// The largest reply body, in bytes.
     pub max_response_bytes: usize,
+    /// When it is left alone.
+    pub breaker: Breaker,
+}
+
+/// When an upstream that fails is left alone, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    /// How many failures in a row it takes; 0 for never.
+    pub failures: usize,
+    /// How long nothing is sent before one request tries again.
+    pub pause: Duration,
 }
 
 /// Where the environments service is, and the operator's credential for it.

@@ -1,5 +1,7 @@
 //! How an error is told: the one place that turns it into an answer.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -89,6 +91,7 @@ impl ApiError {
     fn retry(&self) -> Retry {
         match self {
             Self::NotReady | Self::UpstreamUnreachable | Self::UpstreamConnectTimeout => Retry::After(1),
+            Self::UpstreamLeftAlone { retry_after } => Retry::After(seconds_up(*retry_after)),
             Self::UpstreamTimeout { after_write: true }
             | Self::UpstreamBroken { after_write: true }
             | Self::UpstreamReply {
@@ -117,6 +120,11 @@ impl ApiError {
             _ => None,
         }
     }
+}
+
+/// Whole seconds, rounded up, so that whoever waits them does not come too early.
+fn seconds_up(duration: Duration) -> u16 {
+    u16::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(u16::MAX)
 }
 
 /// The upstream's name for the errors of a status.

@@ -76,6 +76,12 @@ pub enum ApiError {
     /// Tenants and keys could not be read yet, so nobody can be let in or turned away.
     #[error("the gateway cannot reach its store yet; try again in a moment")]
     NotReady,
+    /// The upstream has failed so often that nothing is sent for a while.
+    #[error("the upstream keeps failing and is left alone for a moment; try again later")]
+    UpstreamLeftAlone {
+        /// How long.
+        retry_after: Duration,
+    },
     /// No connection to the upstream could be made; nothing was sent.
     #[error("the upstream cannot be reached")]
     UpstreamUnreachable,
@@ -200,7 +206,7 @@ pub struct UpstreamRefusal {
 
 impl ApiError {
     /// All labels that [`ApiError::kind`] gives.
-    pub const KINDS: [&'static str; 25] = [
+    pub const KINDS: [&'static str; 26] = [
         "unknown_path",
         "environment_not_found",
         "method_not_allowed",
@@ -218,6 +224,7 @@ impl ApiError {
         "document",
         "violations",
         "not_ready",
+        "upstream_left_alone",
         "upstream_unreachable",
         "upstream_connect_timeout",
         "upstream_timeout",
@@ -249,6 +256,7 @@ impl ApiError {
             Self::Document(_) => "document",
             Self::Violations(_) => "violations",
             Self::NotReady => "not_ready",
+            Self::UpstreamLeftAlone { .. } => "upstream_left_alone",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamConnectTimeout => "upstream_connect_timeout",
             Self::UpstreamTimeout { .. } => "upstream_timeout",
@@ -277,7 +285,9 @@ impl ApiError {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::NotReady | Self::UpstreamUnreachable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady | Self::UpstreamLeftAlone { .. } | Self::UpstreamUnreachable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::UpstreamConnectTimeout | Self::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::UpstreamBroken { .. } | Self::UpstreamReply { .. } | Self::UpstreamCredential => {
                 StatusCode::BAD_GATEWAY

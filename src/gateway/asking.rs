@@ -115,6 +115,9 @@ fn path_and_query(target: &Target, query: &ListQuery) -> String {
 /// What a missing reply means for the client.
 const fn error_of(failure: &Failure, after_write: bool) -> ApiError {
     match failure {
+        Failure::LeftAlone(retry_after) => ApiError::UpstreamLeftAlone {
+            retry_after: *retry_after,
+        },
         Failure::Unreachable(_) => ApiError::UpstreamUnreachable,
         Failure::ConnectTimeout(_) => ApiError::UpstreamConnectTimeout,
         Failure::Timeout(_) => ApiError::UpstreamTimeout { after_write },

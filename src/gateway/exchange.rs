@@ -68,7 +68,11 @@ impl Gateway {
         directory: Arc<Directory>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, SetUpError> {
-        let origin = Arc::new(Origin::new(service.url.clone(), Arc::clone(&metrics))?);
+        let origin = Arc::new(Origin::new(
+            service.url.clone(),
+            settings.upstream.breaker,
+            Arc::clone(&metrics),
+        )?);
         Ok(Self {
             directory,
             plans: Plans::new(settings, &service.credential, &origin)?,

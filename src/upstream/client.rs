@@ -3,11 +3,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::RETRY_AFTER;
 use http::uri::InvalidUri;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use tokio::time::timeout;
 
+use super::breaker::Health;
 use super::link::{Link, LinkFailure};
 use super::pool::Pool;
 use super::{Origin, Translation};
@@ -37,6 +39,9 @@ pub struct Reply {
 /// Why there is no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// The upstream has failed so often that it is left alone; nothing was sent.
+    #[error("the upstream is left alone for another {}", in_seconds(*.0))]
+    LeftAlone(Duration),
     /// No connection could be made; nothing was sent.
     #[error("cannot connect: {0}")]
     Unreachable(io::Error),
@@ -53,6 +58,9 @@ pub enum Failure {
     #[error("the reply is larger than allowed")]
     TooLarge,
 }
+
+/// With one of these an upstream says when to come back.
+const RETRY_ADVICE: [HeaderName; 2] = [RETRY_AFTER, HeaderName::from_static("retry-after-ms")];
 
 /// Why a client cannot be made from the settings.
 #[derive(Debug, thiserror::Error)]
@@ -135,10 +143,15 @@ impl Client {
         let request = self
             .request(operation.method(), path_and_query, headers, body)
             .map_err(|error| Failure::Unreachable(io::Error::other(error)))?;
-        match timeout(self.timeout, self.send_at_most_twice(operation, request)).await {
+        let origin = &*self.origin;
+        let leave = origin.breaker.admit(&origin.metrics.upstream);
+        let leave = leave.map_err(|open| Failure::LeftAlone(open.retry_after))?;
+        let outcome = match timeout(self.timeout, self.send_at_most_twice(operation, request)).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => Err(Failure::Timeout(self.timeout)),
-        }
+        };
+        leave.tell(health(&outcome));
+        outcome
     }
 
     fn request(
@@ -196,6 +209,23 @@ impl Client {
         self.pool.put(link);
         Ok(reply)
     }
+}
+
+/// What a request tells of its upstream.
+///
+/// A reply is a sign of life, whatever it says, with one exception: 502, 503, 504 and 529 without advice when to come
+/// back are what stands before a service answers while there is none. With advice it is the upstream itself that speaks,
+/// and clients get to hear it. A 500 is no reason to stop: one tenant whose request the upstream stumbles over would shut
+/// out the others. Nor is a reply over the gateway's own limit.
+fn health(outcome: &Result<Reply, Failure>) -> Health {
+    let is_well = match outcome {
+        Ok(reply) => {
+            let has_advice = RETRY_ADVICE.iter().any(|name| reply.headers.contains_key(name));
+            has_advice || !matches!(reply.status.as_u16(), 502 | 503 | 504 | 529)
+        }
+        Err(failure) => matches!(failure, Failure::TooLarge),
+    };
+    if is_well { Health::Well } else { Health::Failing }
 }
 
 fn in_seconds(duration: Duration) -> String {

@@ -1,5 +1,6 @@
 //! The client of the environments service: what is sent up, over which connection, and within what time.
 
+mod breaker;
 mod client;
 mod link;
 mod origin;

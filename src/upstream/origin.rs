@@ -7,12 +7,13 @@ use http::HeaderValue;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::breaker::Breaker;
 use super::link::Link;
 use super::resolver::Resolver;
 use super::stream::Transport;
 use super::tls::Tls;
 use super::{Failure, SetUpError};
-use crate::config::UpstreamUrl;
+use crate::config::{self, UpstreamUrl};
 use crate::telemetry::Metrics;
 
 /// An upstream, whoever asks it: where it is, and how it is reached. The clients of all its credentials share one.
@@ -21,6 +22,7 @@ pub struct Origin {
     pub(super) host: HeaderValue,
     tls: Option<Tls>,
     pub(super) resolver: Resolver,
+    pub(super) breaker: Breaker,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -32,7 +34,11 @@ impl Origin {
     ///
     /// # Errors
     /// [`SetUpError`] where the settings or the system do not allow it.
-    pub fn new(url: UpstreamUrl, metrics: Arc<Metrics>) -> Result<Self, SetUpError> {
+    pub fn new(
+        url: UpstreamUrl,
+        breaker: config::Breaker,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, SetUpError> {
         let tls = if url.is_tls {
             Some(Tls::new(&url.host)?)
         } else {
@@ -43,6 +49,7 @@ impl Origin {
             host: HeaderValue::try_from(url.authority()).map_err(|_| SetUpError::BadHost)?,
             resolver: Resolver::new(&url.host, url.port, metrics.upstream.dns_failures.clone()),
             url,
+            breaker: Breaker::new(breaker),
             metrics,
         })
     }

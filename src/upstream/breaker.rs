@@ -1,0 +1,219 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::config;
+use crate::telemetry::UpstreamMetrics;
+
+/// Keeps requests away from an upstream that fails, so that neither tenants nor it wait for what will not come.
+///
+/// Closed, it lets all requests pass, and counts failures in a row. After so many it opens, and refuses all for a while.
+/// Then it is half-open: one real request passes and tries the upstream, the others are still refused. Its success
+/// closes the breaker, its failure opens it again.
+pub(super) struct Breaker {
+    states: Mutex<States>,
+    /// What most requests need to know, without the lock: the period, where the breaker is closed and there is no
+    /// failure to forget; else [`NOT_CALM`].
+    calm: AtomicU64,
+}
+
+/// No period has this number.
+const NOT_CALM: u64 = 0;
+
+/// The state machine, on a clock that is handed in.
+#[derive(Debug)]
+struct States {
+    settings: config::Breaker,
+    state: State,
+    /// Raised with each change of state. What a request has to tell counts only in the period that it began in: an
+    /// answer to a request from before says nothing about now, and of a half-open period there is but one.
+    period: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Closed {
+        failures: usize,
+    },
+    /// `is_trying` while there is a request on its way that tries the upstream.
+    HalfOpen {
+        is_trying: bool,
+    },
+    Open {
+        until: Instant,
+    },
+}
+
+/// How a request ended, as far as it tells whether the upstream is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    /// It answered, whatever it answered.
+    Well,
+    /// It did not, or something before it answered in its place.
+    Failing,
+}
+
+/// The breaker is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Open {
+    /// How long until a request may try again.
+    pub(super) retry_after: Duration,
+}
+
+/// Leave to send one request. Dropped without a word, it makes way for another try.
+pub(super) struct Leave<'a> {
+    breaker: &'a Breaker,
+    metrics: &'a UpstreamMetrics,
+    period: u64,
+    is_told: bool,
+}
+
+/// How long whoever comes while the upstream is being tried should wait: that is soon settled.
+const WHILE_TRYING: Duration = Duration::from_secs(1);
+
+impl States {
+    const fn new(settings: config::Breaker) -> Self {
+        Self {
+            settings,
+            state: State::Closed { failures: 0 },
+            period: NOT_CALM + 1,
+        }
+    }
+
+    /// Whether a request may be sent now; if so, its period.
+    fn admit(&mut self, now: Instant) -> Result<u64, Open> {
+        match self.state {
+            State::Closed { .. } => Ok(self.period),
+            State::HalfOpen { is_trying: true } => Err(Open {
+                retry_after: WHILE_TRYING,
+            }),
+            State::Open { until } if now < until => Err(Open {
+                retry_after: until - now,
+            }),
+            State::HalfOpen { is_trying: false } | State::Open { .. } => {
+                self.enter(State::HalfOpen { is_trying: true });
+                Ok(self.period)
+            }
+        }
+    }
+
+    /// Hears how a request of a period ended; none where it was given up.
+    fn hear(&mut self, period: u64, health: Option<Health>, now: Instant) {
+        if period != self.period {
+            return;
+        }
+        match (self.state, health) {
+            (State::Closed { failures }, Some(Health::Failing)) => {
+                let failures = failures.saturating_add(1);
+                if failures == self.settings.failures {
+                    self.open(now);
+                } else {
+                    self.state = State::Closed { failures };
+                }
+            }
+            (State::Closed { .. }, Some(Health::Well)) => self.state = State::Closed { failures: 0 },
+            (State::HalfOpen { .. }, Some(Health::Well)) => self.enter(State::Closed { failures: 0 }),
+            (State::HalfOpen { .. }, Some(Health::Failing)) => self.open(now),
+            (State::HalfOpen { .. }, None) => self.enter(State::HalfOpen { is_trying: false }),
+            (State::Closed { .. }, None) | (State::Open { .. }, _) => {}
+        }
+    }
+
+    fn open(&mut self, now: Instant) {
+        let until = now + self.settings.pause;
+        self.enter(State::Open { until });
+    }
+
+    fn enter(&mut self, state: State) {
+        self.state = state;
+        self.period += 1;
+    }
+
+    const fn calm(&self) -> u64 {
+        match self.state {
+            State::Closed { failures: 0 } => self.period,
+            _ => NOT_CALM,
+        }
+    }
+}
+
+impl Breaker {
+    pub(super) const fn new(settings: config::Breaker) -> Self {
+        let states = States::new(settings);
+        Self {
+            calm: AtomicU64::new(states.calm()),
+            states: Mutex::new(states),
+        }
+    }
+
+    /// Asks for leave to send one request.
+    pub(super) fn admit<'a>(&'a self, metrics: &'a UpstreamMetrics) -> Result<Leave<'a>, Open> {
+        let period = match self.calm.load(Ordering::Acquire) {
+            NOT_CALM => self
+                .changing(metrics, |states| states.admit(Instant::now()))
+                .inspect_err(|_| metrics.breaker_refused.inc())?,
+            period => period,
+        };
+        Ok(Leave {
+            breaker: self,
+            metrics,
+            period,
+            is_told: false,
+        })
+    }
+
+    fn hear(&self, period: u64, health: Option<Health>, metrics: &UpstreamMetrics) {
+        let is_news = health != Some(Health::Well) || self.calm.load(Ordering::Acquire) != period;
+        if is_news {
+            self.changing(metrics, |states| states.hear(period, health, Instant::now()));
+        }
+    }
+
+    /// Asks or tells the state machine something, and tells the operator what came of it.
+    fn changing<T>(&self, metrics: &UpstreamMetrics, change: impl FnOnce(&mut States) -> T) -> T {
+        let mut states = self.states.lock();
+        let before = states.state;
+        let outcome = change(&mut states);
+        self.calm.store(states.calm(), Ordering::Release);
+        match (before, states.state) {
+            (State::Closed { .. } | State::HalfOpen { .. }, State::Open { .. }) => {
+                metrics.breaker_state.set(2);
+                metrics.breaker_opened.inc();
+                let (failures, pause) = (states.settings.failures, states.settings.pause);
+                tracing::warn!(
+                    failures,
+                    ?pause,
+                    "the upstream keeps failing; nothing is sent for a while"
+                );
+            }
+            (State::Open { .. }, State::HalfOpen { .. }) => metrics.breaker_state.set(1),
+            (State::HalfOpen { .. }, State::Closed { .. }) => {
+                metrics.breaker_state.set(0);
+                tracing::info!("the upstream answers again");
+            }
+            _ => {}
+        }
+        outcome
+    }
+}
+
+impl Leave<'_> {
+    /// Tells how the request ended.
+    pub(super) fn tell(mut self, health: Health) {
+        self.is_told = true;
+        self.breaker.hear(self.period, Some(health), self.metrics);
+    }
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        if !self.is_told {
+            self.breaker.hear(self.period, None, self.metrics);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "breaker_tests.rs"]
+mod tests;
