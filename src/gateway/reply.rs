@@ -3,8 +3,8 @@ use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::contract::{
-    self, ApiError, Dialect, Object, Operation, REQUEST_ID, RETRY_HEADERS, RefusedReply, StampKey, Target,
-    UpstreamRefusal,
+    self, ApiError, Dialect, Object, Operation, REQUEST_ID, RETRY_HEADERS, RefusedReply, SHOULD_RETRY,
+    StampKey, Target, UpstreamRefusal,
 };
 use crate::environment::EnvironmentId;
 use crate::tenancy::Caller;
@@ -84,7 +84,7 @@ pub(super) fn accept(
 pub(super) fn success(operation: Operation, reply: Reply) -> Result<Reply, ApiError> {
     let after_write = operation.is_write();
     if !reply.status.is_success() {
-        return Err(refusal(&reply, after_write));
+        return Err(refusal(operation, &reply));
     }
     if is_encoded(&reply.headers) && !reply.body.is_empty() {
         return Err(ApiError::UpstreamReply {
@@ -102,8 +102,8 @@ pub(super) fn is_readable(reply: &Reply) -> bool {
 }
 
 /// What the upstream refused, as far as it is for tenants; the rest is for the operator's log.
-fn refusal(reply: &Reply, after_write: bool) -> ApiError {
-    let refused = contract::refusal(reply.status, &reply.body, after_write);
+fn refusal(operation: Operation, reply: &Reply) -> ApiError {
+    let refused = contract::refusal(reply.status, &reply.body, operation.is_write());
     if let Some(message) = &refused.upstream_message {
         let status = reply.status.as_u16();
         tracing::warn!(
@@ -114,11 +114,27 @@ fn refusal(reply: &Reply, after_write: bool) -> ApiError {
     }
     match refused.error {
         ApiError::Upstream(refusal) => ApiError::Upstream(Box::new(UpstreamRefusal {
-            headers: retry_advice(&reply.headers),
+            headers: refusal_advice(operation, reply),
             ..*refusal
         })),
         error => error,
     }
+}
+
+/// The upstream's own advice. Where it gives none on [`SHOULD_RETRY`], and clients would repeat by the status alone what
+/// must not or need not be repeated, it is the gateway's: a write that failed may have been done, but for 503 and 529, which
+/// say that nothing was; and an environment that is in use when it is deleted will still be.
+fn refusal_advice(operation: Operation, reply: &Reply) -> Vec<(HeaderName, HeaderValue)> {
+    let mut advice = retry_advice(&reply.headers);
+    let is_futile = match reply.status.as_u16() {
+        409 => operation == Operation::Delete,
+        503 | 529 => false,
+        status => status >= 500 && operation.is_write(),
+    };
+    if is_futile && !reply.headers.contains_key(SHOULD_RETRY) {
+        advice.push((SHOULD_RETRY, HeaderValue::from_static("false")));
+    }
+    advice
 }
 
 pub(super) fn retry_advice(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {

@@ -37,8 +37,12 @@ pub enum Then {
     Hang(Duration),
     /// Waits, then writes these bytes and keeps the connection.
     Late(Duration, Vec<u8>),
+    /// Writes these bytes one by one, each after a moment.
+    Drip(Vec<u8>),
     /// Closes with a reset.
     Reset,
+    /// Writes these bytes, and once they are read closes with a reset.
+    ReplyAndReset(Vec<u8>),
 }
 
 impl Then {
@@ -64,6 +68,9 @@ impl Then {
 }
 
 pub const ENVIRONMENT: &str = r#"{"id":"env_1","type":"environment","name":"n","description":null,"config":{"type":"cloud","networking":{"type":"unrestricted"},"packages":{"type":"packages","apt":[],"cargo":[],"gem":[],"go":[],"npm":[],"pip":[]}},"metadata":{},"archived_at":null,"created_at":"2026-05-29T10:00:00Z","updated_at":"2026-05-29T10:00:00Z","scope":"organization"}"#;
+
+/// Long enough for the other side to have read what was written before.
+const DRIP: Duration = Duration::from_millis(50);
 
 pub struct Upstream {
     pub address: SocketAddr,
@@ -113,7 +120,20 @@ fn serve(stream: TcpStream, answer: &dyn Fn(usize, &Seen) -> Then, seen: &Mutex<
                 super::envgate::pause(duration);
                 stream.write_all(&bytes).unwrap_or_default();
             }
+            Then::Drip(bytes) => {
+                for byte in bytes {
+                    super::envgate::pause(DRIP);
+                    if stream.write_all(&[byte]).is_err() {
+                        return;
+                    }
+                }
+            }
             Then::Reset => return reset(stream),
+            Then::ReplyAndReset(bytes) => {
+                stream.write_all(&bytes).unwrap_or_default();
+                super::envgate::pause(DRIP);
+                return reset(stream);
+            }
         }
     }
 }
