@@ -63,7 +63,8 @@ fn after_failures_in_a_row_nothing_is_sent_until_one_request_finds_the_upstream_
     is_well.store(true, Ordering::Relaxed);
     pause(Duration::from_millis(1100));
     let mut statuses: Vec<u16> = std::thread::scope(|scope| {
-        let asking: Vec<_> = (0..8).map(|_| scope.spawn(|| envgate.get(PATH).status)).collect();
+        let ask = |number| envgate.get(&format!("/v1/environments/env_{number}")).status;
+        let asking: Vec<_> = (0..8).map(|number| scope.spawn(move || ask(number))).collect();
         asking.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     statuses.sort_unstable();

@@ -14,7 +14,7 @@ use crate::contract::{self, Operation};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tenancy::{StampRequired, Tenant};
-use crate::upstream::{Client, Origin, request_headers};
+use crate::upstream::{Client, Origin, Underway, request_headers};
 
 /// Reads the settings that `serve` would and proves the schemas; tells on standard error everything that is wrong
 /// with them or with the tenants that the store has under them, or on standard output in one line what was read.
@@ -154,9 +154,15 @@ async fn prove_upstream(
         limits.timeout,
         limits.max_response_bytes,
     )?;
-    let headers = request_headers(&HeaderMap::new(), false, workspace_id, client.translation());
+    let headers = request_headers(&HeaderMap::new(), workspace_id, client.translation());
     let reply = client
-        .send(Operation::List, "/v1/environments?limit=1", headers, Bytes::new())
+        .send(
+            Operation::List,
+            "/v1/environments?limit=1",
+            headers,
+            Bytes::new(),
+            &Underway::default(),
+        )
         .await
         .map_err(|failure| CommandError::Upstream(failure.to_string()))?;
     if reply.status.is_success() {

@@ -114,6 +114,9 @@ pub enum ApiError {
     /// The upstream refused the request.
     #[error("{}", .0.message)]
     Upstream(Box<UpstreamRefusal>),
+    /// The client closed its connection before its answer was there, and what it asked for was given up.
+    #[error("the client is gone")]
+    ClientGone,
     /// A fault of the gateway.
     #[error("an internal error of the gateway")]
     Internal,
@@ -206,7 +209,7 @@ pub struct UpstreamRefusal {
 
 impl ApiError {
     /// All labels that [`ApiError::kind`] gives.
-    pub const KINDS: [&'static str; 26] = [
+    pub const KINDS: [&'static str; 27] = [
         "unknown_path",
         "environment_not_found",
         "method_not_allowed",
@@ -232,6 +235,7 @@ impl ApiError {
         "upstream_reply",
         "upstream_credential",
         "upstream",
+        "client_gone",
         "internal",
     ];
 
@@ -264,6 +268,7 @@ impl ApiError {
             Self::UpstreamReply { .. } => "upstream_reply",
             Self::UpstreamCredential => "upstream_credential",
             Self::Upstream(_) => "upstream",
+            Self::ClientGone => "client_gone",
             Self::Internal => "internal",
         }
     }
@@ -293,6 +298,8 @@ impl ApiError {
                 StatusCode::BAD_GATEWAY
             }
             Self::Upstream(refusal) => refusal.status,
+            // Nobody gets to see it; in logs it is what nginx writes there.
+            Self::ClientGone => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -8,34 +7,41 @@ use super::owner::Claimant;
 use super::plans::Served;
 use super::record::Record;
 use super::reply;
-use super::shared_reads::{ReadKey, Subject};
+use super::shared_reads::{Freshness, ReadKey, Subject};
 use crate::contract::{ApiError, ListQuery, Operation, RefusedReply, Target};
 use crate::tenancy::{Caller, Plan};
-use crate::upstream::{Failure, Reply, betas, request_headers, version};
+use crate::upstream::{BETA, Failure, Reply, Underway, VERSION};
 
-/// A caller before the upstream: who asks, by which plan and credential, and with which header.
+/// A caller before the upstream: who asks, by which plan and credential, and with which header, translated.
 #[derive(Clone, Copy)]
 pub(super) struct Asking<'a> {
     pub(super) caller: &'a Caller,
     served: &'a Served,
-    header: &'a HeaderMap,
+    headers: &'a HeaderMap,
+    /// How new the replies to its reads have to be.
+    pub(super) freshness: Freshness,
+    underway: &'a Underway,
 }
 
 impl<'a> Asking<'a> {
-    pub(super) const fn new(caller: &'a Caller, served: &'a Served, header: &'a HeaderMap) -> Self {
+    pub(super) const fn new(
+        caller: &'a Caller,
+        served: &'a Served,
+        headers: &'a HeaderMap,
+        freshness: Freshness,
+        underway: &'a Underway,
+    ) -> Self {
         Self {
             caller,
             served,
-            header,
+            headers,
+            freshness,
+            underway,
         }
     }
 
     pub(super) const fn plan(&self) -> &'a Plan {
         &self.served.plan
-    }
-
-    pub(super) const fn header(&self) -> &'a HeaderMap {
-        self.header
     }
 
     /// All that the reply to a read depends on; none for what is no read.
@@ -51,8 +57,8 @@ impl<'a> Asking<'a> {
             subject,
             access: Arc::clone(&self.served.access),
             dialect: self.plan().dialect.name,
-            version: version(self.header),
-            betas: betas(self.header),
+            version: self.headers.get(VERSION).cloned(),
+            betas: self.headers.get(BETA).cloned(),
             path_and_query: path_and_query(target, query),
         })
     }
@@ -72,19 +78,19 @@ impl<'a> Asking<'a> {
         body: Bytes,
         record: &mut Record,
     ) -> Result<Reply, ApiError> {
-        let Served { plan, upstream, .. } = self.served;
+        let upstream = &self.served.upstream;
         let operation = target.operation;
-        let headers = request_headers(
-            self.header,
-            operation.takes_body(),
-            plan.workspace_id.as_ref(),
-            upstream.translation(),
-        );
-        let asked = Instant::now();
+        record.begin_asking();
         let outcome = upstream
-            .send(operation, &path_and_query(target, query), headers, body)
+            .send(
+                operation,
+                &path_and_query(target, query),
+                self.headers.clone(),
+                body,
+                self.underway,
+            )
             .await;
-        record.upstream = Some(record.upstream.unwrap_or_default() + asked.elapsed());
+        record.end_asking();
         let reply = outcome.map_err(|failure| {
             tracing::warn!(operation = operation.name(), %failure, "no reply from the upstream");
             error_of(&failure, operation.is_write())

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use jiff::Timestamp;
 use pingora::protocols::http::ServerSession;
 use ring::error::Unspecified;
@@ -10,19 +11,19 @@ use serde_json::{Map, Value};
 use super::asking::Asking;
 use super::body::{self, BodyLimits};
 use super::owner::Ownership;
-use super::plans::Plans;
+use super::plans::{Plans, Served};
 use super::policy::Turns;
 use super::record::Record;
 use super::reply::Accepted;
 use super::shared_reads::{Freshness, SharedReads};
-use super::{answer, head, reply};
+use super::{answer, head, reply, watch};
 use crate::config::{Settings, UpstreamService};
 use crate::contract::{
     Answer, ApiError, Dialect, ListQuery, Operation, Target, Warnings, beta_only, parse_document,
 };
 use crate::telemetry::Metrics;
-use crate::tenancy::{self, Directory, Plan};
-use crate::upstream::{Origin, SetUpError};
+use crate::tenancy::{self, Caller, Directory, Plan};
+use crate::upstream::{Origin, SetUpError, Underway, request_headers};
 
 /// All that an exchange needs, shared by every worker.
 pub struct Gateway {
@@ -37,6 +38,19 @@ pub struct Gateway {
     limits: BodyLimits,
     pub(super) metrics: Arc<Metrics>,
     pub(super) is_stopping: AtomicBool,
+}
+
+/// A request that was received whole, and judged as far as that goes without asking anybody.
+struct Received<'g> {
+    target: Target,
+    caller: Caller,
+    served: &'g Served,
+    query: ListQuery,
+    document: Document,
+    /// The header as it goes up.
+    headers: HeaderMap,
+    /// How new the replies to its reads have to be.
+    freshness: Freshness,
 }
 
 /// A request body that may go up: the client's own bytes, what they say, and what was let through with a warning.
@@ -120,6 +134,18 @@ impl Gateway {
         session: &mut ServerSession,
         record: &mut Record,
     ) -> Result<Answer, ApiError> {
+        let received = self.receive(session, record).await?;
+        // What follows waits for others and needs the client no more, so the client can be watched meanwhile.
+        let underway = Underway::default();
+        watch::unless_gone(session, &underway, self.serve(&received, &underway, record)).await
+    }
+
+    /// All that needs the client.
+    async fn receive(
+        &self,
+        session: &mut ServerSession,
+        record: &mut Record,
+    ) -> Result<Received<'_>, ApiError> {
         // First, because a header with two meanings must not reach a step that trusts one of them.
         head::check(session)?;
 
@@ -145,22 +171,54 @@ impl Gateway {
         let query = self.query(target.operation, session.req_header().uri.query())?;
 
         let document = self.document(session, target.operation, &served.plan).await?;
-        let asking = Asking::new(&caller, served, &session.req_header().headers);
+        let headers = request_headers(
+            &session.req_header().headers,
+            served.plan.workspace_id.as_ref(),
+            served.upstream.translation(),
+        );
+        Ok(Received {
+            target,
+            caller,
+            served,
+            query,
+            document,
+            headers,
+            freshness: Freshness::asked(&session.req_header().headers),
+        })
+    }
+
+    /// All that needs the upstream.
+    async fn serve(
+        &self,
+        received: &Received<'_>,
+        underway: &Underway,
+        record: &mut Record,
+    ) -> Result<Answer, ApiError> {
+        let Received {
+            target,
+            caller,
+            served,
+            query,
+            document,
+            headers,
+            freshness,
+        } = received;
+        let asking = Asking::new(caller, served, headers, *freshness, underway);
 
         // Before anything is changed: another tenant's environment is as good as none, and what would result must be
         // what the plan allows. Nobody else's turn comes before the reply is here.
         let _turn = match &served.plan.policy {
             Some(policy) => {
-                self.check_policy(policy, &target, asking, &document.value, record)
+                self.check_policy(policy, target, asking, &document.value, record)
                     .await?
             }
-            None => self.check_owner(&target, asking, record).await.map(|()| None)?,
+            None => self.check_owner(target, asking, record).await.map(|()| None)?,
         };
 
-        let mut accepted = if target.operation == Operation::List && self.ownership.is_filtering(&caller) {
-            self.list_own(&query, asking, record).await?
+        let mut accepted = if target.operation == Operation::List && self.ownership.is_filtering(caller) {
+            self.list_own(query, asking, record).await?
         } else {
-            self.answer(&target, &query, asking, &document, record).await?
+            self.answer(target, query, asking, document, record).await?
         };
         if let (Operation::Retrieve | Operation::List, Some(source)) = (target.operation, record.read_source)
         {
@@ -210,7 +268,7 @@ impl Gateway {
         let reply = match &writing {
             Some(_) => asking.ask(target, query, body, record).await?,
             None => {
-                let freshness = Freshness::asked(asking.header());
+                let freshness = asking.freshness;
                 self.read(target, query, asking, freshness, record).await?
             }
         };

@@ -8,7 +8,6 @@ use super::asking::Asking;
 use super::exchange::Gateway;
 use super::record::Record;
 use super::reply::{self, Accepted};
-use super::shared_reads::Freshness;
 use crate::contract::{ApiError, Edits, ListQuery, Object, Operation, RefusedReply, Target};
 use crate::environment::EnvironmentId;
 use crate::tenancy::{CursorScope, CursorSealer, Place};
@@ -60,7 +59,7 @@ impl Gateway {
         let is_own = |environment: &Object<'_>, id: &EnvironmentId| {
             caller.allows_environment(id) && self.ownership.is_stamped_for(caller, environment)
         };
-        let freshness = Freshness::asked(asking.header());
+        let freshness = asking.freshness;
         let limit = usize::from(query.limit.unwrap_or(DEFAULT_LIMIT));
         let mut listed: Vec<String> = Vec::new();
         let mut pages_read = 0;

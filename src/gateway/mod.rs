@@ -19,6 +19,7 @@ mod record;
 mod reply;
 mod server;
 mod shared_reads;
+mod watch;
 
 pub use exchange::Gateway;
 pub use server::{Running, bind, start};

@@ -29,8 +29,7 @@ impl Gateway {
         let shared = self.reads.read(key, freshness, ask).await?;
         self.metrics.record_read(shared.source.name());
         if shared.source == ReadSource::Coalesced {
-            // It is the upstream that was waited for, if by way of another's request.
-            record.upstream = Some(record.upstream.unwrap_or_default() + started.elapsed());
+            record.waited_for_upstream(started.elapsed());
         }
         record.read_source = Some(match record.read_source {
             Some(earlier) => earlier.and(shared.source),

@@ -16,9 +16,11 @@ pub(super) struct Record {
     pub(super) caller: Option<Caller>,
     /// The dialect of the caller's plan, as soon as it is known.
     pub(super) dialect: Option<&'static Dialect>,
-    pub(super) upstream: Option<Duration>,
     /// Where the reply to a retrieve or a list came from.
     pub(super) read_source: Option<ReadSource>,
+    upstream: Option<Duration>,
+    /// Since when the upstream is being asked, if it is.
+    asked: Option<Instant>,
 }
 
 impl Record {
@@ -31,6 +33,24 @@ impl Record {
             dialect: None,
             upstream: None,
             read_source: None,
+            asked: None,
+        }
+    }
+
+    /// Tells that the upstream is asked now.
+    pub(super) fn begin_asking(&mut self) {
+        self.asked = Some(Instant::now());
+    }
+
+    /// Tells that the upstream was waited for, if by way of another's request.
+    pub(super) fn waited_for_upstream(&mut self, duration: Duration) {
+        self.upstream = Some(self.upstream.unwrap_or_default() + duration);
+    }
+
+    /// Tells that the upstream has answered, or is not waited for any more.
+    pub(super) fn end_asking(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            self.waited_for_upstream(asked.elapsed());
         }
     }
 
@@ -46,6 +66,7 @@ impl Record {
 
     /// Counts the request and writes its line. There is no credential, no query string and no body in it.
     pub(super) fn finish(mut self, metrics: &Metrics, status: StatusCode, error: Option<&ApiError>) {
+        self.end_asking();
         let total = self.started.elapsed();
         let kind = error.map(ApiError::kind);
         metrics.record(&Outcome {

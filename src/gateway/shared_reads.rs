@@ -40,8 +40,8 @@ pub(super) struct ReadKey {
     pub(super) access: Arc<str>,
     pub(super) dialect: &'static str,
     /// `anthropic-version` and `anthropic-beta` as they go up.
-    pub(super) version: HeaderValue,
-    pub(super) betas: HeaderValue,
+    pub(super) version: Option<HeaderValue>,
+    pub(super) betas: Option<HeaderValue>,
     pub(super) path_and_query: String,
 }
 

@@ -33,8 +33,8 @@ fn retrieve() -> ReadKey {
         subject: Subject::Environment(id(), TenantId("tenant".to_owned())),
         access: access(),
         dialect: "sandbase",
-        version: HeaderValue::from_static("2023-06-01"),
-        betas: HeaderValue::from_static("managed-agents-2026-04-01"),
+        version: Some(HeaderValue::from_static("2023-06-01")),
+        betas: Some(HeaderValue::from_static("managed-agents-2026-04-01")),
         path_and_query: "/v1/environments/env_1".to_owned(),
     }
 }
@@ -149,11 +149,11 @@ async fn what_a_reply_depends_on_is_never_mixed() {
             ..retrieve()
         },
         ReadKey {
-            version: HeaderValue::from_static("2026-10-21"),
+            version: Some(HeaderValue::from_static("2026-10-21")),
             ..retrieve()
         },
         ReadKey {
-            betas: HeaderValue::from_static("another"),
+            betas: Some(HeaderValue::from_static("another")),
             ..retrieve()
         },
         ReadKey {

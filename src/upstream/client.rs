@@ -3,16 +3,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::RETRY_AFTER;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::uri::InvalidUri;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
 use http_body_util::Full;
 use tokio::time::timeout;
 
 use super::breaker::Health;
 use super::link::{Link, LinkFailure};
 use super::pool::Pool;
-use super::{Origin, Translation};
+use super::{Origin, Translation, Underway};
 use crate::config::Secret;
 use crate::contract::Operation;
 
@@ -23,6 +23,13 @@ pub struct Client {
     timeout: Duration,
     max_response_bytes: usize,
     pool: Pool,
+}
+
+/// What is being sent, and who wants to know when it goes.
+#[derive(Clone, Copy)]
+struct Going<'a> {
+    operation: Operation,
+    underway: &'a Underway,
 }
 
 /// The upstream's whole answer, whatever its status.
@@ -129,7 +136,8 @@ impl Client {
     /// Sends one request and reads the whole reply, within one total deadline.
     ///
     /// A request that never started is sent again, once, on a new connection; so is a read (`operation` is no
-    /// write) that died without a byte of an answer on a connection that had been idle. Nothing else is.
+    /// write) that died without a byte of an answer on a connection that had been idle. Nothing else is. A write tells
+    /// `underway` when it goes.
     ///
     /// # Errors
     /// [`Failure`]; its variants say whether the request may have been acted on.
@@ -139,14 +147,17 @@ impl Client {
         path_and_query: &str,
         headers: HeaderMap,
         body: Bytes,
+        underway: &Underway,
     ) -> Result<Reply, Failure> {
         let request = self
-            .request(operation.method(), path_and_query, headers, body)
+            .request(operation, path_and_query, headers, body)
             .map_err(|error| Failure::Unreachable(io::Error::other(error)))?;
         let origin = &*self.origin;
+        // Before anything is spent: what is refused here is not sent.
         let leave = origin.breaker.admit(&origin.metrics.upstream);
         let leave = leave.map_err(|open| Failure::LeftAlone(open.retry_after))?;
-        let outcome = match timeout(self.timeout, self.send_at_most_twice(operation, request)).await {
+        let going = Going { operation, underway };
+        let outcome = match timeout(self.timeout, self.send_at_most_twice(going, request)).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => Err(Failure::Timeout(self.timeout)),
         };
@@ -156,7 +167,7 @@ impl Client {
 
     fn request(
         &self,
-        method: Method,
+        operation: Operation,
         path_and_query: &str,
         headers: HeaderMap,
         body: Bytes,
@@ -168,34 +179,38 @@ impl Client {
             format!("{prefix}{path_and_query}").parse()?
         };
         let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
+        *request.method_mut() = operation.method();
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
+        if operation.takes_body() {
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(CONTENT_TYPE, json);
+        }
         Ok(request)
     }
 
     async fn send_at_most_twice(
         &self,
-        operation: Operation,
+        going: Going<'_>,
         request: Request<Full<Bytes>>,
     ) -> Result<Reply, Failure> {
         let resolver = &self.origin.resolver;
         let Some(link) = self.pool.take(|address| resolver.is_current(address)) else {
-            return self.send_on_new(request).await;
+            return self.send_on_new(going, request).await;
         };
-        let spare = (!operation.is_write()).then(|| request.clone());
-        let again = match (self.send_on(link, request).await, spare) {
+        let spare = (!going.operation.is_write()).then(|| request.clone());
+        let again = match (self.send_on(link, going, request).await, spare) {
             (Err(LinkFailure::NotSent(request)), _) => *request,
             (Err(LinkFailure::Broken { is_silent: true, .. }), Some(spare)) => spare,
             (outcome, _) => return outcome.map_err(LinkFailure::into_failure),
         };
         self.origin.metrics.upstream.resent.inc();
-        self.send_on_new(again).await
+        self.send_on_new(going, again).await
     }
 
-    async fn send_on_new(&self, request: Request<Full<Bytes>>) -> Result<Reply, Failure> {
+    async fn send_on_new(&self, going: Going<'_>, request: Request<Full<Bytes>>) -> Result<Reply, Failure> {
         let link = self.origin.connect(self.timeout).await?;
-        self.send_on(link, request)
+        self.send_on(link, going, request)
             .await
             .map_err(LinkFailure::into_failure)
     }
@@ -203,8 +218,12 @@ impl Client {
     async fn send_on(
         &self,
         mut link: Box<Link>,
+        going: Going<'_>,
         request: Request<Full<Bytes>>,
     ) -> Result<Reply, LinkFailure> {
+        if going.operation.is_write() {
+            going.underway.set();
+        }
         let reply = link.exchange(request, self.max_response_bytes).await?;
         self.pool.put(link);
         Ok(reply)

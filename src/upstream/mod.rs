@@ -9,7 +9,9 @@ mod resolver;
 mod stream;
 mod tls;
 mod translate;
+mod underway;
 
 pub use client::{Client, Failure, Reply, SetUpError};
 pub use origin::Origin;
-pub use translate::{Translation, betas, request_headers, version};
+pub use translate::{BETA, Translation, VERSION, request_headers};
+pub use underway::Underway;

@@ -1,12 +1,13 @@
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
-    USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 
 /// The header that carries a credential to the upstream.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
-const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+/// Which version of the API is spoken; every translated header has it.
+pub const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+/// Which betas are asked for; every translated header has it.
+pub const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 const WORKSPACE: HeaderName = HeaderName::from_static("anthropic-workspace-id");
 
 /// The version that the published contract names.
@@ -35,11 +36,11 @@ pub struct Translation {
 
 /// Translates a client's header for the upstream: one `X-Api-Key`, the operator's; one `anthropic-version`; one
 /// `anthropic-beta` without duplicates; `workspace_id`, if there is one, as `anthropic-workspace-id`, which is never the
-/// client's to choose; what is on the allow list; nothing else.
+/// client's to choose; what is on the allow list; nothing else. Whoever
+/// sends a body tells its type.
 #[must_use]
 pub fn request_headers(
     client: &HeaderMap,
-    has_body: bool,
     workspace_id: Option<&HeaderValue>,
     translation: &Translation,
 ) -> HeaderMap {
@@ -52,9 +53,6 @@ pub fn request_headers(
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(id) = workspace_id {
         headers.insert(WORKSPACE, id.clone());
-    }
-    if has_body {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     let accept = client
         .get(ACCEPT)
@@ -69,9 +67,8 @@ pub fn request_headers(
     headers
 }
 
-/// The value of `anthropic-version` as it goes up: the client's where it looks like a date.
-#[must_use]
-pub fn version(client: &HeaderMap) -> HeaderValue {
+/// The client's version where it looks like a date.
+fn version(client: &HeaderMap) -> HeaderValue {
     match client.get(VERSION) {
         Some(value) if is_date(value.as_bytes()) => value.clone(),
         _ => DEFAULT_VERSION,
@@ -87,10 +84,9 @@ fn is_date(bytes: &[u8]) -> bool {
         })
 }
 
-/// The value of `anthropic-beta` as it goes up: the client's names, which may come as one list or as several headers,
-/// in first-seen order and once each, and the required one among them.
-#[must_use]
-pub fn betas(client: &HeaderMap) -> HeaderValue {
+/// The client's betas, which may come as one list or as several headers, in first-seen order and once each, and
+/// the required one among them.
+fn betas(client: &HeaderMap) -> HeaderValue {
     let mut names: Vec<&str> = client
         .get_all(BETA)
         .iter()
@@ -130,7 +126,7 @@ mod tests {
             host: HeaderValue::from_static("api.example.com"),
             credential: HeaderValue::from_static("sk-operator"),
         };
-        request_headers(&map, true, workspace, &translation)
+        request_headers(&map, workspace, &translation)
     }
 
     fn only<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
@@ -225,6 +221,5 @@ mod tests {
             assert_eq!(only(&headers, name), value);
         }
         assert_eq!(only(&headers, "accept-encoding"), "identity");
-        assert_eq!(only(&headers, "content-type"), "application/json");
     }
 }
