@@ -1,5 +1,6 @@
-//! The environment itself: its id, its model, and what an update does to it. Pure.
+//! The environment itself: its id, its model, what an update does to it, and what a write changed. Pure.
 
+mod diff;
 mod host;
 mod id;
 mod merge;
@@ -7,6 +8,7 @@ mod model;
 mod params;
 mod requirement;
 
+pub use diff::{State, diff, omitted};
 pub use host::{HostPattern, NotAHost};
 pub(crate) use id::random_base58;
 pub use id::{EnvironmentId, InvalidEnvironmentId};

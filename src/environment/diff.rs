@@ -1,0 +1,211 @@
+use std::borrow::Cow;
+
+use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
+use serde_json::{Map, Value, json};
+
+/// What stands in place of every value of the metadata.
+const MASK: &str = "***";
+/// A difference that takes more bytes than this is told by its size alone.
+const MOST_BYTES: usize = 16 * 1024;
+
+/// What is known of an environment before or after a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State<'a> {
+    /// There is none.
+    Absent,
+    /// Nobody has looked; what is no JSON object counts as this too.
+    Unknown,
+    /// The document of it, whatever fields that has.
+    Read(&'a [u8]),
+}
+
+/// What a write changed, for those who may know that it happened but not every secret in it. None where too little is
+/// known to say.
+///
+/// The difference is an RFC 6902 patch. Before each value that is replaced or removed stands a `test` with what it was.
+/// An environment that is new, or whose earlier state nobody read, is one `add` or `replace` of the whole. Every value
+/// of the metadata is masked, its name is not; so is `user:password@` in any URL. `stamp_key` is left out. A patch of
+/// more than 16 KiB is `{"omitted_bytes": …}`.
+///
+/// ```
+/// use envgate::environment::{State, diff};
+/// use serde_json::json;
+///
+/// let before = br#"{"name": "a", "metadata": {"team": "x", "envgate:tenant": "ten_1"}}"#;
+/// let after = br#"{"name": "b", "metadata": {"team": "y", "envgate:tenant": "ten_1"}}"#;
+/// assert_eq!(
+///     diff(State::Read(before), State::Read(after), "envgate:tenant"),
+///     Some(json!([
+///         {"op": "test", "path": "/name", "value": "a"},
+///         {"op": "replace", "path": "/name", "value": "b"},
+///         {"op": "test", "path": "/metadata/team", "value": "***"},
+///         {"op": "replace", "path": "/metadata/team", "value": "***"},
+///     ]))
+/// );
+/// ```
+#[must_use]
+pub fn diff(before: State<'_>, after: State<'_>, stamp_key: &str) -> Option<Value> {
+    let mut patch = patch(
+        Document::read(before, stamp_key),
+        Document::read(after, stamp_key),
+    )?;
+    // Only now, or a value that changed would look as if it had not.
+    patch.iter_mut().for_each(mask);
+    let written = serde_json::to_value(&patch).ok()?;
+    let bytes = written.to_string().len();
+    Some(if bytes > MOST_BYTES {
+        omitted(bytes)
+    } else {
+        written
+    })
+}
+
+/// What stands in place of a difference that is not kept for its size.
+#[must_use]
+pub fn omitted(bytes: usize) -> Value {
+    json!({ "omitted_bytes": bytes })
+}
+
+enum Document {
+    Absent,
+    Unknown,
+    Known(Value),
+}
+
+impl Document {
+    fn read(state: State<'_>, stamp_key: &str) -> Self {
+        let bytes = match state {
+            State::Absent => return Self::Absent,
+            State::Unknown => return Self::Unknown,
+            State::Read(bytes) => bytes,
+        };
+        let Ok(mut members) = serde_json::from_slice::<Map<String, Value>>(bytes) else {
+            return Self::Unknown;
+        };
+        if let Some(metadata) = members.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.shift_remove(stamp_key);
+        }
+        Self::Known(Value::Object(members))
+    }
+}
+
+fn patch(before: Document, after: Document) -> Option<Vec<PatchOperation>> {
+    use PatchOperation::{Add, Remove, Replace, Test};
+    let path = json_patch::jsonptr::PointerBuf::new;
+    match (before, after) {
+        (Document::Absent, Document::Known(value)) => Some(vec![Add(AddOperation { path: path(), value })]),
+        (Document::Unknown, Document::Known(value)) => {
+            Some(vec![Replace(ReplaceOperation { path: path(), value })])
+        }
+        (Document::Known(value), Document::Absent) => Some(vec![
+            Test(TestOperation { path: path(), value }),
+            Remove(RemoveOperation { path: path() }),
+        ]),
+        (Document::Known(before), Document::Known(after)) => Some(with_tests(before, &after)),
+        _ => None,
+    }
+}
+
+/// The difference of two documents, with what each value was. Every operation counts on those before it, so the
+/// document goes along with them.
+fn with_tests(mut document: Value, after: &Value) -> Vec<PatchOperation> {
+    let mut tested = Vec::new();
+    for operation in json_patch::diff(&document, after).0 {
+        let takes_away = matches!(operation, PatchOperation::Replace(_) | PatchOperation::Remove(_));
+        if let (true, Some(value)) = (takes_away, document.pointer(operation.path().as_str())) {
+            tested.push(PatchOperation::Test(TestOperation {
+                path: operation.path().to_buf(),
+                value: value.clone(),
+            }));
+        }
+        // It was made for this document, so it fits.
+        let _ = json_patch::patch_unsafe(&mut document, std::slice::from_ref(&operation));
+        tested.push(operation);
+    }
+    tested
+}
+
+fn mask(operation: &mut PatchOperation) {
+    let path = operation.path();
+    let is_metadata = path.first().is_some_and(|token| token.decoded() == "metadata");
+    let depth = path.count();
+    let value = match operation {
+        PatchOperation::Add(AddOperation { value, .. })
+        | PatchOperation::Replace(ReplaceOperation { value, .. })
+        | PatchOperation::Test(TestOperation { value, .. }) => value,
+        PatchOperation::Remove(_) | PatchOperation::Move(_) | PatchOperation::Copy(_) => return,
+    };
+    match (is_metadata, depth) {
+        (true, 1) => mask_metadata(value),
+        (true, _) => *value = MASK.into(),
+        (false, 0) => value.get_mut("metadata").into_iter().for_each(mask_metadata),
+        (false, _) => {}
+    }
+    hide_user_info(value);
+}
+
+fn mask_metadata(metadata: &mut Value) {
+    match metadata {
+        Value::Object(pairs) => pairs.values_mut().for_each(|value| *value = MASK.into()),
+        Value::Null => {}
+        other => *other = MASK.into(),
+    }
+}
+
+fn hide_user_info(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(hidden) = without_user_info(text) {
+                *text = hidden;
+            }
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(hide_user_info),
+        Value::Object(members) => members.values_mut().for_each(hide_user_info),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// A text with `***@` for the user and password of every URL in it. Requirements wrap URLs in many ways (`git+https://…`,
+/// `name @ https://…`), so whatever follows two slashes is looked at.
+fn without_user_info(text: &str) -> Cow<'_, str> {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("//") {
+        shown.push_str(before);
+        shown.push_str("//");
+        rest = after;
+        if let Some(host) = after_user_info(after) {
+            shown.push_str("***@");
+            rest = host;
+        }
+    }
+    if shown.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    shown.push_str(rest);
+    Cow::Owned(shown)
+}
+
+/// What follows the user info of a URL, from its host on; none where there is no user info.
+fn after_user_info(url: &str) -> Option<&str> {
+    let url_end = url.find(char::is_whitespace).unwrap_or(url.len());
+    let (url_text, _) = url.split_at_checked(url_end)?;
+    let authority_end = url_text.find(['/', '?', '#']).unwrap_or(url_text.len());
+    let (authority, _) = url_text.split_at_checked(authority_end)?;
+    let at = match authority.rfind('@') {
+        Some(at) => at,
+        // No port, so it may be the beginning of a password with a slash in it.
+        None if !ends_as_host(authority) => url_text.rfind('@')?,
+        None => return None,
+    };
+    url.get(at + 1..)
+}
+
+fn ends_as_host(authority: &str) -> bool {
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    authority.ends_with(']') || authority.rsplit_once(':').is_none_or(|(_, port)| is_port(port))
+}
+
+#[cfg(test)]
+#[path = "diff_tests.rs"]
+mod tests;
