@@ -1,9 +1,10 @@
-//! What must outlive the process: tenants, keys and the environments of the embedded service, in SQLite
+//! What must outlive the process: tenants, keys, the audit and the environments of the embedded service, in SQLite
 //! or PostgreSQL.
 //!
 //! The queries keep to what SQLite and PostgreSQL have in common: columns TEXT, BIGINT and BLOB, placeholders
 //! `$1`, and writes that compare a revision and try again instead of holding locks.
 
+mod audit;
 mod change;
 mod cursor;
 mod directory;
@@ -22,6 +23,7 @@ mod uses;
 use jiff::Timestamp;
 use sqlx::AnyPool;
 
+pub use audit::{AuditEntry, AuditOutcome, AuditPage, AuditQuery, AuditRecord, AuditTenant, Documents};
 pub use directory::Changes;
 pub use environments::{Page, PageRequest};
 pub use error::StoreError;

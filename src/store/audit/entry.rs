@@ -1,0 +1,138 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use jiff::Timestamp;
+use ring::error::Unspecified;
+use serde_json::Value;
+
+use super::{AuditRecord, AuditTenant};
+use crate::contract::Operation;
+use crate::environment::{EnvironmentId, State, diff, omitted};
+use crate::tenancy::{KeyId, Tenant};
+
+/// Environments whose documents take more than this together are not kept until they are compared.
+const MOST_KEPT_BYTES: usize = 128 * 1024;
+
+/// How a write ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditOutcome {
+    /// It was done.
+    Ok,
+    /// It was not done.
+    Refused,
+    /// It went up, and there is no answer that says whether it was done.
+    Unknown,
+    /// It was done, and what resulted breaks the policy of the tenant's plan.
+    PolicyBreach,
+}
+
+impl AuditOutcome {
+    /// The name in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Unknown => "unknown",
+            Self::PolicyBreach => "policy_breach",
+        }
+    }
+}
+
+/// A write as the task of its request hands it over: cheap to make, with its documents as they came.
+#[derive(Clone, Debug)]
+pub struct AuditEntry {
+    /// When it ended.
+    pub at: Timestamp,
+    /// Who wrote.
+    pub tenant: Arc<Tenant>,
+    /// With which key.
+    pub key: KeyId,
+    /// What was asked.
+    pub operation: Operation,
+    /// Of which environment, where that is known.
+    pub environment: Option<EnvironmentId>,
+    /// How it ended.
+    pub outcome: AuditOutcome,
+    /// What the client got; none where its connection was cut off.
+    pub status: Option<StatusCode>,
+    /// The kind of error that the client got, or why it got nothing.
+    pub error: Option<&'static str>,
+    /// The id of the request.
+    pub request_id: String,
+    /// The environment before and after.
+    pub documents: Documents,
+    /// How many requests the entry stands for.
+    pub repeats: u64,
+}
+
+/// An environment as the upstream told it before and after a write, as far as anybody asked.
+#[derive(Clone, Debug, Default)]
+pub struct Documents {
+    before: Option<Bytes>,
+    after: Option<Bytes>,
+    /// How large they were, where that was too large to keep them.
+    omitted_bytes: Option<usize>,
+}
+
+impl Documents {
+    /// Keeps what is known, unless it is too large to wait in a queue.
+    #[must_use]
+    pub fn new(before: Option<Bytes>, after: Option<Bytes>) -> Self {
+        let bytes = [&before, &after].into_iter().flatten().map(Bytes::len).sum();
+        if bytes > MOST_KEPT_BYTES {
+            return Self {
+                omitted_bytes: Some(bytes),
+                ..Self::default()
+            };
+        }
+        Self {
+            before,
+            after,
+            omitted_bytes: None,
+        }
+    }
+}
+
+impl AuditEntry {
+    /// The record of the entry; its documents are compared here.
+    pub(super) fn record(self, stamp_key: &str) -> Result<AuditRecord, Unspecified> {
+        let change = self.change(stamp_key);
+        // As exact as the store keeps it.
+        let at = Timestamp::from_microsecond(self.at.as_microsecond()).unwrap_or(self.at);
+        Ok(AuditRecord {
+            id: AuditRecord::new_id(at)?,
+            at,
+            tenant: AuditTenant {
+                id: self.tenant.id.0.clone(),
+                name: self.tenant.name.clone(),
+            },
+            key: self.key.to_string(),
+            operation: self.operation.name().to_owned(),
+            environment: self.environment.map(String::from),
+            outcome: self.outcome.name().to_owned(),
+            status: self.status.map(|status| status.as_u16()),
+            error: self.error.map(str::to_owned),
+            request_id: self.request_id,
+            repeats: self.repeats,
+            change,
+        })
+    }
+
+    fn change(&self, stamp_key: &str) -> Option<Value> {
+        let documents = &self.documents;
+        if let Some(bytes) = documents.omitted_bytes {
+            return Some(omitted(bytes));
+        }
+        let before = match self.operation {
+            Operation::Create => State::Absent,
+            _ => documents.before.as_deref().map_or(State::Unknown, State::Read),
+        };
+        let after = match (self.operation, self.outcome) {
+            (Operation::Delete, AuditOutcome::Ok) => State::Absent,
+            _ => documents.after.as_deref().map_or(State::Unknown, State::Read),
+        };
+        diff(before, after, stamp_key)
+    }
+}

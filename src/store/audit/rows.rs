@@ -1,0 +1,229 @@
+use jiff::Timestamp;
+use sqlx::{AssertSqlSafe, FromRow};
+
+use super::record::{is_id, least_id};
+use super::{AuditRecord, AuditTenant};
+use crate::store::terms::time;
+use crate::store::{Store, StoreError, written};
+
+/// Which records of the audit are asked for; each field that is there narrows them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// The id of a tenant, or its name at the time.
+    pub tenant: Option<String>,
+    /// The id of an environment.
+    pub environment: Option<String>,
+    /// The name of an operation.
+    pub operation: Option<String>,
+    /// The name of an [`AuditOutcome`](super::AuditOutcome), or a kind of error.
+    pub outcome: Option<String>,
+    /// The earliest time.
+    pub from: Option<Timestamp>,
+    /// The time that the latest record comes before.
+    pub until: Option<Timestamp>,
+    /// How many at most.
+    pub limit: u16,
+    /// [`AuditPage::next`] of the page before; none for the first.
+    pub page: Option<String>,
+}
+
+/// A part of the audit, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditPage {
+    /// The records.
+    pub records: Vec<AuditRecord>,
+    /// What asks for the page after this one; none where this is the last. It names a place in time, so it stays good
+    /// when records are forgotten.
+    pub next: Option<String>,
+}
+
+const COLUMNS: [&str; 13] = [
+    "id",
+    "at",
+    "tenant_id",
+    "tenant_name",
+    "key_id",
+    "operation",
+    "environment",
+    "outcome",
+    "status",
+    "error",
+    "request_id",
+    "repeats",
+    "change_json",
+];
+/// How many records are written in one statement: each of those is a way to the database and back.
+const WRITTEN_AT_ONCE: usize = 100;
+/// How many records are forgotten in one statement, so that no other write waits long.
+const FORGOTTEN_AT_ONCE: u16 = 500;
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    at: String,
+    tenant_id: String,
+    tenant_name: String,
+    key_id: String,
+    operation: String,
+    environment: Option<String>,
+    outcome: String,
+    status: Option<i64>,
+    error: Option<String>,
+    request_id: String,
+    repeats: i64,
+    change_json: Option<String>,
+}
+
+impl Store {
+    /// Writes records, all or none. One that is there already stays as it is, so that a batch can be tried again when
+    /// nobody knows how far it came.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`]
+    pub async fn write_audit(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        for records in records.chunks(WRITTEN_AT_ONCE) {
+            let mut insert = sqlx::query(AssertSqlSafe(insertion(records.len())));
+            for record in records {
+                insert = insert
+                    .bind(record.id.as_str())
+                    .bind(written(record.at))
+                    .bind(record.tenant.id.as_str())
+                    .bind(record.tenant.name.as_str())
+                    .bind(record.key.as_str())
+                    .bind(record.operation.as_str())
+                    .bind(record.environment.as_deref())
+                    .bind(record.outcome.as_str())
+                    .bind(record.status.map(i64::from))
+                    .bind(record.error.as_deref())
+                    .bind(record.request_id.as_str())
+                    .bind(i64::try_from(record.repeats).unwrap_or(i64::MAX))
+                    .bind(record.change.as_ref().map(ToString::to_string));
+            }
+            insert.execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Reads a page of the audit, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::BadCursor`], [`StoreError::Unreadable`] or [`StoreError::Unreachable`]
+    pub async fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+        if query.page.as_deref().is_some_and(|page| !is_id(page)) {
+            return Err(StoreError::BadCursor);
+        }
+        let (conditions, values) = conditions(query);
+        let limit = values.len() + 1;
+        // Nothing that was asked for stands in the text itself.
+        let statement = format!("SELECT * FROM audit{conditions} ORDER BY id DESC LIMIT ${limit}");
+        let mut select = sqlx::query_as::<_, Row>(AssertSqlSafe(statement));
+        for value in values {
+            select = select.bind(value);
+        }
+        // One more than is shown tells whether there is a next page.
+        let rows = select
+            .bind(i64::from(query.limit) + 1)
+            .fetch_all(&self.pool)
+            .await?;
+        let has_next = rows.len() > usize::from(query.limit);
+        let records: Vec<_> = rows
+            .into_iter()
+            .take(query.limit.into())
+            .map(AuditRecord::try_from)
+            .collect::<Result<_, _>>()?;
+        let next = records.last().filter(|_| has_next).map(|last| last.id.clone());
+        Ok(AuditPage { records, next })
+    }
+
+    /// Deletes all records from before a time, a few at once, and gives back how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`]; some may be deleted by then.
+    pub async fn forget_audit(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut forgotten = 0;
+        loop {
+            let deleted = sqlx::query(
+                "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id < $1 ORDER BY id LIMIT $2)",
+            )
+            .bind(least_id(before))
+            .bind(i64::from(FORGOTTEN_AT_ONCE))
+            .execute(&self.pool)
+            .await?
+            .rows_affected();
+            forgotten += deleted;
+            if deleted < u64::from(FORGOTTEN_AT_ONCE) {
+                return Ok(forgotten);
+            }
+        }
+    }
+}
+
+/// The statement that writes so many rows, with a placeholder for each column of each.
+fn insertion(rows: usize) -> String {
+    let row = |row: usize| {
+        let first = row * COLUMNS.len() + 1;
+        let places: Vec<_> = (first..first + COLUMNS.len())
+            .map(|place| format!("${place}"))
+            .collect();
+        format!("({})", places.join(", "))
+    };
+    let rows: Vec<_> = (0..rows).map(row).collect();
+    format!(
+        "INSERT INTO audit ({}) VALUES {} ON CONFLICT (id) DO NOTHING",
+        COLUMNS.join(", "),
+        rows.join(", ")
+    )
+}
+
+/// The condition of a query and the values that it names, in order. Times are places in the order of ids.
+fn conditions(query: &AuditQuery) -> (String, Vec<String>) {
+    let asked = [
+        ("(tenant_id = $ OR tenant_name = $)", query.tenant.clone()),
+        ("environment = $", query.environment.clone()),
+        ("operation = $", query.operation.clone()),
+        ("(outcome = $ OR error = $)", query.outcome.clone()),
+        ("id >= $", query.from.map(least_id)),
+        ("id < $", query.until.map(least_id)),
+        ("id < $", query.page.clone()),
+    ];
+    let mut conditions = String::new();
+    let mut values = Vec::new();
+    for (condition, value) in asked {
+        let Some(value) = value else { continue };
+        values.push(value);
+        conditions.push_str(if values.len() == 1 { " WHERE " } else { " AND " });
+        conditions.push_str(&condition.replace('$', &format!("${}", values.len())));
+    }
+    (conditions, values)
+}
+
+impl TryFrom<Row> for AuditRecord {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let change = row.change_json.as_deref().map(serde_json::from_str).transpose();
+        Ok(Self {
+            id: row.id,
+            at: time(&row.at)?,
+            tenant: AuditTenant {
+                id: row.tenant_id,
+                name: row.tenant_name,
+            },
+            key: row.key_id,
+            operation: row.operation,
+            environment: row.environment,
+            outcome: row.outcome,
+            status: row.status.and_then(|status| status.try_into().ok()),
+            error: row.error,
+            request_id: row.request_id,
+            repeats: row.repeats.try_into().unwrap_or_default(),
+            change: change.map_err(|error| StoreError::Unreadable(error.to_string()))?,
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "rows_tests.rs"]
+mod tests;
