@@ -1,11 +1,16 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use jiff::Timestamp;
 use rstest::rstest;
+use sqlx::migrate::Migrator;
 
 use super::*;
+use crate::environment::{Environment, EnvironmentId};
 use crate::store::tests::Database::{self, Postgres, Sqlite};
 use crate::store::tests::{TemporaryDatabase, postgres, temporary};
+use crate::store::{AuditPage, AuditQuery};
+use crate::tenancy::{KeyTerms, Tenant};
 
 fn url(directory: &tempfile::TempDir, name: &str) -> String {
     format!("sqlite:{}", directory.path().join(name).display())
@@ -191,4 +196,86 @@ async fn every_connection_waits_for_locks_and_keeps_foreign_keys() {
             .unwrap();
         assert_eq!((timeout, keys, journal.as_str()), (5000, 1, "wal"));
     }
+}
+
+/// The URL of a store that the first envgate has made, and nobody since: a tenant, a key and an environment are in it.
+async fn of_the_first_version(database: &TemporaryDatabase, environment: &Environment) -> String {
+    let (url, migrations) = match database {
+        TemporaryDatabase::Sqlite(_) => (database.url() + "?mode=rwc", &sqlite::MIGRATIONS),
+        TemporaryDatabase::Postgres(_) => (database.url(), &crate::store::postgres::MIGRATIONS),
+    };
+    sqlx::any::install_default_drivers();
+    let pool = sqlx::AnyPool::connect(&url).await.unwrap();
+    let first = migrations.iter().take(1).cloned().collect();
+    Migrator::with_migrations(first).run(&pool).await.unwrap();
+    let rows = [
+        "UPDATE directory_change SET number = 2",
+        "INSERT INTO tenants (id, name, created_at, is_suspended, change_number) \
+         VALUES ('ten_1', 'acme', '2026-01-01T00:00:00.000000Z', 1, 1)",
+    ];
+    for row in rows {
+        sqlx::query(row).execute(&pool).await.unwrap();
+    }
+    sqlx::query(
+        "INSERT INTO keys (digest, id, tenant_id, created_at, revoked_at, change_number) \
+         VALUES ($1, 'sk-eg-abcdefgh', 'ten_1', '2026-01-01T00:00:00.000000Z', NULL, 2)",
+    )
+    .bind(vec![7_u8; 32])
+    .execute(&pool)
+    .await
+    .unwrap();
+    sqlx::query(
+        "INSERT INTO environments (id, created_at_micros, is_archived, revision, document) VALUES ($1, $2, 0, 1, $3)",
+    )
+    .bind(environment.id.as_str())
+    .bind(environment.created_at.as_microsecond())
+    .bind(serde_json::to_string(environment).unwrap())
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+    database.url()
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_store_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_it(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let database = TemporaryDatabase::new(database);
+    let params = serde_json::from_str(r#"{"name":"old"}"#).unwrap();
+    let id = EnvironmentId::generate().unwrap();
+    let environment = Environment::create(params, id, Timestamp::UNIX_EPOCH).unwrap();
+    let url = of_the_first_version(&database, &environment).await;
+    let store = Store::open(&url).await.unwrap();
+
+    let tenants = store.tenants().await.unwrap();
+    assert_eq!(tenants.len(), 1);
+    assert_eq!(tenants[0].name, "acme");
+    assert_eq!(tenants[0].plan, Tenant::DEFAULT_PLAN);
+    assert!(tenants[0].is_suspended);
+    let changes = store.changes_since(0).await.unwrap();
+    assert_eq!(changes.number, 2);
+    assert_eq!(changes.tenants, tenants);
+    let key = &changes.keys[0];
+    assert_eq!(key.digest.as_bytes(), &[7; 32]);
+    assert_eq!(
+        (key.expires_at, &key.restrictions, key.is_revoked),
+        (None, &None, false)
+    );
+    let listed = store.keys(None).await.unwrap();
+    assert_eq!(listed[0].last_used_at, None);
+    assert_eq!(store.environment(&environment.id).await.unwrap(), environment);
+
+    let everything = AuditQuery {
+        limit: 10,
+        ..AuditQuery::default()
+    };
+    assert_eq!(store.audit(&everything).await.unwrap(), AuditPage::default());
+    store.create_key("acme", &KeyTerms::default()).await.unwrap();
+    assert_eq!(
+        store.change_number().await.unwrap(),
+        3,
+        "it goes on from where it was"
+    );
 }

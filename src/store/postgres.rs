@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::StoreError;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/postgres");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/postgres");
 
 const CONNECTIONS: u32 = 8;
 /// Short, so that whoever follows the store soon notices that it is away, and that it is back.
