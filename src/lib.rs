@@ -13,9 +13,9 @@
 //! | [`config`] | settings as the operator writes them; parsing and checking | `contract` |
 //! | [`telemetry`] | metrics and logs | `contract`, `config` |
 //! | [`tenancy`] | tenants, plans and their policies, keys, the directory that a request is looked up in. Pure | `config` and below |
-//! | [`store`] | SQLite and PostgreSQL: tenants, keys, environments | `tenancy` and below |
 //! | [`quota`] | the budget: what may go up, and in whose turn | `tenancy`, `telemetry` and below |
-//! | [`upstream`] | the client: pool, TLS, deadlines; spends the budget | `quota` and below |
+//! | [`store`] | SQLite and PostgreSQL: tenants, keys, environments, the audit | `tenancy` and below |
+//! | [`upstream`] | the client: pool, DNS, TLS, deadlines, the breaker; spends the budget | `quota` and below |
 //! | [`admin`] | health and metrics over HTTP | all of the above |
 //! | [`embedded`] | an environments service of our own, for the first command and for every test | `store`, `contract`, `environment` |
 //! | [`gateway`] | the way of a request, in order; the only room that knows Pingora | all but `cli`, `admin` and `embedded` |

@@ -18,13 +18,13 @@ use crate::config::{self, Secret, Settings, UpstreamService, UpstreamUrl};
 use crate::contract;
 use crate::embedded;
 use crate::gateway::{self, Gateway};
-use crate::store::{Store, StoreError};
+use crate::store::{Audit, AuditWriter, Store, StoreError};
 use crate::telemetry::{self, Metrics};
 use crate::tenancy::{Directory, KeyText, StampRequired};
 
 /// How long requests that are in flight may take to finish once the process was told to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long what is known of the use of keys may take to be written at the end.
+/// How long what is known of the use of keys, and the audit, may take to be written at the end.
 const LAST_WRITES: Duration = Duration::from_secs(2);
 /// Threads for SQL, the admin endpoints and the embedded service; the gateway has workers of its own.
 const BACKGROUND_THREADS: usize = 2;
@@ -56,7 +56,14 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
         Some(service) => (service, None),
         None => Embedded::bind().map(|embedded| (embedded.service.clone(), Some(embedded)))?,
     };
-    let gateway = Gateway::new(&settings, &service, Arc::clone(&directory), Arc::clone(&metrics))?;
+    let (audit, audit_writer) = audit(&settings, &metrics)?;
+    let gateway = Gateway::new(
+        &settings,
+        &service,
+        Arc::clone(&directory),
+        audit,
+        Arc::clone(&metrics),
+    )?;
     let gateway = Arc::new(gateway);
     let origin = Arc::clone(gateway.origin());
     tokio::spawn(async move { origin.follow_name().await });
@@ -89,6 +96,7 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
         is_embedded,
         gateway,
         directory,
+        audit_writer,
         metrics,
     };
     let mut attending = tokio::spawn(background.run(embedded, stopped));
@@ -122,12 +130,13 @@ struct Background {
     is_embedded: bool,
     gateway: Arc<Gateway>,
     directory: Arc<Directory>,
+    audit_writer: Option<AuditWriter>,
     metrics: Arc<Metrics>,
 }
 
 impl Background {
     async fn run(
-        self,
+        mut self,
         embedded: Option<Embedded>,
         stopped: watch::Receiver<bool>,
     ) -> Result<(), CommandError> {
@@ -142,9 +151,17 @@ impl Background {
             tracing::warn!(%reason, "the store does not answer; nobody can be let in before it does");
             tokio::time::sleep(RETRY).await;
         }
+        let audit_writer = self.audit_writer.take();
+        let last_writes = async {
+            tokio::join!(
+                store.record_uses(&self.directory, &self.metrics, until(stopped.clone())),
+                write_audit(audit_writer, &store, until(stopped.clone())),
+            )
+        };
         tokio::select! {
             () = store.follow(Arc::clone(&self.directory), Arc::clone(&self.metrics)) => {}
-            () = store.record_uses(&self.directory, &self.metrics, until(stopped)) => {}
+            () = forget_audit(self.settings.audit.retention, &store, &self.metrics) => {}
+            _ = last_writes => {}
         }
         Ok(())
     }
@@ -163,6 +180,32 @@ impl Background {
             .gateway
             .set_cursor_key(&cursor_key)
             .map_err(StoreError::from)?)
+    }
+}
+
+/// The audit and its writer, if the settings want one.
+fn audit(
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+) -> std::io::Result<(Option<Audit>, Option<AuditWriter>)> {
+    if !settings.audit.is_enabled {
+        return Ok((None, None));
+    }
+    let (audit, writer) = Audit::open(&settings.audit, &settings.ownership.stamp_key, metrics)?;
+    Ok((Some(audit), Some(writer)))
+}
+
+async fn write_audit(writer: Option<AuditWriter>, store: &Store, shutdown: impl Future<Output = ()>) {
+    if let Some(writer) = writer {
+        writer.run(store, shutdown).await;
+    }
+}
+
+/// Does not end, as there is always more to forget.
+async fn forget_audit(retention: Option<Duration>, store: &Store, metrics: &Metrics) {
+    match retention {
+        Some(retention) => store.keep_audit_for(retention, metrics).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -263,6 +263,24 @@ pub const SETTINGS: &[SettingDoc] = &[
         doc: "where tenants and keys are kept",
     },
     SettingDoc {
+        path: "audit.enabled",
+        form: "true or false",
+        default: Some("true"),
+        doc: "whether writes are recorded",
+    },
+    SettingDoc {
+        path: "audit.file",
+        form: "path",
+        default: None,
+        doc: "a file that gets every record as a line of JSON too",
+    },
+    SettingDoc {
+        path: "audit.retention",
+        form: "duration of 1h or more, or `forever`",
+        default: Some("90d"),
+        doc: "how long the store keeps records",
+    },
+    SettingDoc {
         path: "log.format",
         form: "`text` or `json`",
         default: Some("text"),

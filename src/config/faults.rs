@@ -139,6 +139,12 @@ pub enum Problem {
         "expected a duration from 1ms to 60m: a whole number and ms, s or m, such as \"500ms\", \"10s\" or \"2m\""
     )]
     NotDuration,
+    #[error(
+        "expected \"forever\", or a duration from 1h to 36600d: a whole number and h or d, such as \"90d\""
+    )]
+    NotRetention,
+    #[error("expected the path of a file")]
+    NotPath,
     #[error("expected an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"")]
     NotAddress,
     #[error("expected one of {}{}", list(allowed), hint(nearest))]

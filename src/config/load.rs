@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::catalogue::{SettingDoc, setting};
 use super::faults::{Faults, Place, Problem};
 use super::settings::{
-    Admin, Breaker, Cache, Contract, Listen, Log, Ownership, Server, Settings, Store, Upstream,
+    Admin, Audit, Breaker, Cache, Contract, Listen, Log, Ownership, Server, Settings, Store, Upstream,
     UpstreamService, UpstreamUrl,
 };
 use super::source::Source;
@@ -77,6 +77,7 @@ impl Reader<'_> {
             .and_then(|contract| self.plans(contract, is_embedded));
         let store = self.store();
         let cache = self.cache(store.as_ref());
+        let audit = self.audit();
         let log = self.log();
         let server = self.server();
         Some(Settings {
@@ -89,6 +90,7 @@ impl Reader<'_> {
             plans: plans?,
             cache: cache?,
             store: store?,
+            audit: audit?,
             log: log?,
             server: server?,
         })
@@ -208,6 +210,17 @@ impl Reader<'_> {
         Some(Cache {
             ttl: ttl?,
             max_bytes: u64::try_from(max_bytes?).ok()?,
+        })
+    }
+
+    fn audit(&mut self) -> Option<Audit> {
+        let is_enabled = self.read("audit.enabled", values::boolean);
+        let file = self.read_optional("audit.file", values::path);
+        let retention = self.read("audit.retention", values::retention);
+        Some(Audit {
+            is_enabled: is_enabled?,
+            file: file?,
+            retention: retention?,
         })
     }
 

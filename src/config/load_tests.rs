@@ -85,6 +85,12 @@ fn defaults_hold_where_nothing_is_set() {
     assert!(settings.ownership.is_stamping);
     assert_eq!(settings.ownership.stamp_key, StampKey::default());
     assert_eq!(settings.store.url.reveal(), "sqlite:envgate.db");
+    assert!(settings.audit.is_enabled);
+    assert_eq!(settings.audit.file, None);
+    assert_eq!(
+        settings.audit.retention,
+        Some(Duration::from_secs(90 * 24 * 60 * 60))
+    );
     assert_eq!(settings.log.format, LogFormat::Text);
     assert!(settings.server.threads >= 1);
 }

@@ -24,8 +24,8 @@ pub use faults::{Fault, Faults, Place, Problem};
 pub use load::load;
 pub use plan::{DEFAULT_PLAN, Install, PackageRule, Plan, Policy};
 pub use settings::{
-    Admin, Breaker, Cache, Contract, Listen, Log, LogFormat, Ownership, Secret, Server, Settings, Store,
-    Upstream, UpstreamService, UpstreamUrl,
+    Admin, Audit, Breaker, Cache, Contract, Listen, Log, LogFormat, Ownership, Secret, Server, Settings,
+    Store, Upstream, UpstreamService, UpstreamUrl,
 };
 pub use source::{Source, credential_from_process, from_process};
 pub use url::UrlFault;

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::plan::Plan;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub cache: Cache,
     /// `[store]`: tenants and keys.
     pub store: Store,
+    /// `[audit]`: what is kept of writes.
+    pub audit: Audit,
     /// `[log]`.
     pub log: Log,
     /// `[server]`.
@@ -128,6 +131,17 @@ pub struct Cache {
 pub struct Store {
     /// `sqlite:` and a path, or a `postgres://` URL.
     pub url: Secret,
+}
+
+/// `[audit]`
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// Whether writes are recorded.
+    pub is_enabled: bool,
+    /// A file that gets every record as a line of JSON.
+    pub file: Option<PathBuf>,
+    /// How long records are kept in the store; none for ever.
+    pub retention: Option<Duration>,
 }
 
 /// `[log]`, on standard error.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -17,6 +18,9 @@ use super::plan::Install;
 use super::settings::LogFormat;
 
 const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// From the time between two looks for old records to what anybody could mean.
+const RETENTION: RangeInclusive<Duration> =
+    Duration::from_secs(60 * 60)..=Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
 pub(super) fn text(raw: &Raw) -> Result<&str, Problem> {
     match raw {
@@ -53,16 +57,7 @@ pub(super) fn integer(raw: &Raw, range: RangeInclusive<u32>) -> Result<usize, Pr
 
 /// `500ms`, `10s` or `2m`; never zero, an hour at most.
 pub(super) fn duration(raw: &Raw) -> Result<Duration, Problem> {
-    let text = text(raw)?;
-    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let number: u64 = digits.parse().map_err(|_| Problem::NotDuration)?;
-    let duration = match unit {
-        "ms" => Duration::from_millis(number),
-        "s" => Duration::from_secs(number),
-        "m" => Duration::from_secs(number.saturating_mul(60)),
-        _ => return Err(Problem::NotDuration),
-    };
-    Some(duration)
+    length(text(raw)?)
         .filter(|duration| !duration.is_zero() && *duration <= LONGEST)
         .ok_or(Problem::NotDuration)
 }
@@ -73,6 +68,41 @@ pub(super) fn duration_or_off(raw: &Raw) -> Result<Duration, Problem> {
         return Ok(Duration::ZERO);
     }
     duration(raw)
+}
+
+/// `90d` or `12h`, an hour at least; none for `forever`.
+pub(super) fn retention(raw: &Raw) -> Result<Option<Duration>, Problem> {
+    let text = text(raw)?;
+    if text == "forever" {
+        return Ok(None);
+    }
+    length(text)
+        .filter(|duration| RETENTION.contains(duration))
+        .map(Some)
+        .ok_or(Problem::NotRetention)
+}
+
+/// A whole number and its unit.
+fn length(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let number: u64 = digits.parse().ok()?;
+    let seconds = match unit {
+        "ms" => return Some(Duration::from_millis(number)),
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => return None,
+    };
+    number.checked_mul(seconds).map(Duration::from_secs)
+}
+
+pub(super) fn path(raw: &Raw) -> Result<PathBuf, Problem> {
+    let text = text(raw)?;
+    Some(text)
+        .filter(|text| !text.is_empty())
+        .map(PathBuf::from)
+        .ok_or(Problem::NotPath)
 }
 
 pub(super) fn address(raw: &Raw) -> Result<SocketAddr, Problem> {
@@ -188,5 +218,48 @@ fn wrong_type(expected: &'static str, raw: &Raw) -> Problem {
     Problem::WrongType {
         expected,
         found: raw.kind(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::config::load::tests::{faults, settings};
+
+    #[test]
+    fn a_retention_is_an_hour_or_more_or_forever() {
+        let retention = |written: &str| {
+            settings(&format!("audit.retention = \"{written}\""), &[])
+                .audit
+                .retention
+        };
+        assert_eq!(retention("forever"), None);
+        assert_eq!(retention("1h"), Some(Duration::from_secs(60 * 60)));
+        assert_eq!(
+            retention("36600d"),
+            Some(Duration::from_secs(36_600 * 24 * 60 * 60))
+        );
+        for written in [
+            "59m",
+            "36601d",
+            "99999999999999999999d",
+            "999999999999999999d",
+            "90",
+            "ever",
+            "",
+        ] {
+            assert_eq!(
+                faults(
+                    &format!("audit.retention = \"{written}\"\naudit.file = \"\""),
+                    &[]
+                ),
+                [
+                    "envgate.toml:1:19: audit.retention: expected \"forever\", or a duration from 1h to 36600d: a whole number and h or d, such as \"90d\"",
+                    "envgate.toml:2:14: audit.file: expected the path of a file",
+                ],
+                "{written}"
+            );
+        }
     }
 }

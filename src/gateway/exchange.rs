@@ -21,6 +21,7 @@ use crate::config::{Settings, UpstreamService};
 use crate::contract::{
     Answer, ApiError, Dialect, ListQuery, Operation, Target, Warnings, beta_only, parse_document,
 };
+use crate::store::Audit;
 use crate::telemetry::Metrics;
 use crate::tenancy::{self, Caller, Directory, Plan};
 use crate::upstream::{Origin, SetUpError, Underway, request_headers};
@@ -36,6 +37,7 @@ pub struct Gateway {
     /// What is spoken to those who are not known yet.
     dialect: &'static Dialect,
     limits: BodyLimits,
+    pub(super) audit: Option<Audit>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) is_stopping: AtomicBool,
 }
@@ -72,7 +74,7 @@ impl Document {
 }
 
 impl Gateway {
-    /// Builds the gateway; nothing is bound and nothing connected yet.
+    /// Builds the gateway; nothing is bound and nothing connected yet. Writes are left with `audit`, if there is one.
     ///
     /// # Errors
     /// [`SetUpError`] where no client of the upstream can be made.
@@ -80,6 +82,7 @@ impl Gateway {
         settings: &Settings,
         service: &UpstreamService,
         directory: Arc<Directory>,
+        audit: Option<Audit>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, SetUpError> {
         let origin = Arc::new(Origin::new(
@@ -99,6 +102,7 @@ impl Gateway {
                 max_bytes: settings.listen.max_body_bytes,
                 timeout: settings.listen.body_timeout,
             },
+            audit,
             metrics,
             is_stopping: AtomicBool::new(false),
         })
@@ -157,6 +161,7 @@ impl Gateway {
         let key = tenancy::credential(&session.req_header().headers)?;
         let caller = self.directory.caller(key, Timestamp::now())?;
         record.caller = Some(caller.clone());
+        record.trail.begin(&target);
         self.ownership.check_alone(&self.directory)?;
 
         // From here on the plan says what may be done, and everything that follows is done in its way.
@@ -265,6 +270,7 @@ impl Gateway {
         let access = asking.claimant().access;
         let mut writing =
             (target.operation.is_write()).then(|| self.reads.write(access, target.environment.as_ref()));
+        record.trail.send();
         let reply = match &writing {
             Some(_) => asking.ask(target, query, body, record).await?,
             None => {
@@ -272,19 +278,18 @@ impl Gateway {
                 self.read(target, query, asking, freshness, record).await?
             }
         };
+        if reply.status.is_success() {
+            record.trail.succeed(target, &reply.body);
+        }
         if let (Some(policy), true) = (&asking.plan().policy, reply.status.is_success()) {
             self.watch_result(policy, target, &reply.body, record);
         }
         let outcome = reply::accept(asking.plan().dialect, &self.ownership.stamp_key, target, reply);
-        if let (
-            Some(writing),
-            Ok(Accepted {
-                environment: Some(id),
-                ..
-            }),
-        ) = (&mut writing, &outcome)
-        {
-            writing.made(id);
+        if let (Operation::Create, Ok(accepted)) = (target.operation, &outcome) {
+            record.trail.environment.clone_from(&accepted.environment);
+            if let (Some(writing), Some(id)) = (&mut writing, &accepted.environment) {
+                writing.made(id);
+            }
         }
         let settled = self.ownership.settle(target, asking.claimant(), outcome);
         settled.map_err(|error| self.ownership.explain(error, document.metadata_pairs()))

@@ -6,6 +6,7 @@
 
 mod answer;
 mod asking;
+mod audit;
 mod body;
 mod exchange;
 mod head;

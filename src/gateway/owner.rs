@@ -260,6 +260,7 @@ impl Gateway {
         let stored = reply.body.clone();
         let outcome = reply::accept(asking.plan().dialect, &self.ownership.stamp_key, &retrieve, reply);
         self.ownership.settle(&retrieve, asking.claimant(), outcome)?;
+        record.trail.before = Some(stored.clone());
         Ok(stored)
     }
 }

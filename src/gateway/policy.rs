@@ -91,6 +91,7 @@ impl Gateway {
             return;
         };
         self.metrics.policy_breaches.inc();
+        record.trail.breaks_policy = true;
         let request_id = record.request_id().to_owned();
         tracing::error!(
             request_id,

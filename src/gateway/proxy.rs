@@ -11,8 +11,8 @@ use pingora::{Error, ErrorType};
 use prometheus::{IntCounter, IntGauge};
 
 use super::answer;
+use super::audit::UnderWay;
 use super::exchange::Gateway;
-use super::record::Record;
 use crate::contract::ApiError;
 
 /// What Pingora calls for every request: the border between it and the exchange.
@@ -32,14 +32,17 @@ impl ProxyHttp for Proxy {
         let gateway = &*self.0;
         let _in_flight = InFlight::enter(&gateway.metrics.in_flight);
         let session = session.as_mut();
-        let mut record = Record::start();
+        let mut under_way = UnderWay::start(gateway);
+        let record = &mut under_way.record;
 
-        let outcome = without_panic(gateway.exchange(session, &mut record), &gateway.metrics.panics).await;
+        let outcome = without_panic(gateway.exchange(session, record), &gateway.metrics.panics).await;
         let (answer, error) = match outcome {
             Ok(answer) => (answer, None),
-            Err(error) => (gateway.answer_to(&error, &mut record), Some(error)),
+            Err(error) => (gateway.answer_to(&error, record), Some(error)),
         };
         let status = answer.status;
+        // Before the answer is written: a client that does not take it has written all the same.
+        gateway.note_write(record, status, error.as_ref());
         let written = answer::write(session, answer, gateway.is_stopping.load(Ordering::Relaxed)).await;
         record.finish(&gateway.metrics, status, error.as_ref());
         written.map(|()| true)

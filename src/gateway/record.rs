@@ -3,12 +3,13 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use ring::rand::{SecureRandom, SystemRandom};
 
+use super::audit::Trail;
 use super::shared_reads::ReadSource;
 use crate::contract::{ApiError, Dialect, Operation};
 use crate::telemetry::{Metrics, Outcome};
 use crate::tenancy::Caller;
 
-/// What is known of a request so far, for its metrics and its line in the access log.
+/// What is known of a request so far, for its metrics, its line in the access log and the audit.
 pub(super) struct Record {
     started: Instant,
     request_id: Option<String>,
@@ -21,6 +22,7 @@ pub(super) struct Record {
     upstream: Option<Duration>,
     /// Since when the upstream is being asked, if it is.
     asked: Option<Instant>,
+    pub(super) trail: Trail,
 }
 
 impl Record {
@@ -34,6 +36,7 @@ impl Record {
             upstream: None,
             read_source: None,
             asked: None,
+            trail: Trail::default(),
         }
     }
 
@@ -65,7 +68,7 @@ impl Record {
     }
 
     /// Counts the request and writes its line. There is no credential, no query string and no body in it.
-    pub(super) fn finish(mut self, metrics: &Metrics, status: StatusCode, error: Option<&ApiError>) {
+    pub(super) fn finish(&mut self, metrics: &Metrics, status: StatusCode, error: Option<&ApiError>) {
         self.end_asking();
         let total = self.started.elapsed();
         let kind = error.map(ApiError::kind);

@@ -23,7 +23,9 @@ mod uses;
 use jiff::Timestamp;
 use sqlx::AnyPool;
 
-pub use audit::{AuditEntry, AuditOutcome, AuditPage, AuditQuery, AuditRecord, AuditTenant, Documents};
+pub use audit::{
+    Audit, AuditEntry, AuditOutcome, AuditPage, AuditQuery, AuditRecord, AuditTenant, AuditWriter, Documents,
+};
 pub use directory::Changes;
 pub use environments::{Page, PageRequest};
 pub use error::StoreError;

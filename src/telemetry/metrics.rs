@@ -41,6 +41,10 @@ pub struct Metrics {
     pub store_up: IntGauge,
     /// Times that the store did not answer.
     pub store_failures: IntCounter,
+    /// Requests that the audit has no record of, because there was no room.
+    pub audit_dropped: IntCounter,
+    /// Times that records of the audit could not be written.
+    pub audit_failures: IntCounter,
 }
 
 /// How a request ended.
@@ -171,6 +175,14 @@ impl Metrics {
             store_failures: add.counter(
                 "envgate_store_failures_total",
                 "Times that the store did not answer.",
+            )?,
+            audit_dropped: add.counter(
+                "envgate_audit_dropped_total",
+                "Requests that the audit has no record of, for lack of room.",
+            )?,
+            audit_failures: add.counter(
+                "envgate_audit_write_failures_total",
+                "Times that records of the audit could not be written.",
             )?,
             registry: registry.clone(),
         };
