@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 
 use super::output::CommandError;
-use crate::config::{self, Faults, Settings, UpstreamService};
+use crate::config::{self, Access, Faults, Settings, UpstreamService};
 use crate::contract::{self, Operation};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -69,7 +69,8 @@ fn check_tenants(settings: &Settings, err: &mut impl Write) -> io::Result<bool> 
         }
     };
     let mut is_good = true;
-    if let Err(required) = StampRequired::check(&settings.ownership, tenants.len()) {
+    let named = tenants.iter().map(Tenant::name_and_plan);
+    if let Err(required) = StampRequired::check(settings, named) {
         is_good = false;
         writeln!(err, "{required}")?;
     }
@@ -94,9 +95,6 @@ async fn tenants(settings: &Settings) -> Result<Vec<Tenant>, CommandError> {
     }
 }
 
-/// What a plan's requests go up with: the name of a credential, none for the upstream's own, and a workspace.
-type Access<'a> = (Option<&'a str>, Option<&'a HeaderValue>);
-
 /// Proves every access that a plan has, each once.
 fn check_upstream(
     settings: &Settings,
@@ -106,30 +104,22 @@ fn check_upstream(
 ) -> io::Result<bool> {
     let mut accesses: Vec<Access<'_>> = Vec::new();
     for plan in settings.plans.values() {
-        let access = (plan.credential.as_deref(), plan.workspace_id.as_ref());
+        let access = settings.access(plan);
         if !accesses.contains(&access) {
             accesses.push(access);
         }
     }
     let mut is_good = true;
     for access in accesses {
-        let named = in_words(access);
         match prove_upstream(settings, service, access) {
-            Ok(()) => writeln!(out, "ok: {} takes the credential{named}", service.url)?,
+            Ok(()) => writeln!(out, "ok: {} takes {access}", service.url)?,
             Err(failure) => {
                 is_good = false;
-                writeln!(err, "{}: the credential{named}: {failure}", service.url)?;
+                writeln!(err, "{}: {access}: {failure}", service.url)?;
             }
         }
     }
     Ok(is_good)
-}
-
-fn in_words((credential, workspace): Access<'_>) -> String {
-    let credential = credential.map_or(String::new(), |name| format!(" {name}"));
-    let workspace = workspace.and_then(|id| id.to_str().ok());
-    let workspace = workspace.map_or(String::new(), |id| format!(" with the workspace {id}"));
-    credential + &workspace
 }
 
 /// Asks for a list of one environment: the cheapest request that the credential is needed for.
@@ -137,7 +127,7 @@ fn in_words((credential, workspace): Access<'_>) -> String {
 async fn prove_upstream(
     settings: &Settings,
     service: &UpstreamService,
-    (credential, workspace_id): Access<'_>,
+    access: Access<'_>,
 ) -> Result<(), CommandError> {
     let limits = &settings.upstream;
     let origin = Arc::new(Origin::new(
@@ -148,13 +138,14 @@ async fn prove_upstream(
     origin.resolve().await;
     let client = Client::new(
         origin,
-        credential
+        access
+            .credential
             .and_then(|name| settings.credentials.get(name))
             .unwrap_or(&service.credential),
         limits.timeout,
         limits.max_response_bytes,
     )?;
-    let headers = request_headers(&HeaderMap::new(), workspace_id, client.translation());
+    let headers = request_headers(&HeaderMap::new(), access.workspace_id, client.translation());
     let reply = client
         .send(
             Operation::List,

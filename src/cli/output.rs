@@ -47,6 +47,12 @@ pub(super) fn complain(failure: &CommandError) {
     let _ = writeln!(io::stderr().lock(), "envgate: {failure}");
 }
 
+/// Says on standard error what a command found odd but did all the same.
+pub(super) fn warn(text: &str) {
+    // As for a failure: there is nowhere else to say it.
+    let _ = writeln!(io::stderr().lock(), "envgate: warning: {text}");
+}
+
 /// Lines up rows under their headings, as lists of commands show them.
 pub(super) fn table<const COLUMNS: usize>(headings: [&str; COLUMNS], rows: &[[String; COLUMNS]]) -> String {
     let mut widths = headings.map(|heading| heading.chars().count());

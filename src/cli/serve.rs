@@ -20,7 +20,7 @@ use crate::embedded;
 use crate::gateway::{self, Gateway};
 use crate::store::{Audit, AuditWriter, Store, StoreError};
 use crate::telemetry::{self, Metrics};
-use crate::tenancy::{Directory, KeyText, StampRequired};
+use crate::tenancy::{Directory, KeyText, StampRequired, Tenant};
 
 /// How long requests that are in flight may take to finish once the process was told to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -168,13 +168,14 @@ impl Background {
 
     /// All that has to be read from the store, or written to it, before requests can be answered.
     async fn prepare(&self, store: &Store) -> Result<(), CommandError> {
-        let (ownership, config) = (&self.settings.ownership, self.config.as_deref());
+        let config = self.config.as_deref();
         if self.is_embedded {
-            welcome::with_demo(store, ownership, &self.base_url, config).await?;
+            welcome::with_demo(store, &self.settings.ownership, &self.base_url, config).await?;
         } else {
             welcome::with_hint(store, config).await?;
         }
-        StampRequired::check(ownership, store.tenants().await?.len())?;
+        let tenants = store.tenants().await?;
+        StampRequired::check(&self.settings, tenants.iter().map(Tenant::name_and_plan))?;
         let cursor_key = store.secret(CURSOR_KEY).await?;
         Ok(self
             .gateway

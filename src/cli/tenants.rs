@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::output::{CommandError, say, table};
-use crate::config;
+use super::output::{CommandError, say, table, warn};
+use crate::config::{self, Settings};
 use crate::store::Store;
 use crate::tenancy::{StampRequired, Tenant};
 
@@ -52,7 +52,7 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitC
     let store = Store::open(settings.store.url.reveal()).await?;
     let said = match command {
         Command::Create { name, plan } => {
-            StampRequired::check(&settings.ownership, store.tenants().await?.len() + 1)?;
+            check_plan(&settings, &store, &name, &plan).await?;
             let tenant = store.create_tenant(&name, &plan).await?;
             format!(
                 "created tenant {} ({}) on plan {}",
@@ -61,6 +61,7 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitC
         }
         Command::List => list(&store).await?,
         Command::SetPlan { name, plan } => {
+            check_plan(&settings, &store, &name, &plan).await?;
             store.set_tenant_plan(&name, &plan).await?;
             format!("tenant {name} is on plan {plan}")
         }
@@ -79,6 +80,19 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitC
     };
     say(&said)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a plan that would make two tenants share a credential without a stamp, and warns of one that these settings
+/// do not have: others may, so it is no fault yet.
+async fn check_plan(settings: &Settings, store: &Store, name: &str, plan: &str) -> Result<(), CommandError> {
+    if !settings.plans.contains_key(plan) {
+        warn(&format!(
+            "the plan {plan:?} is not configured; keys of tenants on it are answered 403 until it is"
+        ));
+    }
+    let tenants = store.tenants().await?;
+    let tenants = tenants.iter().map(Tenant::name_and_plan);
+    Ok(StampRequired::check_with(settings, tenants, name, plan)?)
 }
 
 async fn list(store: &Store) -> Result<String, CommandError> {

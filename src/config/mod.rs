@@ -6,6 +6,7 @@
 //! environment ─┘                                      └─ or Faults
 //! ```
 
+mod access;
 mod catalogue;
 mod faults;
 mod load;
@@ -19,6 +20,7 @@ mod tree;
 mod url;
 mod values;
 
+pub use access::Access;
 pub use catalogue::{SETTINGS, SettingDoc};
 pub use faults::{Fault, Faults, Place, Problem};
 pub use load::load;

@@ -162,11 +162,11 @@ impl Gateway {
         let caller = self.directory.caller(key, Timestamp::now())?;
         record.caller = Some(caller.clone());
         record.trail.begin(&target);
-        self.ownership.check_alone(&self.directory)?;
 
         // From here on the plan says what may be done, and everything that follows is done in its way.
         let served = self.plans.of(&caller.tenant)?;
         record.dialect = Some(served.plan.dialect);
+        self.ownership.check_alone(&self.directory, &served.sharing)?;
 
         // Before the body as well: what plan and key may not do is known without it.
         served.plan.may(target.operation)?;

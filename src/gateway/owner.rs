@@ -106,10 +106,11 @@ impl Ownership {
                 .is_some_and(is_callers)
     }
 
-    /// Without the stamp there must be one tenant. A second may be made while the gateway runs, by a command that
-    /// reads other settings; nobody sees another's environments even then.
-    pub(super) fn check_alone(&self, directory: &Directory) -> Result<(), ApiError> {
-        if self.is_stamping || directory.tenant_count() <= 1 {
+    /// Without the stamp one tenant has a credential for itself: one tenant on all the plans that share it. A second
+    /// may be made while the gateway runs, by a command that reads other settings; nobody sees another's environments
+    /// even then.
+    pub(super) fn check_alone(&self, directory: &Directory, sharing: &[String]) -> Result<(), ApiError> {
+        if self.is_stamping || directory.count_on(sharing) <= 1 {
             return Ok(());
         }
         Err(ApiError::Forbidden(

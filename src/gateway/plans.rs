@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::{Secret, Settings};
+use crate::config::{Access, Secret, Settings};
 use crate::contract::ApiError;
 use crate::tenancy::{Plan, Tenant};
 use crate::upstream::{Client, Origin, SetUpError};
@@ -16,6 +16,8 @@ pub(super) struct Served {
     pub(super) upstream: Arc<Client>,
     /// The names of the credential and of the workspace: two plans with one access see the same environments.
     pub(super) access: Arc<str>,
+    /// The names of the plans with this access, its own among them.
+    pub(super) sharing: Arc<[String]>,
 }
 
 impl Plans {
@@ -46,7 +48,8 @@ impl Plans {
             let served = Served {
                 plan: Plan::new(name, plan),
                 upstream: Arc::clone(upstream.unwrap_or(&own)),
-                access: access(plan),
+                access: name_of(settings.access(plan)),
+                sharing: sharing(settings, plan),
             };
             (name.clone(), served)
         };
@@ -60,12 +63,21 @@ impl Plans {
 }
 
 /// A credential's name and a workspace's id have no space in them, so no two accesses have one name.
-fn access(plan: &crate::config::Plan) -> Arc<str> {
-    let credential = plan.credential.as_deref().unwrap_or_default();
-    let workspace = plan
+fn name_of(access: Access<'_>) -> Arc<str> {
+    let credential = access.credential.unwrap_or_default();
+    let workspace = access
         .workspace_id
-        .as_ref()
         .map(http::HeaderValue::as_bytes)
         .unwrap_or_default();
     format!("{credential} {}", String::from_utf8_lossy(workspace)).into()
+}
+
+/// The names of the plans that see what `plan` sees.
+fn sharing(settings: &Settings, plan: &crate::config::Plan) -> Arc<[String]> {
+    let access = settings.access(plan);
+    let plans = settings.plans.iter();
+    plans
+        .filter(|(_, other)| settings.access(other) == access)
+        .map(|(name, _)| name.clone())
+        .collect()
 }

@@ -18,6 +18,8 @@ use crate::contract::{ApiError, AuthenticationFailure};
 pub struct Directory {
     shards: Vec<ArcSwap<Shard>>,
     tenants: ArcSwap<HashMap<TenantId, Arc<TenantCell>>>,
+    /// How many tenants each plan has.
+    plans: ArcSwap<HashMap<String, usize>>,
     is_loaded: AtomicBool,
 }
 
@@ -78,6 +80,7 @@ impl Default for Directory {
         Self {
             shards: std::iter::repeat_with(ArcSwap::default).take(SHARDS).collect(),
             tenants: ArcSwap::default(),
+            plans: ArcSwap::default(),
             is_loaded: AtomicBool::new(false),
         }
     }
@@ -90,10 +93,11 @@ impl Directory {
         self.is_loaded.load(Ordering::Acquire)
     }
 
-    /// How many tenants there are, suspended ones too.
+    /// How many tenants are on these plans, suspended ones too.
     #[must_use]
-    pub fn tenant_count(&self) -> usize {
-        self.tenants.load().len()
+    pub fn count_on(&self, plans: &[String]) -> usize {
+        let counts = self.plans.load();
+        plans.iter().filter_map(|plan| counts.get(plan)).sum()
     }
 
     /// Finds the caller of a key, and notes that the key was used.
@@ -191,20 +195,26 @@ impl Directory {
             return;
         }
         let mut all = HashMap::clone(&known);
+        let mut left = Vec::new();
         for (id, cell) in gone {
-            cell.store(None);
+            left.extend(cell.swap(None));
             all.remove(id);
         }
         self.tenants.store(Arc::new(all));
+        self.count(&[], &left);
     }
 
     fn apply_tenants(&self, changed: Vec<Tenant>) {
         let known = self.tenants.load_full();
+        let changed: Vec<_> = changed.into_iter().map(Arc::new).collect();
+        // Whoever moves counts on both plans for a moment, never on neither.
+        self.count(&changed, &[]);
         let mut new = Vec::new();
+        let mut left = Vec::new();
         for tenant in changed {
             match known.get(&tenant.id) {
-                Some(cell) => cell.store(Some(Arc::new(tenant))),
-                None => new.push((tenant.id.clone(), Arc::new(ArcSwapOption::from_pointee(tenant)))),
+                Some(cell) => left.extend(cell.swap(Some(tenant))),
+                None => new.push((tenant.id.clone(), Arc::new(ArcSwapOption::new(Some(tenant))))),
             }
         }
         if !new.is_empty() {
@@ -212,6 +222,25 @@ impl Directory {
             all.extend(new);
             self.tenants.store(Arc::new(all));
         }
+        self.count(&[], &left);
+    }
+
+    /// Counts tenants in and out of their plans.
+    fn count(&self, joined: &[Arc<Tenant>], left: &[Arc<Tenant>]) {
+        if joined.is_empty() && left.is_empty() {
+            return;
+        }
+        let mut counts = HashMap::clone(&self.plans.load());
+        for tenant in joined {
+            *counts.entry(tenant.plan.clone()).or_default() += 1;
+        }
+        for tenant in left {
+            if let Some(count) = counts.get_mut(&tenant.plan) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        counts.retain(|_, count| *count > 0);
+        self.plans.store(Arc::new(counts));
     }
 
     fn apply_keys(&self, changed: Vec<KeyRecord>) {

@@ -180,3 +180,25 @@ fn one_key_in_memory_takes_200_bytes_at_most() {
     let place = size_of::<(KeyDigest, Entry)>() + 1;
     assert!(place * 16 / 7 <= 200, "{place} bytes a place");
 }
+
+#[test]
+fn tenants_are_counted_by_their_plan_wherever_they_move() {
+    let directory = Directory::default();
+    let on = |plans: &[&str]| {
+        let plans: Vec<_> = plans.iter().map(|plan| (*plan).to_owned()).collect();
+        directory.count_on(&plans)
+    };
+    let moved = |tenant: &Tenant, plan: &str| Tenant {
+        plan: plan.to_owned(),
+        ..tenant.clone()
+    };
+    let (one, two) = (tenant("one"), tenant("two"));
+    directory.apply(vec![one.clone(), two.clone()], vec![]);
+    assert_eq!((on(&["default"]), on(&["gold"])), (2, 0));
+    // The same again, as after an answer of the store that was lost.
+    directory.apply(vec![one.clone(), moved(&two, "gold")], vec![]);
+    assert_eq!((on(&["default"]), on(&["gold"])), (1, 1));
+    assert_eq!(on(&["default", "gold", "silver"]), 2);
+    directory.remove_tenants(&[two.id.clone(), two.id]);
+    assert_eq!((on(&["default"]), on(&["gold"])), (1, 0));
+}

@@ -44,4 +44,10 @@ pub struct Tenant {
 impl Tenant {
     /// The plan of a tenant for whom none was named.
     pub const DEFAULT_PLAN: &'static str = config::DEFAULT_PLAN;
+
+    /// Its name and that of its plan.
+    #[must_use]
+    pub fn name_and_plan(&self) -> (&str, &str) {
+        (&self.name, &self.plan)
+    }
 }

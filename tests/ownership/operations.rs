@@ -83,7 +83,9 @@ fn without_the_stamp_there_is_one_tenant_at_most() {
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(
-            said.contains("ownership.stamp is off, and 2 tenants would share"),
+            said.contains(
+                "ownership.stamp is off, and 2 tenants would share the upstream credential: one, two;"
+            ),
             "{said}"
         );
     };
