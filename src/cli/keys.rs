@@ -7,12 +7,11 @@ use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
 use super::output::{CommandError, say, table};
-use super::when;
 use crate::config;
 use crate::contract::Operation;
 use crate::environment::EnvironmentId;
 use crate::store::{ListedKey, Store};
-use crate::tenancy::{KeyTerms, Restrictions};
+use crate::tenancy::{KeyTerms, Restrictions, duration, moment};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -29,10 +28,10 @@ pub(super) enum Command {
         /// The old key: its visible prefix as the list shows it, or the whole key
         key: String,
         /// How long the old key goes on, such as 24h; 0s ends it at once
-        #[arg(long, value_name = "DURATION", value_parser = when::duration)]
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
         grace: SignedDuration,
         /// When the new key expires; left out, when the old one was to
-        #[arg(long, value_name = "WHEN", value_parser = when::moment)]
+        #[arg(long, value_name = "WHEN", value_parser = from_now)]
         expires: Option<Timestamp>,
         /// Print the new key and nothing else
         #[arg(long)]
@@ -54,7 +53,7 @@ pub(super) struct Creation {
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
     /// When it expires: 30d or 12h from now, 2026-12-31 (from its first moment, UTC), or 2026-12-31T18:00:00Z
-    #[arg(long, value_name = "WHEN", value_parser = when::moment)]
+    #[arg(long, value_name = "WHEN", value_parser = from_now)]
     expires: Option<Timestamp>,
     /// An operation that it may do: create, list, retrieve, update, delete or archive; can be repeated; left out,
     /// all that the tenant may
@@ -119,14 +118,14 @@ async fn rotate(
     let old_expires_at = Timestamp::now().checked_add(grace).unwrap_or(Timestamp::MAX);
     let rotation = store.rotate_key(key, old_expires_at, expires).await?;
     if quiet {
-        return Ok(rotation.text.reveal().to_owned());
+        return Ok(rotation.issued.text.reveal().to_owned());
     }
     Ok(format!(
         "{}\n\nThis key takes the place of {}, which ends at {:.0}. {}It is not stored and cannot be shown again.",
-        rotation.text.reveal(),
+        rotation.issued.text.reveal(),
         rotation.old,
         rotation.old_expires_at,
-        expiry_sentence(&rotation.terms),
+        expiry_sentence(&rotation.issued.listed.terms),
     ))
 }
 
@@ -182,13 +181,14 @@ fn in_words(restrictions: &Restrictions) -> String {
 }
 
 fn operation(name: &str) -> Result<Operation, String> {
-    Operation::ALL
-        .into_iter()
-        .find(|operation| operation.name() == name)
-        .ok_or_else(|| {
-            let names = Operation::ALL.map(Operation::name).join(", ");
-            format!("expected one of {names}")
-        })
+    Operation::by_name(name).ok_or_else(|| {
+        let names = Operation::ALL.map(Operation::name).join(", ");
+        format!("expected one of {names}")
+    })
+}
+
+fn from_now(text: &str) -> Result<Timestamp, String> {
+    moment(text, Timestamp::now())
 }
 
 fn environment(id: &str) -> Result<EnvironmentId, String> {

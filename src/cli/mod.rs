@@ -8,7 +8,6 @@ mod signals;
 mod tenants;
 mod upstream;
 mod welcome;
-mod when;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -32,6 +32,12 @@ impl Operation {
         Self::Archive,
     ];
 
+    /// The operation of this name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|operation| operation.name() == name)
+    }
+
     /// The name that logs, metrics and plans use.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -61,13 +61,20 @@ impl ListedKey {
     }
 }
 
+/// A key that was just made.
+#[derive(Debug)]
+pub struct IssuedKey {
+    /// The key itself, which nobody sees again.
+    pub text: KeyText,
+    /// The key as lists show it from now on.
+    pub listed: ListedKey,
+}
+
 /// What a rotation made.
 #[derive(Debug)]
 pub struct Rotation {
     /// The new key.
-    pub text: KeyText,
-    /// On what terms it was given.
-    pub terms: KeyTerms,
+    pub issued: IssuedKey,
     /// The old key.
     pub old: KeyId,
     /// When the old key ends.
@@ -91,25 +98,37 @@ struct NamedRow {
     id: String,
     digest: Vec<u8>,
     tenant_id: String,
+    tenant_name: String,
     revoked_at: Option<String>,
     #[sqlx(flatten)]
     terms: TermsRow,
 }
 
 impl Store {
+    /// Makes a key for a tenant and gives back its text alone: see [`Store::issue_key`].
+    ///
+    /// # Errors
+    /// Those of [`Store::issue_key`].
+    pub async fn create_key(&self, tenant_name: &str, terms: &KeyTerms) -> Result<KeyText, StoreError> {
+        Ok(self.issue_key(tenant_name, terms).await?.text)
+    }
+
     /// Makes a key for a tenant. This is the only time that its text is seen; the store keeps its digest.
     ///
     /// # Errors
     /// [`StoreError::NoSuchTenant`], [`StoreError::BadLabel`], [`StoreError::PastExpiry`],
     /// [`StoreError::TooManyEnvironments`] or [`StoreError::Unreachable`]
-    pub async fn create_key(&self, tenant_name: &str, terms: &KeyTerms) -> Result<KeyText, StoreError> {
+    pub async fn issue_key(&self, tenant_name: &str, terms: &KeyTerms) -> Result<IssuedKey, StoreError> {
         terms::check(terms)?;
         let mut transaction = self.pool.begin().await?;
         let change = next_change(&mut transaction).await?;
-        let tenant = tenant_id(&mut transaction, tenant_name).await?;
-        let text = insert_key(&mut transaction, &tenant, terms, change).await?;
+        let tenant = TenantOfKey {
+            id: &tenant_id(&mut transaction, tenant_name).await?,
+            name: tenant_name,
+        };
+        let issued = insert_key(&mut transaction, tenant, terms.clone(), change).await?;
         transaction.commit().await?;
-        Ok(text)
+        Ok(issued)
     }
 
     /// All keys, or those of one tenant, the oldest first, by tenant.
@@ -127,6 +146,35 @@ impl Store {
              WHERE $1 = '' OR name = $1 ORDER BY name, keys.created_at, keys.id",
         )
         .bind(tenant_name.unwrap_or_default())
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(listed_key).collect()
+    }
+
+    /// At most `limit` keys of a tenant, the oldest first, from after the one that was made at this time and has this
+    /// prefix, whether it is still there or not; from the first where none is named.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchTenant`], [`StoreError::Unreadable`] or [`StoreError::Unreachable`]
+    pub async fn keys_after(
+        &self,
+        tenant_name: &str,
+        after: Option<(&str, &str)>,
+        limit: u16,
+    ) -> Result<Vec<ListedKey>, StoreError> {
+        let tenant = tenant_id(&mut *self.pool.acquire().await?, tenant_name).await?;
+        let (created_at, id) = after.unwrap_or_default();
+        let rows: Vec<ListedRow> = sqlx::query_as(
+            "SELECT name AS tenant_name, keys.id, keys.created_at, revoked_at, last_used_at, \
+             label, expires_at, operations, environments \
+             FROM keys JOIN tenants ON tenants.id = tenant_id \
+             WHERE tenant_id = $1 AND (keys.created_at > $2 OR (keys.created_at = $2 AND keys.id > $3)) \
+             ORDER BY keys.created_at, keys.id LIMIT $4",
+        )
+        .bind(tenant)
+        .bind(created_at)
+        .bind(id)
+        .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(listed_key).collect()
@@ -184,7 +232,11 @@ impl Store {
             ..old_terms
         };
         terms::check(&terms)?;
-        let text = insert_key(&mut transaction, &found.tenant_id, &terms, change).await?;
+        let tenant = TenantOfKey {
+            id: &found.tenant_id,
+            name: &found.tenant_name,
+        };
+        let issued = insert_key(&mut transaction, tenant, terms, change).await?;
         sqlx::query("UPDATE keys SET expires_at = $1, change_number = $2 WHERE digest = $3")
             .bind(written(old_expires_at))
             .bind(change)
@@ -193,22 +245,27 @@ impl Store {
             .await?;
         transaction.commit().await?;
         Ok(Rotation {
-            text,
-            terms,
+            issued,
             old: key_id(&found.id)?,
             old_expires_at,
         })
     }
 }
 
+struct TenantOfKey<'a> {
+    id: &'a str,
+    name: &'a str,
+}
+
 async fn insert_key(
     connection: &mut AnyConnection,
-    tenant: &str,
-    terms: &KeyTerms,
+    tenant: TenantOfKey<'_>,
+    terms: KeyTerms,
     change: i64,
-) -> Result<KeyText, StoreError> {
+) -> Result<IssuedKey, StoreError> {
     let text = KeyText::generate()?;
-    let row = terms::write(terms);
+    let row = terms::write(&terms);
+    let created_at = now();
     sqlx::query(
         "INSERT INTO keys \
          (digest, id, tenant_id, created_at, label, expires_at, operations, environments, change_number) \
@@ -216,8 +273,8 @@ async fn insert_key(
     )
     .bind(text.digest().as_bytes().as_slice())
     .bind(text.id().as_str())
-    .bind(tenant)
-    .bind(now())
+    .bind(tenant.id)
+    .bind(created_at.as_str())
     .bind(row.label)
     .bind(row.expires_at)
     .bind(row.operations)
@@ -225,14 +282,23 @@ async fn insert_key(
     .bind(change)
     .execute(connection)
     .await?;
-    Ok(text)
+    let listed = ListedKey {
+        tenant_name: tenant.name.to_owned(),
+        id: text.id(),
+        terms,
+        created_at,
+        revoked_at: None,
+        last_used_at: None,
+    };
+    Ok(IssuedKey { text, listed })
 }
 
 /// The one key with this visible prefix or this whole text.
 async fn named_key(connection: &mut AnyConnection, key: &str) -> Result<NamedRow, StoreError> {
     let found: Vec<NamedRow> = sqlx::query_as(
-        "SELECT id, digest, tenant_id, revoked_at, label, expires_at, operations, environments \
-         FROM keys WHERE id = $1 OR digest = $2 LIMIT 2",
+        "SELECT keys.id, digest, tenant_id, name AS tenant_name, revoked_at, \
+         label, expires_at, operations, environments \
+         FROM keys JOIN tenants ON tenants.id = tenant_id WHERE keys.id = $1 OR digest = $2 LIMIT 2",
     )
     .bind(key)
     .bind(KeyDigest::of(key.as_bytes()).as_bytes().as_slice())

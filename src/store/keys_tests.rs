@@ -211,8 +211,8 @@ async fn a_rotated_key_passes_on_its_terms_and_ends_after_its_grace(
     assert_eq!(told.len(), 2, "running gateways learn of both");
     let listed = store.keys(None).await.unwrap();
     let find = |id: KeyId| listed.iter().find(|key| key.id == id).unwrap();
-    let (old, new) = (find(old.id()), find(rotation.text.id()));
-    assert_eq!(new.terms, rotation.terms);
+    let (old, new) = (find(old.id()), find(rotation.issued.text.id()));
+    assert_eq!(*new, rotation.issued.listed);
     assert_eq!(new.terms.label, old.terms.label);
     assert_eq!(new.terms.restrictions, old.terms.restrictions);
     assert_eq!(old.state(grace_ends), KeyState::Expired);
@@ -229,12 +229,12 @@ async fn a_rotation_never_lengthens_a_life_unless_it_says_so(#[values(Sqlite, Po
     let far = seconds_from_now(7200);
     let rotation = store.rotate_key(old.reveal(), far, None).await.unwrap();
     assert_eq!(Some(rotation.old_expires_at), expiry);
-    assert_eq!(rotation.terms.expires_at, expiry);
+    assert_eq!(rotation.issued.listed.terms.expires_at, expiry);
     let rotation = store
-        .rotate_key(rotation.text.reveal(), far, Some(far))
+        .rotate_key(rotation.issued.text.reveal(), far, Some(far))
         .await
         .unwrap();
-    assert_eq!(rotation.terms.expires_at, Some(far));
+    assert_eq!(rotation.issued.listed.terms.expires_at, Some(far));
 }
 
 #[rstest]
@@ -282,4 +282,35 @@ async fn the_last_use_of_a_key_only_moves_forward_and_is_no_change_to_others(
         assert_eq!(store.keys(None).await.unwrap()[0].last_used_at, Some(later));
     }
     assert_eq!(store.change_number().await.unwrap(), number);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_page_of_keys_goes_on_after_a_key_that_is_gone(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
+    for name in ["acme", "zebra"] {
+        store.create_tenant(name, "default").await.unwrap();
+    }
+    let mut made = Vec::new();
+    for number in 0..5 {
+        let terms = KeyTerms {
+            label: Some(format!("key {number}")),
+            ..KeyTerms::default()
+        };
+        made.push(store.issue_key("acme", &terms).await.unwrap().listed);
+        store.create_key("zebra", &terms).await.unwrap();
+    }
+    let first = store.keys_after("acme", None, 2).await.unwrap();
+    assert_eq!(first, made[..2], "as they were told of when they were made");
+    sqlx::query("DELETE FROM keys WHERE id = $1")
+        .bind(made[1].id.as_str())
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    let after = Some((made[1].created_at.as_str(), made[1].id.as_str()));
+    assert_eq!(store.keys_after("acme", after, 2).await.unwrap(), made[2..4]);
+    let after = Some((made[3].created_at.as_str(), made[3].id.as_str()));
+    assert_eq!(store.keys_after("acme", after, 2).await.unwrap(), made[4..]);
+    let error = store.keys_after("nobody", None, 2).await.unwrap_err();
+    assert!(matches!(error, StoreError::NoSuchTenant(name) if name == "nobody"));
 }

@@ -29,7 +29,7 @@ pub use audit::{
 pub use directory::Changes;
 pub use environments::{Page, PageRequest};
 pub use error::StoreError;
-pub use keys::{KeyState, ListedKey, Rotation};
+pub use keys::{IssuedKey, KeyState, ListedKey, Rotation};
 
 /// An open store. Clones share its connections.
 #[derive(Clone, Debug)]

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use sqlx::AnyConnection;
 
 use super::change::next_change;
@@ -61,22 +63,47 @@ impl Store {
         Ok(rows.into_iter().map(tenant).collect())
     }
 
+    /// At most `limit` tenants by name, from after `after`, whether there is such a tenant or not; empty is before all.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`]
+    pub async fn tenants_after(&self, after: &str, limit: u16) -> Result<Vec<Tenant>, StoreError> {
+        let rows: Vec<TenantRow> = sqlx::query_as(
+            "SELECT id, name, plan, created_at, is_suspended FROM tenants \
+             WHERE name > $1 ORDER BY name LIMIT $2",
+        )
+        .bind(after)
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(tenant).collect())
+    }
+
+    /// The tenant with this name.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchTenant`] or [`StoreError::Unreachable`]
+    pub async fn tenant(&self, name: &str) -> Result<Tenant, StoreError> {
+        named_tenant(&mut *self.pool.acquire().await?, name).await
+    }
+
+    /// How many tenants each plan has, suspended ones too; plans that have none are left out.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`]
+    pub async fn tenants_by_plan(&self) -> Result<HashMap<String, i64>, StoreError> {
+        let counts: Vec<(String, i64)> = sqlx::query_as("SELECT plan, COUNT(*) FROM tenants GROUP BY plan")
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(counts.into_iter().collect())
+    }
+
     /// Turns a tenant's keys away, or lets them in again.
     ///
     /// # Errors
     /// [`StoreError::NoSuchTenant`] or [`StoreError::Unreachable`]
     pub async fn set_tenant_suspended(&self, name: &str, is_suspended: bool) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let change = next_change(&mut transaction).await?;
-        let id = tenant_id(&mut transaction, name).await?;
-        sqlx::query("UPDATE tenants SET is_suspended = $1, change_number = $2 WHERE id = $3")
-            .bind(i64::from(is_suspended))
-            .bind(change)
-            .bind(id)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(())
+        self.change_tenant(name, None, Some(is_suspended)).await.map(drop)
     }
 
     /// Moves a tenant to another plan. Whether there is such a plan is for the settings to say.
@@ -84,20 +111,39 @@ impl Store {
     /// # Errors
     /// [`StoreError::BadPlanName`], [`StoreError::NoSuchTenant`] or [`StoreError::Unreachable`]
     pub async fn set_tenant_plan(&self, name: &str, plan: &str) -> Result<(), StoreError> {
-        if !is_name(plan) {
+        self.change_tenant(name, Some(plan), None).await.map(drop)
+    }
+
+    /// Moves a tenant to another plan, suspends it or lets it in again, or both in one; what is none stays.
+    ///
+    /// # Errors
+    /// [`StoreError::BadPlanName`], [`StoreError::NoSuchTenant`] or [`StoreError::Unreachable`]
+    pub async fn change_tenant(
+        &self,
+        name: &str,
+        plan: Option<&str>,
+        is_suspended: Option<bool>,
+    ) -> Result<Tenant, StoreError> {
+        if plan.is_some_and(|plan| !is_name(plan)) {
             return Err(StoreError::BadPlanName);
         }
         let mut transaction = self.pool.begin().await?;
         let change = next_change(&mut transaction).await?;
-        let id = tenant_id(&mut transaction, name).await?;
-        sqlx::query("UPDATE tenants SET plan = $1, change_number = $2 WHERE id = $3")
-            .bind(plan)
+        let known = named_tenant(&mut transaction, name).await?;
+        let changed = Tenant {
+            plan: plan.map_or(known.plan, str::to_owned),
+            is_suspended: is_suspended.unwrap_or(known.is_suspended),
+            ..known
+        };
+        sqlx::query("UPDATE tenants SET plan = $1, is_suspended = $2, change_number = $3 WHERE id = $4")
+            .bind(changed.plan.as_str())
+            .bind(i64::from(changed.is_suspended))
             .bind(change)
-            .bind(id)
+            .bind(changed.id.0.as_str())
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(changed)
     }
 
     /// Takes a tenant away with all its keys. Its name is free again; its id stays behind as taken, because
@@ -138,6 +184,16 @@ pub(super) async fn tenant_id(connection: &mut AnyConnection, name: &str) -> Res
         .bind(name)
         .fetch_optional(connection)
         .await?
+        .ok_or_else(|| StoreError::NoSuchTenant(name.to_owned()))
+}
+
+async fn named_tenant(connection: &mut AnyConnection, name: &str) -> Result<Tenant, StoreError> {
+    let row: Option<TenantRow> =
+        sqlx::query_as("SELECT id, name, plan, created_at, is_suspended FROM tenants WHERE name = $1")
+            .bind(name)
+            .fetch_optional(connection)
+            .await?;
+    row.map(tenant)
         .ok_or_else(|| StoreError::NoSuchTenant(name.to_owned()))
 }
 

@@ -149,3 +149,47 @@ async fn a_deleted_tenant_leaves_a_free_name_and_a_taken_id(#[values(Sqlite, Pos
     let error = store.delete_tenant("nobody").await.unwrap_err();
     assert!(matches!(error, StoreError::NoSuchTenant(name) if name == "nobody"));
 }
+
+#[rstest]
+#[tokio::test]
+async fn a_page_of_tenants_goes_on_by_name_whatever_is_gone(#[values(Sqlite, Postgres)] database: Database) {
+    let store = temporary(database).await;
+    for name in ["b", "\u{e9}", "a", "B", "d"] {
+        store.create_tenant(name, "default").await.unwrap();
+    }
+    let names = async |after: &str, limit| -> Vec<String> {
+        let page = store.tenants_after(after, limit).await.unwrap();
+        page.into_iter().map(|tenant| tenant.name).collect()
+    };
+    assert_eq!(names("", 2).await, ["B", "a"], "in the order of their bytes");
+    store.delete_tenant("a").await.unwrap();
+    store.create_tenant("c", "default").await.unwrap();
+    assert_eq!(names("a", 2).await, ["b", "c"]);
+    assert_eq!(names("c", 9).await, ["d", "\u{e9}"]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn plan_and_suspension_change_in_one_and_what_is_not_named_stays(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let store = temporary(database).await;
+    store.create_tenant("acme", "default").await.unwrap();
+    store.create_tenant("zebra", "gold").await.unwrap();
+    let before = store.change_number().await.unwrap();
+    let changed = store
+        .change_tenant("acme", Some("gold"), Some(true))
+        .await
+        .unwrap();
+    assert_eq!((changed.plan.as_str(), changed.is_suspended), ("gold", true));
+    assert_eq!(store.change_number().await.unwrap(), before + 1, "one change");
+    assert_eq!(store.tenant("acme").await.unwrap(), changed);
+    let same = store.change_tenant("acme", None, None).await.unwrap();
+    assert_eq!(same, changed);
+    assert_eq!(
+        store.tenants_by_plan().await.unwrap(),
+        [("gold".to_owned(), 2)].into()
+    );
+    let error = store.tenant("nobody").await.unwrap_err();
+    assert!(matches!(error, StoreError::NoSuchTenant(name) if name == "nobody"));
+}

@@ -63,9 +63,7 @@ pub(super) fn restrictions(
 ) -> Result<Option<Restrictions>, StoreError> {
     let operations: Vec<_> = names(operations)
         .map(|name| {
-            Operation::ALL
-                .into_iter()
-                .find(|operation| operation.name() == name)
+            Operation::by_name(name)
                 .ok_or_else(|| StoreError::Unreadable(format!("a key names the unknown operation {name:?}")))
         })
         .collect::<Result<_, _>>()?;

@@ -10,6 +10,7 @@ mod policy;
 mod restrictions;
 mod stamp;
 mod tenant;
+mod when;
 
 pub use caller::Caller;
 pub use credential::credential;
@@ -21,3 +22,4 @@ pub use policy::{Policy, read_stored};
 pub use restrictions::Restrictions;
 pub use stamp::StampRequired;
 pub use tenant::{Tenant, TenantId};
+pub use when::{duration, moment};

@@ -1,15 +1,21 @@
-//! Moments and durations as a person types them.
+//! The moments and durations of a key's life as a person writes them.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// A moment: a time from now such as `30d`, a date, which is its first moment in UTC, or a date and time of RFC 3339.
-pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
-    moment_from(text, Timestamp::now())
-}
-
-fn moment_from(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+/// A moment: a time from `now` such as `30d`, a date, which is its first moment in UTC, or a date and time of RFC 3339.
+///
+/// # Errors
+/// What was expected, in words.
+///
+/// ```
+/// use envgate::tenancy::moment;
+/// use jiff::Timestamp;
+///
+/// assert_eq!(moment("12h", Timestamp::UNIX_EPOCH).unwrap().to_string(), "1970-01-01T12:00:00Z");
+/// ```
+pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     if let Ok(duration) = duration(text) {
         return now
             .checked_add(duration)
@@ -25,7 +31,10 @@ fn moment_from(text: &str, now: Timestamp) -> Result<Timestamp, String> {
 }
 
 /// A whole number and its unit: `s`, `m`, `h` or `d`, a day being 24 hours.
-pub(super) fn duration(text: &str) -> Result<SignedDuration, String> {
+///
+/// # Errors
+/// What was expected, in words.
+pub fn duration(text: &str) -> Result<SignedDuration, String> {
     let expected = || "expected a whole number and s, m, h or d, such as 90m, 24h or 30d".to_owned();
     let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let number: i64 = digits.parse().map_err(|_| expected())?;
@@ -50,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_moment_is_a_duration_from_now_a_date_or_a_date_and_time() {
-        for (text, moment) in [
+        for (text, expected) in [
             ("30d", "2026-06-28T10:00:00Z"),
             ("12h", "2026-05-29T22:00:00Z"),
             ("90m", "2026-05-29T11:30:00Z"),
@@ -58,8 +67,8 @@ mod tests {
             ("2026-12-31", "2026-12-31T00:00:00Z"),
             ("2026-12-31T18:00:00+02:00", "2026-12-31T16:00:00Z"),
         ] {
-            let expected: Timestamp = moment.parse().unwrap();
-            assert_eq!(moment_from(text, NOW), Ok(expected), "{text}");
+            let expected: Timestamp = expected.parse().unwrap();
+            assert_eq!(moment(text, NOW), Ok(expected), "{text}");
         }
     }
 
@@ -76,10 +85,10 @@ mod tests {
             "2026-13-01",
             "2026-12-31T18:00:00",
         ] {
-            let refusal = moment_from(text, NOW).unwrap_err();
+            let refusal = moment(text, NOW).unwrap_err();
             assert!(refusal.contains("2026-12-31"), "{text:?}: {refusal}");
         }
-        assert!(moment_from("9999999d", NOW).is_err());
+        assert!(moment("9999999d", NOW).is_err());
         assert!(duration("99999999999999999999d").is_err());
         assert!(duration("999999999999999d").is_err());
     }
