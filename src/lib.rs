@@ -16,7 +16,7 @@
 //! | [`quota`] | the budget: what may go up, and in whose turn | `tenancy`, `telemetry` and below |
 //! | [`store`] | SQLite and PostgreSQL: tenants, keys, environments, the audit | `tenancy` and below |
 //! | [`upstream`] | the client: pool, DNS, TLS, deadlines, the breaker; spends the budget | `quota` and below |
-//! | [`admin`] | health and metrics over HTTP | all of the above |
+//! | [`admin`] | health, metrics and the admin API over HTTP | all of the above |
 //! | [`embedded`] | an environments service of our own, for the first command and for every test | `store`, `contract`, `environment` |
 //! | [`gateway`] | the way of a request, in order; the only room that knows Pingora | all but `cli`, `admin` and `embedded` |
 //! | [`cli`] | one file for each subcommand | all |

@@ -253,6 +253,9 @@ fn a_store_that_cannot_be_reached_is_503_and_never_401() {
     response.expect_error(503, "api_error");
     assert_eq!(response.header("retry-after"), Some("1"));
     assert_eq!(Request::new(admin, "GET", "/readyz").send().status, 503);
+    let api = Request::new(admin, "GET", "/api/v1/tenants").send();
+    assert_eq!((api.status, api.header("retry-after")), (503, Some("2")));
+    assert_eq!(api.json()["code"], "store_unavailable");
     assert_eq!(Request::new(admin, "GET", "/healthz").send().status, 200);
 
     std::fs::create_dir(&missing).unwrap();

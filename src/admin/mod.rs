@@ -1,22 +1,41 @@
-//! Health and metrics over HTTP, on an address of their own and without a token: nothing here is a secret.
+//! Health, metrics and the admin API over HTTP, on an address of their own.
+//!
+//! The API stands under `/api/v1`; its answers are JSON, its refusals problem details (RFC 9457). What changes tenants
+//! and keys is written to the store, which the gateway's own directory follows.
 
-use std::collections::HashSet;
+mod access;
+mod body;
+mod health;
+mod keys;
+mod page;
+mod plans;
+mod problem;
+mod tenants;
+
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::{FromRequestParts, Path};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use serde_json::json;
+use axum::routing::any;
+use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
+use crate::config::Settings;
+use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::tenancy::Directory;
+use problem::Problem;
 
 /// What the admin endpoints look at.
 #[derive(Clone)]
@@ -25,14 +44,16 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// Tenants and keys; not ready before they were read once.
     pub directory: Arc<Directory>,
-    /// The names of the plans that are configured; a tenant on another is told of.
-    pub plans: Arc<HashSet<String>>,
+    /// The plans, the token, and whether environments are stamped.
+    pub settings: Arc<Settings>,
+    /// Where tenants and keys are kept; empty until it could be opened.
+    pub store: Arc<OnceLock<Store>>,
     /// Set when the process begins to stop, so that a balancer sends nothing new.
     pub is_stopping: Arc<AtomicBool>,
 }
 
-/// The content type of the Prometheus text format.
-const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4";
+/// How long the store may take for one request.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until `shutdown` is done.
 ///
@@ -43,62 +64,83 @@ pub async fn serve(
     admin: Admin,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router(admin))
+    let service = router(admin).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service)
         .with_graceful_shutdown(shutdown)
         .await
 }
 
-/// The admin endpoints: `/metrics`, `/healthz`, `/readyz`.
+/// The admin endpoints: `/metrics`, `/healthz`, `/readyz`, and the API under `/api/v1`.
 pub fn router(admin: Admin) -> Router {
     Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(health))
-        .route("/readyz", get(readiness))
+        .merge(health::routes())
+        .merge(api(&admin))
         .with_state(admin)
 }
 
-async fn metrics(State(admin): State<Admin>) -> Response {
-    match admin.metrics.encode() {
-        Ok(text) => ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "metrics cannot be encoded");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
+fn api(admin: &Admin) -> Router<Admin> {
+    Router::new()
+        .merge(tenants::routes())
+        .merge(keys::routes())
+        .merge(plans::routes())
+        .route("/api", any(no_such_path))
+        .route("/api/", any(no_such_path))
+        .route("/api/{*rest}", any(no_such_path))
+        .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .layer(middleware::from_fn_with_state(admin.clone(), access::admit))
+        // Outermost, so that every refusal becomes a problem, whoever made it.
+        .layer(middleware::from_fn(problem::render))
+}
+
+async fn no_such_path() -> Problem {
+    Problem::UnknownPath
+}
+
+impl Admin {
+    fn store(&self) -> Result<&Store, Problem> {
+        self.store.get().ok_or(Problem::NotReady)
     }
 }
 
-/// The process is alive: 200 as long as it can answer at all.
-async fn health() -> Response {
-    report(StatusCode::OK, &json!({ "status": "ok" }))
+/// What the store says, within a time: one that went away silently would be waited for without end.
+async fn asked<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
+    match timeout(STORE_TIMEOUT, answer).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_elapsed) => Err(Problem::StoreAway),
+    }
 }
 
-/// Whether requests should be sent here: 200, or 503 and why not. A store that is away later does not count,
-/// because requests go on from memory; it is told all the same.
-async fn readiness(State(admin): State<Admin>) -> Response {
-    let is_stopping = admin.is_stopping.load(Ordering::Relaxed);
-    let is_loaded = admin.directory.is_loaded();
-    let status = if is_stopping {
-        "stopping".to_owned()
-    } else if !is_loaded {
-        "waiting for the store".to_owned()
-    } else if admin.metrics.store_up.get() == 0 {
-        "degraded: the store does not answer, known keys go on".to_owned()
-    } else {
-        match admin.directory.count_outside(|plan| admin.plans.contains(plan)) {
-            0 => "ready".to_owned(),
-            1 => "degraded: 1 tenant is on a plan that is not configured".to_owned(),
-            count => format!("degraded: {count} tenants are on plans that are not configured"),
+fn answer(status: StatusCode, content: &Value) -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (status, headers, content.to_string()).into_response()
+}
+
+/// An object with one more member.
+fn with(mut object: Value, name: &str, value: impl Into<Value>) -> Value {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), value.into());
+    }
+    object
+}
+
+/// The one segment of a path that names something.
+struct Named(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let named = Path::<String>::from_request_parts(parts, state).await;
+        let Ok(Path(name)) = named else {
+            return Err(Problem::UnknownPath);
+        };
+        // No name has one, and PostgreSQL cannot even be asked for NUL.
+        if name.contains(char::is_control) {
+            return Err(Problem::UnknownPath);
         }
-    };
-    let code = if is_stopping || !is_loaded {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::OK
-    };
-    report(code, &json!({ "status": status }))
-}
-
-fn report(code: StatusCode, body: &serde_json::Value) -> Response {
-    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
-    (code, headers, body.to_string()).into_response()
+        Ok(Self(name))
+    }
 }

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -80,10 +80,13 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
     ))?;
 
     let running = gateway::start(Arc::clone(&gateway), listener, settings.server.threads)?;
+    let store = Arc::new(OnceLock::new());
+    let settings = Arc::new(settings);
     let admin = Admin {
         metrics: Arc::clone(&metrics),
         directory: Arc::clone(&directory),
-        plans: Arc::new(settings.plans.keys().cloned().collect()),
+        settings: Arc::clone(&settings),
+        store: Arc::clone(&store),
         is_stopping: Arc::clone(&is_stopping),
     };
     tokio::spawn(admin::serve(admin_listener, admin, until(stopped.clone())));
@@ -98,6 +101,7 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
         directory,
         audit_writer,
         metrics,
+        store,
     };
     let mut attending = tokio::spawn(background.run(embedded, stopped));
 
@@ -124,7 +128,7 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
 
 /// What goes on beside the requests: the store is opened, however long that takes, and followed.
 struct Background {
-    settings: Settings,
+    settings: Arc<Settings>,
     config: Option<PathBuf>,
     base_url: String,
     is_embedded: bool,
@@ -132,6 +136,8 @@ struct Background {
     directory: Arc<Directory>,
     audit_writer: Option<AuditWriter>,
     metrics: Arc<Metrics>,
+    /// Where the admin API finds the store once it is open.
+    store: Arc<OnceLock<Store>>,
 }
 
 impl Background {
@@ -141,6 +147,8 @@ impl Background {
         stopped: watch::Receiver<bool>,
     ) -> Result<(), CommandError> {
         let store = Store::open_when_reachable(self.settings.store.url.reveal(), &self.metrics).await?;
+        // Nobody else sets it.
+        let _ = self.store.set(store.clone());
         if let Some(embedded) = embedded {
             embedded.start(&store, stopped.clone());
         }

@@ -74,7 +74,13 @@ pub const SETTINGS: &[SettingDoc] = &[
         path: "admin.address",
         form: "IP address and port",
         default: Some("127.0.0.1:9090"),
-        doc: "where health and metrics are served; port 0 takes a free one",
+        doc: "where health, metrics and the admin API are served; port 0 takes a free one",
+    },
+    SettingDoc {
+        path: "admin.token",
+        form: "secret",
+        default: None,
+        doc: "what `/api` wants as `Authorization: Bearer`, 16 characters or more; left out, `/api` is read-only and for this machine alone",
     },
     SettingDoc {
         path: "upstream.url",
@@ -369,7 +375,7 @@ fn parts(table: &str) -> impl Iterator<Item = &'static str> {
 }
 
 /// The known name that `name` was most likely meant to be.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_ascii_lowercase();
     known
         .into_iter()

@@ -194,6 +194,10 @@ pub enum Problem {
     SecretFileUnreadable { path: String, reason: String },
     #[error("the secret is empty")]
     EmptySecret,
+    #[error(
+        "the token is shorter than {least} characters; make a random one, such as openssl rand -hex 32 prints"
+    )]
+    ShortToken { least: usize },
     #[error("the secret has a space, a line break or another character that a header cannot carry")]
     IllegalSecret,
 }

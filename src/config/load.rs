@@ -110,6 +110,10 @@ impl Reader<'_> {
     }
 
     fn admin(&mut self, listen: Option<SocketAddr>) -> Option<Admin> {
+        let environment = self.environment;
+        let token = self.read_optional("admin.token", |raw| {
+            secrets::token(raw, variable("admin.token"), environment)
+        });
         let address = self.read("admin.address", values::address)?;
         if listen.is_some_and(|listen| collide(listen, address)) {
             let path = if self.is_set("admin.address") {
@@ -119,7 +123,10 @@ impl Reader<'_> {
             };
             self.fault(path, Problem::SameAddress);
         }
-        Some(Admin { address })
+        Some(Admin {
+            address,
+            token: token?,
+        })
     }
 
     fn upstream(&mut self) -> Option<Upstream> {

@@ -21,6 +21,7 @@ mod url;
 mod values;
 
 pub use access::Access;
+pub(crate) use catalogue::nearest;
 pub use catalogue::{SETTINGS, SettingDoc};
 pub use faults::{Fault, Faults, Place, Problem};
 pub use load::load;

@@ -27,6 +27,25 @@ pub(super) fn credential(
     }
 }
 
+/// The shortest token: as many characters as nobody tries in a lifetime, where they are random.
+const SHORTEST_TOKEN: usize = 16;
+
+/// A secret that somebody made up, to be let in with.
+pub(super) fn token(
+    raw: &Raw,
+    variable: Option<String>,
+    environment: &BTreeMap<String, String>,
+) -> Result<Secret, Problem> {
+    let token = credential(raw, variable, environment)?;
+    if token.reveal().len() >= SHORTEST_TOKEN {
+        Ok(token)
+    } else {
+        Err(Problem::ShortToken {
+            least: SHORTEST_TOKEN,
+        })
+    }
+}
+
 /// The URL of the store, which may be plain as long as no password is in it.
 pub(super) fn store_url(
     raw: &Raw,

@@ -12,7 +12,7 @@ use crate::contract::{Dialect, StampKey, Strictness};
 pub struct Settings {
     /// `[listen]`: the downstream side.
     pub listen: Listen,
-    /// `[admin]`: health and metrics.
+    /// `[admin]`: health, metrics and the admin API.
     pub admin: Admin,
     /// `[upstream]`: the environments service.
     pub upstream: Upstream,
@@ -50,8 +50,10 @@ pub struct Listen {
 /// `[admin]`
 #[derive(Clone, Debug)]
 pub struct Admin {
-    /// Where health and metrics are served; port 0 takes a free one.
+    /// Where health, metrics and the admin API are served; port 0 takes a free one.
     pub address: SocketAddr,
+    /// What the admin API wants as Bearer; without it the API is read-only.
+    pub token: Option<Secret>,
 }
 
 /// `[upstream]`

@@ -285,7 +285,8 @@ async fn insert_key(
     let listed = ListedKey {
         tenant_name: tenant.name.to_owned(),
         id: text.id(),
-        terms,
+        // A time as it is stored has fewer digits.
+        terms: terms::read(terms::write(&terms))?,
         created_at,
         revoked_at: None,
         last_used_at: None,

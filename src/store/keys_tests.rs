@@ -113,8 +113,10 @@ async fn a_prefix_that_two_keys_share_names_neither(#[values(Sqlite, Postgres)] 
     store.revoke_key(second.reveal()).await.unwrap();
 }
 
+/// In whole microseconds, as the store keeps times.
 fn seconds_from_now(seconds: i64) -> Timestamp {
-    Timestamp::now() + SignedDuration::from_secs(seconds)
+    let time = Timestamp::now() + SignedDuration::from_secs(seconds);
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap()
 }
 
 fn terms() -> KeyTerms {

@@ -1,0 +1,71 @@
+use std::sync::atomic::Ordering;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::json;
+
+use super::Admin;
+
+/// The content type of the Prometheus text format.
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4";
+
+/// What a monitor or a balancer asks, without a token: nothing here is a secret.
+pub(super) fn routes() -> Router<Admin> {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(health))
+        .route("/readyz", get(readiness))
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    match admin.metrics.encode() {
+        Ok(text) => ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "metrics cannot be encoded");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// The process is alive: 200 as long as it can answer at all.
+async fn health() -> Response {
+    report(StatusCode::OK, &json!({ "status": "ok" }))
+}
+
+/// Whether requests should be sent here: 200, or 503 and why not. A store that is away later does not count,
+/// because requests go on from memory; it is told all the same.
+async fn readiness(State(admin): State<Admin>) -> Response {
+    let is_stopping = admin.is_stopping.load(Ordering::Relaxed);
+    let is_loaded = admin.directory.is_loaded();
+    let status = if is_stopping {
+        "stopping".to_owned()
+    } else if !is_loaded {
+        "waiting for the store".to_owned()
+    } else if admin.metrics.store_up.get() == 0 {
+        "degraded: the store does not answer, known keys go on".to_owned()
+    } else {
+        match admin
+            .directory
+            .count_outside(|plan| admin.settings.plans.contains_key(plan))
+        {
+            0 => "ready".to_owned(),
+            1 => "degraded: 1 tenant is on a plan that is not configured".to_owned(),
+            count => format!("degraded: {count} tenants are on plans that are not configured"),
+        }
+    };
+    let code = if is_stopping || !is_loaded {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
+    report(code, &json!({ "status": status }))
+}
+
+fn report(code: StatusCode, body: &serde_json::Value) -> Response {
+    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+    (code, headers, body.to_string()).into_response()
+}

@@ -1,0 +1,124 @@
+use axum::Router;
+use axum::extract::{RawQuery, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::body::Fields;
+use super::page::PageQuery;
+use super::problem::Problem;
+use super::{Admin, Named, answer, asked};
+use crate::config::nearest;
+use crate::store::Store;
+use crate::tenancy::{StampRequired, Tenant};
+
+const LIST: &str = "tenants";
+
+pub(super) fn routes() -> Router<Admin> {
+    Router::new()
+        .route("/api/v1/tenants", get(list).post(create))
+        .route(
+            "/api/v1/tenants/{name}",
+            get(retrieve).patch(change).delete(delete),
+        )
+}
+
+async fn list(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let query = PageQuery::parse(query.as_deref())?;
+    let [after] = query.after(LIST)?.unwrap_or_default();
+    let tenants = asked(admin.store()?.tenants_after(&after, query.sought())).await?;
+    Ok(query.answer(LIST, &tenants, |tenant| vec![tenant.name.clone()], shown))
+}
+
+async fn create(State(admin): State<Admin>, request: Request) -> Result<Response, Problem> {
+    let mut fields = Fields::read(request, &["name", "plan"]).await?;
+    let name = fields.required_text("name");
+    let plan = fields.text("plan");
+    fields.finish()?;
+    let plan = plan.as_deref().unwrap_or(Tenant::DEFAULT_PLAN);
+    let store = admin.store()?;
+    check_plan(&admin, store, &name, plan).await?;
+    let tenant = asked(store.create_tenant(&name, plan)).await?;
+    tracing::info!(tenant = name, plan, "the admin API created a tenant");
+    let encoded = utf8_percent_encode(&name, NON_ALPHANUMERIC);
+    let location = [(LOCATION, format!("/api/v1/tenants/{encoded}"))];
+    Ok((location, answer(StatusCode::CREATED, &shown(&tenant))).into_response())
+}
+
+async fn retrieve(State(admin): State<Admin>, Named(name): Named) -> Result<Response, Problem> {
+    let tenant = asked(admin.store()?.tenant(&name)).await?;
+    Ok(answer(StatusCode::OK, &shown(&tenant)))
+}
+
+async fn change(
+    State(admin): State<Admin>,
+    Named(name): Named,
+    request: Request,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::read(request, &["plan", "suspended"]).await?;
+    let plan = fields.text("plan");
+    let is_suspended = fields.truth("suspended");
+    fields.finish()?;
+    let store = admin.store()?;
+    if let Some(plan) = &plan {
+        check_plan(&admin, store, &name, plan).await?;
+    }
+    let tenant = asked(store.change_tenant(&name, plan.as_deref(), is_suspended)).await?;
+    let state = tenant.is_suspended;
+    tracing::info!(
+        tenant = name,
+        plan = tenant.plan,
+        suspended = state,
+        "the admin API changed a tenant"
+    );
+    Ok(answer(StatusCode::OK, &shown(&tenant)))
+}
+
+async fn delete(State(admin): State<Admin>, Named(name): Named) -> Result<Response, Problem> {
+    let id = asked(admin.store()?.delete_tenant(&name)).await?;
+    tracing::info!(
+        tenant = name,
+        id = id.0,
+        "the admin API deleted a tenant and its keys"
+    );
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn shown(tenant: &Tenant) -> Value {
+    json!({
+        "id": tenant.id.0,
+        "name": tenant.name,
+        "plan": tenant.plan,
+        "suspended": tenant.is_suspended,
+        "created_at": tenant.created_at,
+    })
+}
+
+/// Refuses a plan that this gateway does not have, whose tenants it could only turn away, and one that would make two
+/// tenants share a credential without a stamp.
+async fn check_plan(admin: &Admin, store: &Store, name: &str, plan: &str) -> Result<(), Problem> {
+    let settings = &admin.settings;
+    check_configured(admin, plan)?;
+    if settings.ownership.is_stamping {
+        return Ok(());
+    }
+    let tenants = asked(store.tenants()).await?;
+    let tenants = tenants.iter().map(Tenant::name_and_plan);
+    Ok(StampRequired::check_with(settings, tenants, name, plan)?)
+}
+
+/// Refuses a plan that this gateway does not have.
+pub(super) fn check_configured(admin: &Admin, plan: &str) -> Result<(), Problem> {
+    let plans = &admin.settings.plans;
+    if plans.contains_key(plan) {
+        return Ok(());
+    }
+    let nearest = nearest(plan, plans.keys().map(String::as_str));
+    Err(Problem::PlanNotConfigured {
+        plan: plan.chars().take(64).collect(),
+        hint: nearest.map_or(String::new(), |name| format!("; did you mean {name}?")),
+    })
+}
