@@ -4,6 +4,7 @@
 //! and keys is written to the store, which the gateway's own directory follows.
 
 mod access;
+mod adoption;
 mod body;
 mod health;
 mod keys;
@@ -31,6 +32,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+pub use adoption::Adopter;
+
 use crate::config::Settings;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -48,6 +51,8 @@ pub struct Admin {
     pub settings: Arc<Settings>,
     /// Where tenants and keys are kept; empty until it could be opened.
     pub store: Arc<OnceLock<Store>>,
+    /// What makes an environment a tenant's.
+    pub adopter: Adopter,
     /// Set when the process begins to stop, so that a balancer sends nothing new.
     pub is_stopping: Arc<AtomicBool>,
 }
@@ -83,6 +88,7 @@ fn api(admin: &Admin) -> Router<Admin> {
         .merge(tenants::routes())
         .merge(keys::routes())
         .merge(plans::routes())
+        .merge(adoption::routes())
         .route("/api", any(no_such_path))
         .route("/api/", any(no_such_path))
         .route("/api/{*rest}", any(no_such_path))

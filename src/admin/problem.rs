@@ -44,6 +44,10 @@ pub(super) enum Problem {
     PlanNotConfigured { plan: String, hint: String },
     #[error(transparent)]
     StampRequired(StampRequired),
+    #[error(
+        "ownership.stamp is off: environments are told apart by the credential alone, so there is nothing to adopt"
+    )]
+    NothingToAdopt,
     #[error(transparent)]
     Store(Arc<StoreError>),
     #[error("the store cannot be reached; try again in a moment")]
@@ -99,6 +103,7 @@ impl Problem {
                 "stamp_required",
                 "Credential in use by another tenant",
             ),
+            Self::NothingToAdopt => (StatusCode::CONFLICT, "stamp_off", "Nothing to adopt"),
             Self::Store(error) => of_store(error),
             Self::StoreAway | Self::NotReady => STORE_AWAY,
             Self::Internal => INTERNAL,

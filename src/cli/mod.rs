@@ -1,5 +1,7 @@
 //! The command line: one file for each subcommand.
 
+mod admin_client;
+mod adopt;
 mod check;
 mod keys;
 mod output;
@@ -51,6 +53,13 @@ enum Command {
         #[command(subcommand)]
         command: keys::Command,
     },
+    /// Make environments a tenant's that existed before envgate, by way of the running gateway
+    Adopt {
+        #[command(flatten)]
+        config: Config,
+        #[command(flatten)]
+        options: adopt::Options,
+    },
     /// Run the embedded environments service alone
     Upstream(upstream::Options),
 }
@@ -73,6 +82,7 @@ pub fn run() -> ExitCode {
         Command::Check { config, upstream } => return check::run(config.file.as_deref(), upstream),
         Command::Tenants { config, command } => tenants::run(config.file.as_deref(), command),
         Command::Keys { config, command } => keys::run(config.file.as_deref(), command),
+        Command::Adopt { config, options } => adopt::run(config.file.as_deref(), options),
         Command::Upstream(options) => upstream::run(options),
     };
     match outcome {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::admin_client::AdminError;
 use crate::config::Faults;
 use crate::contract::SchemaFault;
 use crate::store::StoreError;
@@ -26,6 +27,8 @@ pub(super) enum CommandError {
     SetUp(#[from] SetUpError),
     #[error("{0}")]
     Upstream(String),
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]

@@ -13,10 +13,11 @@ use tokio::sync::watch;
 use super::output::{CommandError, say};
 use super::signals::Signals;
 use super::welcome;
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, Adopter};
 use crate::config::{self, Secret, Settings, UpstreamService, UpstreamUrl};
 use crate::contract;
 use crate::embedded;
+use crate::environment::EnvironmentId;
 use crate::gateway::{self, Gateway};
 use crate::store::{Audit, AuditWriter, Store, StoreError};
 use crate::telemetry::{self, Metrics};
@@ -87,6 +88,7 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
         directory: Arc::clone(&directory),
         settings: Arc::clone(&settings),
         store: Arc::clone(&store),
+        adopter: adopter(Arc::clone(&gateway)),
         is_stopping: Arc::clone(&is_stopping),
     };
     tokio::spawn(admin::serve(admin_listener, admin, until(stopped.clone())));
@@ -126,6 +128,14 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
     Ok(ExitCode::SUCCESS)
 }
 
+/// The gateway's part of an adoption, for the admin API, which does not know the gateway.
+fn adopter(gateway: Arc<Gateway>) -> Adopter {
+    Arc::new(move |tenant, id, is_forced| {
+        let gateway = Arc::clone(&gateway);
+        Box::pin(async move { gateway.adopt(tenant, &id, is_forced).await })
+    })
+}
+
 /// What goes on beside the requests: the store is opened, however long that takes, and followed.
 struct Background {
     settings: Arc<Settings>,
@@ -159,6 +169,7 @@ impl Background {
             tracing::warn!(%reason, "the store does not answer; nobody can be let in before it does");
             tokio::time::sleep(RETRY).await;
         }
+        let forget = |ids: &[EnvironmentId]| self.gateway.forget_owners(ids);
         let audit_writer = self.audit_writer.take();
         let last_writes = async {
             tokio::join!(
@@ -167,7 +178,7 @@ impl Background {
             )
         };
         tokio::select! {
-            () = store.follow(Arc::clone(&self.directory), Arc::clone(&self.metrics)) => {}
+            () = store.follow(Arc::clone(&self.directory), Arc::clone(&self.metrics), forget) => {}
             () = forget_audit(self.settings.audit.retention, &store, &self.metrics) => {}
             _ = last_writes => {}
         }

@@ -29,11 +29,13 @@ use crate::upstream::{Origin, SetUpError, Underway, request_headers};
 /// All that an exchange needs, shared by every worker.
 pub struct Gateway {
     directory: Arc<Directory>,
-    plans: Plans,
+    pub(super) plans: Plans,
     origin: Arc<Origin>,
     pub(super) ownership: Ownership,
     pub(super) turns: Turns,
     pub(super) reads: SharedReads,
+    /// One adoption at a time.
+    pub(super) adopting: tokio::sync::Mutex<()>,
     /// What is spoken to those who are not known yet.
     dialect: &'static Dialect,
     limits: BodyLimits,
@@ -98,6 +100,7 @@ impl Gateway {
             ownership: Ownership::new(&settings.ownership),
             turns: Turns::default(),
             reads: SharedReads::new(&settings.cache),
+            adopting: tokio::sync::Mutex::default(),
             limits: BodyLimits {
                 max_bytes: settings.listen.max_body_bytes,
                 timeout: settings.listen.body_timeout,

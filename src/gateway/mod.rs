@@ -4,6 +4,7 @@
 //! later phases lose a body over 64 KiB that was read early, cannot change a status once a header went out, and
 //! do not see an upstream error without a body.
 
+mod adopt;
 mod answer;
 mod asking;
 mod audit;

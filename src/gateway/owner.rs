@@ -205,6 +205,21 @@ impl Ownership {
         }
     }
 
+    /// Forgets whose these environments are, for every tenant. Looks at all that is remembered: this is for what an
+    /// operator does now and then.
+    pub(super) fn forget(&self, ids: &[EnvironmentId]) {
+        let is_meant = |claim: &Arc<Claim>| ids.contains(&claim.environment);
+        let meant: Vec<_> = self
+            .owners
+            .iter()
+            .map(|(claim, _)| claim)
+            .filter(is_meant)
+            .collect();
+        for claim in meant {
+            self.owners.invalidate(&*claim);
+        }
+    }
+
     fn standing(&self, claimant: Claimant<'_>, environment: &EnvironmentId) -> Option<Standing> {
         self.owners.get(&Claim::new(claimant, environment))
     }

@@ -108,3 +108,18 @@ fn refused_metadata_is_explained_to_those_near_the_limit_only() {
     assert_eq!(message(&on, StatusCode::CONFLICT, text, 16), text);
     assert_eq!(message(&off, bad, text, 16), text);
 }
+
+#[test]
+fn what_is_forgotten_is_forgotten_for_every_tenant_and_nothing_else_is() {
+    let (ownership, one, two) = (ownership(true), caller(), caller());
+    let ids = ["env_1", "env_2"].map(|id| EnvironmentId::parse(id).unwrap());
+    for id in &ids {
+        ownership.remember(claimant(&one), id, Standing::Owned);
+        ownership.remember(claimant(&two), id, Standing::NotOwned);
+    }
+    ownership.forget(&ids[..1]);
+    for caller in [&one, &two] {
+        assert_eq!(ownership.standing(claimant(caller), &ids[0]), None);
+        assert!(ownership.standing(claimant(caller), &ids[1]).is_some());
+    }
+}

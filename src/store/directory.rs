@@ -3,6 +3,7 @@ use futures_util::TryStreamExt;
 use super::tenants::{TenantRow, tenant};
 use super::terms;
 use super::{Store, StoreError};
+use crate::environment::EnvironmentId;
 use crate::tenancy::{KeyDigest, KeyRecord, Tenant, TenantId};
 
 /// `tenant_id`, `digest`, `expires_at`, `revoked_at`, `operations`, `environments`
@@ -15,7 +16,7 @@ type KeyRow = (
     Option<String>,
 );
 
-/// What has changed among tenants and keys.
+/// What has changed among tenants and keys, and of whose environments are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// The number to ask with next time.
@@ -26,6 +27,8 @@ pub struct Changes {
     pub deleted_tenants: Vec<TenantId>,
     /// The keys that changed, as they are now.
     pub keys: Vec<KeyRecord>,
+    /// The environments that may have become another tenant's.
+    pub adopted: Vec<EnvironmentId>,
 }
 
 impl Store {
@@ -47,6 +50,7 @@ impl Store {
             all.tenants.extend(portion.tenants);
             all.keys.extend(portion.keys);
             all.deleted_tenants.extend(portion.deleted_tenants);
+            all.adopted.extend(portion.adopted);
         });
         all.number = newest.await?;
         Ok(all)
@@ -72,9 +76,18 @@ impl Store {
         .bind(number)
         .fetch_all(&mut *transaction)
         .await?;
+        let adopted: Vec<String> =
+            sqlx::query_scalar("SELECT environment_id FROM adoptions WHERE change_number > $1")
+                .bind(number)
+                .fetch_all(&mut *transaction)
+                .await?;
         let mut portion = Changes {
             number: newest,
             tenants: tenants.into_iter().map(tenant).collect(),
+            adopted: adopted
+                .iter()
+                .filter_map(|id| EnvironmentId::parse(id).ok())
+                .collect(),
             ..Changes::default()
         };
         let mut keys = sqlx::query_as::<_, KeyRow>(

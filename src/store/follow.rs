@@ -4,6 +4,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::{Changes, Store, StoreError};
+use crate::environment::EnvironmentId;
 use crate::telemetry::Metrics;
 use crate::tenancy::Directory;
 
@@ -35,14 +36,19 @@ impl Store {
     }
 
     /// Keeps a directory in step with the store, without end. What fails is counted and tried again; meanwhile
-    /// the directory stays as it was.
-    pub async fn follow(&self, directory: Arc<Directory>, metrics: Arc<Metrics>) {
+    /// the directory stays as it was. `forget` is told of environments that may have become another tenant's.
+    pub async fn follow(
+        &self,
+        directory: Arc<Directory>,
+        metrics: Arc<Metrics>,
+        forget: impl Fn(&[EnvironmentId]) + Send + Sync,
+    ) {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut known = 0;
         loop {
             ticks.tick().await;
-            match self.catch_up(known, &directory).await {
+            match self.catch_up(known, &directory, &forget).await {
                 Ok(number) => {
                     known = number;
                     if metrics.store_up.get() == 0 {
@@ -65,7 +71,12 @@ impl Store {
     ///
     /// # Errors
     /// Where the store does not answer. What of the changes the directory has then comes again.
-    pub async fn catch_up(&self, known: i64, directory: &Directory) -> Result<i64, StoreError> {
+    async fn catch_up(
+        &self,
+        known: i64,
+        directory: &Directory,
+        forget: &(impl Fn(&[EnvironmentId]) + Send + Sync),
+    ) -> Result<i64, StoreError> {
         // A network that went away silently would be waited for without end.
         let number = timeout(ANSWER_TIMEOUT, self.change_number())
             .await
@@ -76,6 +87,9 @@ impl Store {
         let take = |changes: Changes| {
             directory.extend(changes.tenants, changes.keys);
             directory.remove_tenants(&changes.deleted_tenants);
+            if !changes.adopted.is_empty() {
+                forget(&changes.adopted);
+            }
         };
         let number = timeout(READ_TIMEOUT, self.each_change_since(known, take))
             .await

@@ -4,6 +4,7 @@
 //! The queries keep to what SQLite and PostgreSQL have in common: columns TEXT, BIGINT and BLOB, placeholders
 //! `$1`, and writes that compare a revision and try again instead of holding locks.
 
+mod adoptions;
 mod audit;
 mod change;
 mod cursor;

@@ -16,6 +16,16 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The operator, who acts for a tenant.
+    #[must_use]
+    pub const fn operator(tenant: Arc<Tenant>) -> Self {
+        Self {
+            tenant,
+            key: KeyId::OPERATOR,
+            restrictions: None,
+        }
+    }
+
     /// Whether the key may do what is asked, as far as the key itself says.
     ///
     /// # Errors

@@ -93,6 +93,9 @@ impl KeyId {
     /// How many characters of a key its name shows.
     pub const LENGTH: usize = 14;
 
+    /// What stands in a key's place where the operator acts for a tenant, who has no key.
+    pub const OPERATOR: Self = Self(*b"(the operator)");
+
     /// The name of the key with this text; none where the text is too short to be a key.
     #[must_use]
     pub fn of(key: &[u8]) -> Option<Self> {

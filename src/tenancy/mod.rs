@@ -1,5 +1,6 @@
 //! Tenants, their plans and keys, and the directory in which a request's key is looked up. Pure.
 
+mod adoption;
 mod caller;
 mod credential;
 mod cursor;
@@ -12,6 +13,7 @@ mod stamp;
 mod tenant;
 mod when;
 
+pub use adoption::{Adoption, AdoptionRefusal};
 pub use caller::Caller;
 pub use credential::credential;
 pub use cursor::{CursorScope, CursorSealer, Place};

@@ -22,6 +22,7 @@ fn a_path_or_method_that_there_is_not_is_a_problem() {
         ("DELETE", TENANTS, "GET,HEAD,POST"),
         ("PUT", "/api/v1/tenants/demo", "GET,HEAD,PATCH,DELETE"),
         ("GET", "/api/v1/keys/sk-eg-12345678", "DELETE"),
+        ("GET", "/api/v1/tenants/demo/environments", "POST"),
         ("POST", "/api/v1/plans", "GET,HEAD"),
     ] {
         let refused = send(&envgate, method, path, "{}");

@@ -171,4 +171,11 @@ fn without_a_stamp_a_second_tenant_on_a_credential_is_a_conflict_that_names_both
         get(key.as_str().unwrap()).status == 200
     });
     assert_eq!(get(&envgate.key).status, 200);
+    let adopted = send(
+        &envgate,
+        "POST",
+        "/api/v1/tenants/acme/environments",
+        r#"{"environments":["env_1"]}"#,
+    );
+    expect_problem(&adopted, 409, "stamp_off");
 }

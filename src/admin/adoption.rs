@@ -1,0 +1,89 @@
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::post;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::body::Fields;
+use super::problem::Problem;
+use super::tenants::check_configured;
+use super::{Admin, Named, answer, asked, with};
+use crate::environment::EnvironmentId;
+use crate::store::Store;
+use crate::tenancy::{Adoption, AdoptionRefusal, Tenant};
+
+/// Makes an environment a tenant's, where it is nobody's, or where the last argument says so, whosever it is. The
+/// gateway can; this room does not know it.
+pub type Adopter =
+    Arc<dyn Fn(Arc<Tenant>, EnvironmentId, bool) -> BoxFuture<'static, Adoption> + Send + Sync>;
+
+/// How many environments one request can name: each costs the upstream's budget two requests.
+const MOST: usize = 100;
+
+pub(super) fn routes() -> Router<Admin> {
+    Router::new().route("/api/v1/tenants/{name}/environments", post(adopt))
+}
+
+async fn adopt(
+    State(admin): State<Admin>,
+    Named(tenant): Named,
+    request: Request,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::read(request, &["environments", "force"]).await?;
+    let ids = fields.list("environments", |id| {
+        EnvironmentId::parse(id).map_err(|error| error.to_string())
+    });
+    if !(1..=MOST).contains(&ids.len()) {
+        fields.fault("environments", &format!("expected 1 to {MOST} ids"));
+    }
+    let is_forced = fields.truth("force").unwrap_or_default();
+    fields.finish()?;
+    if !admin.settings.ownership.is_stamping {
+        return Err(Problem::NothingToAdopt);
+    }
+    let store = admin.store()?;
+    let tenant = Arc::new(asked(store.tenant(&tenant)).await?);
+    check_configured(&admin, &tenant.plan)?;
+    let mut outcomes = Vec::new();
+    for id in ids {
+        let adoption = (admin.adopter)(Arc::clone(&tenant), id.clone(), is_forced).await;
+        tracing::info!(
+            tenant = tenant.name,
+            environment = id.as_str(),
+            is_forced,
+            outcome = adoption.name(),
+            "the admin API adopted an environment"
+        );
+        tell_others(store, &id, &adoption).await;
+        outcomes.push(shown(&id, &adoption));
+    }
+    Ok(answer(StatusCode::OK, &json!({ "data": outcomes })))
+}
+
+/// Tells the gateways that share the store to forget whose the environment was, where that may have changed. One that
+/// is not told remembers it for some minutes more, so this is no reason to fail.
+async fn tell_others(store: &Store, id: &EnvironmentId, adoption: &Adoption) {
+    if let Adoption::Refused(AdoptionRefusal::NotFound | AdoptionRefusal::AnothersOwn) = adoption {
+        return;
+    }
+    if asked(store.record_adoption(id)).await.is_err() {
+        let environment = id.as_str();
+        tracing::warn!(environment, "other gateways could not be told of an adoption");
+    }
+}
+
+fn shown(id: &EnvironmentId, adoption: &Adoption) -> Value {
+    let content = json!({ "id": id, "outcome": adoption.name() });
+    match adoption {
+        Adoption::Refused(refusal) => with(
+            with(content, "code", refusal.code()),
+            "detail",
+            refusal.to_string(),
+        ),
+        _ => content,
+    }
+}

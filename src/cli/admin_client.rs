@@ -1,0 +1,177 @@
+//! A client of the running gateway's admin API.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use url::Url;
+
+use crate::config::{self, Secret};
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer may take: what costs the upstream's budget may have to wait for its turn, many times over.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+const MAX_ANSWER_BYTES: usize = 8 << 20;
+
+/// Why the admin API did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AdminError {
+    #[error("expected the URL of the admin API, such as http://127.0.0.1:9090")]
+    BadUrl,
+    #[error("admin.address has port 0, which says nothing of where the gateway is; name it with --admin URL")]
+    NoPort,
+    #[error(
+        "the admin token is missing: set ENVGATE_ADMIN__TOKEN, or admin.token in the settings, as the gateway has it"
+    )]
+    NoToken,
+    #[error(
+        "no gateway answers at {authority}: {reason}; start it with envgate serve, or name it with --admin URL"
+    )]
+    Unreachable { authority: String, reason: String },
+    #[error("the gateway at {authority} does not take the admin token: {detail}")]
+    Unauthorised { authority: String, detail: String },
+    #[error("{0}")]
+    Refused(String),
+    #[error("what answers at {0} is not the admin API of a gateway")]
+    NotTheApi(String),
+    #[error("the answer of {authority} did not arrive: {reason}; what was done by then is done")]
+    Broken { authority: String, reason: String },
+}
+
+/// The admin API of one gateway.
+pub(super) struct AdminClient<'a> {
+    /// Host and port.
+    authority: String,
+    token: &'a Secret,
+}
+
+impl<'a> AdminClient<'a> {
+    /// A client of the gateway that the settings describe, or of the one at `url`.
+    pub(super) fn new(settings: &'a config::Admin, url: Option<&str>) -> Result<Self, AdminError> {
+        let authority = match url {
+            Some(url) => authority(url).ok_or(AdminError::BadUrl)?,
+            None => reachable(settings.address).ok_or(AdminError::NoPort)?.to_string(),
+        };
+        let token = settings.token.as_ref().ok_or(AdminError::NoToken)?;
+        Ok(Self { authority, token })
+    }
+
+    /// Posts a document, and gives back the one that answers it.
+    pub(super) async fn post(&self, path: &str, document: &Value) -> Result<Value, AdminError> {
+        let (status, body) = timeout(ANSWER_TIMEOUT, self.send(path, document))
+            .await
+            .map_err(|_elapsed| self.broken("it took too long"))??;
+        let authority = || self.authority.clone();
+        let answer: Value =
+            serde_json::from_slice(&body).map_err(|_| AdminError::NotTheApi(self.authority.clone()))?;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let detail = answer.get("detail").and_then(Value::as_str).map(str::to_owned);
+        match (detail, status) {
+            (None, _) => Err(AdminError::NotTheApi(authority())),
+            (Some(detail), StatusCode::UNAUTHORIZED) => Err(AdminError::Unauthorised {
+                authority: authority(),
+                detail,
+            }),
+            (Some(detail), _) => Err(AdminError::Refused(detail)),
+        }
+    }
+
+    async fn send(&self, path: &str, document: &Value) -> Result<(StatusCode, Bytes), AdminError> {
+        let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.authority)).await;
+        let stream = connected
+            .unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(|error| AdminError::Unreachable {
+                authority: self.authority.clone(),
+                reason: error.to_string(),
+            })?;
+        let request = Request::post(path)
+            .header(HOST, &self.authority)
+            .header(AUTHORIZATION, format!("Bearer {}", self.token.reveal()))
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(document.to_string())))
+            .map_err(|error| self.broken(error))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| self.broken(error))?;
+        // Its errors are those of the response.
+        tokio::spawn(connection);
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|error| self.broken(error))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect();
+        let body = body.await.map_err(|error| self.broken(error))?;
+        Ok((status, body.to_bytes()))
+    }
+
+    fn broken(&self, reason: impl ToString) -> AdminError {
+        AdminError::Broken {
+            authority: self.authority.clone(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// Host and port of a URL that has nothing else.
+fn authority(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let is_anonymous = url.username().is_empty() && url.password().is_none();
+    if url.scheme() != "http" || !is_bare || !is_anonymous {
+        return None;
+    }
+    Some(format!("{}:{}", url.host()?, url.port_or_known_default()?))
+}
+
+/// Where to reach what listens at an address: one that listens on all of this machine's is on its loopback too.
+fn reachable(address: SocketAddr) -> Option<SocketAddr> {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    (address.port() != 0).then(|| SocketAddr::new(ip, address.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_a_host_and_perhaps_a_port() {
+        for (url, expected) in [
+            ("http://127.0.0.1:9090", Some("127.0.0.1:9090")),
+            ("http://[::1]:9090/", Some("[::1]:9090")),
+            ("http://gateway.internal", Some("gateway.internal:80")),
+            ("https://127.0.0.1:9090", None),
+            ("127.0.0.1:9090", None),
+            ("http://user@127.0.0.1", None),
+            ("http://127.0.0.1/api", None),
+            ("http://127.0.0.1/?a", None),
+        ] {
+            assert_eq!(authority(url).as_deref(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_listens_everywhere_is_reached_on_loopback() {
+        let reached = |address: &str| Some(reachable(address.parse().unwrap())?.to_string());
+        assert_eq!(reached("0.0.0.0:9090").as_deref(), Some("127.0.0.1:9090"));
+        assert_eq!(reached("[::]:9090").as_deref(), Some("[::1]:9090"));
+        assert_eq!(reached("10.0.0.1:9090").as_deref(), Some("10.0.0.1:9090"));
+        assert_eq!(reached("127.0.0.1:0"), None);
+    }
+}

@@ -1,0 +1,93 @@
+//! `envgate adopt`: environments from before envgate become a tenant's.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::admin_client::AdminClient;
+use super::output::{CommandError, say, table};
+use crate::config;
+use crate::environment::EnvironmentId;
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// The name of the tenant whose they become
+    #[arg(long, value_name = "NAME")]
+    tenant: String,
+    /// Also take environments that are another tenant's, or were that of one who was deleted
+    #[arg(long)]
+    force: bool,
+    /// Where the gateway's admin API is, such as http://127.0.0.1:9090; left out, at admin.address. Its token is read
+    /// from the settings, or from ENVGATE_ADMIN__TOKEN
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
+    /// The environments
+    #[arg(value_name = "ID", required = true, value_parser = environment)]
+    environments: Vec<EnvironmentId>,
+}
+
+/// As many as the admin API takes at once.
+const AT_ONCE: usize = 100;
+
+#[tokio::main(flavor = "current_thread")]
+pub(super) async fn run(config: Option<&Path>, options: Options) -> Result<ExitCode, CommandError> {
+    let settings = config::from_process(config)?;
+    let admin = AdminClient::new(&settings.admin, options.admin.as_deref())?;
+    let tenant = utf8_percent_encode(&options.tenant, NON_ALPHANUMERIC);
+    let path = format!("/api/v1/tenants/{tenant}/environments");
+    let mut rows = Vec::new();
+    let mut failure = None;
+    for ids in options.environments.chunks(AT_ONCE) {
+        let asked = json!({ "environments": ids, "force": options.force });
+        match admin.post(&path, &asked).await {
+            Ok(answer) => rows.extend(
+                answer
+                    .get("data")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .map(row),
+            ),
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        }
+    }
+    // What was done is told even where the rest failed.
+    if !rows.is_empty() {
+        let cells: Vec<_> = rows.iter().map(|row| row.cells.clone()).collect();
+        say(&table(["ENVIRONMENT", "OUTCOME"], &cells))?;
+    }
+    match failure {
+        Some(error) => Err(error.into()),
+        None if rows.iter().all(|row| row.is_good) => Ok(ExitCode::SUCCESS),
+        None => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// What became of one environment.
+struct Row {
+    cells: [String; 2],
+    is_good: bool,
+}
+
+fn row(outcome: &Value) -> Row {
+    let text = |name: &str| outcome.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (is_good, told) = match text("outcome") {
+        "adopted" => (true, "adopted".to_owned()),
+        "already_own" => (true, "already its own".to_owned()),
+        _ => (false, format!("refused: {}", text("detail"))),
+    };
+    Row {
+        cells: [text("id").to_owned(), told],
+        is_good,
+    }
+}
+
+fn environment(id: &str) -> Result<EnvironmentId, String> {
+    EnvironmentId::parse(id).map_err(|error| error.to_string())
+}

@@ -1,0 +1,112 @@
+//! Environments from before the gateway, or of another tenant, become a tenant's.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::asking::Asking;
+use super::exchange::Gateway;
+use super::record::Record;
+use super::reply;
+use super::shared_reads::Freshness;
+use crate::contract::{ApiError, ListQuery, Object, Operation, Target};
+use crate::environment::EnvironmentId;
+use crate::tenancy::{Adoption, AdoptionRefusal, Caller, Tenant};
+use crate::upstream::{Underway, request_headers};
+
+impl Gateway {
+    /// Stamps an environment for a tenant, unless it bears another's stamp; `is_forced` takes it even then. The
+    /// tenant's own plan says with which credential. Nothing but the stamp is written.
+    ///
+    /// Of two that adopt one environment through this gateway the second finds the first one's stamp.
+    pub async fn adopt(&self, tenant: Arc<Tenant>, id: &EnvironmentId, is_forced: bool) -> Adoption {
+        let _turn = self.adopting.lock().await;
+        match self.stamp_stored(tenant, id, is_forced).await {
+            Ok(adoption) => adoption,
+            Err(error) if is_not_found(&error) => Adoption::Refused(AdoptionRefusal::NotFound),
+            Err(error) => Adoption::Refused(AdoptionRefusal::Upstream(error.to_string())),
+        }
+    }
+
+    /// Forgets whose these environments are, for every tenant.
+    pub fn forget_owners(&self, ids: &[EnvironmentId]) {
+        self.ownership.forget(ids);
+    }
+
+    async fn stamp_stored(
+        &self,
+        tenant: Arc<Tenant>,
+        id: &EnvironmentId,
+        is_forced: bool,
+    ) -> Result<Adoption, ApiError> {
+        let served = self.plans.of(&tenant)?;
+        let caller = Caller::operator(tenant);
+        let headers = request_headers(
+            &HeaderMap::new(),
+            served.plan.workspace_id.as_ref(),
+            served.upstream.translation(),
+        );
+        let underway = Underway::default();
+        let asking = Asking::new(&caller, served, &headers, Freshness::NEW, &underway);
+        let mut record = Record::start();
+
+        let target = |operation| Target {
+            operation,
+            environment: Some(id.clone()),
+        };
+        let retrieve = target(Operation::Retrieve);
+        let stored = asking
+            .ask(&retrieve, &ListQuery::default(), Bytes::new(), &mut record)
+            .await?;
+        let stored = reply::success(retrieve.operation, stored)?.body;
+        match self.stamp_of(&stored) {
+            Some(stamp) if stamp == caller.tenant.id.0 => {
+                self.ownership.forget(std::slice::from_ref(id));
+                return Ok(Adoption::AlreadyOwn);
+            }
+            Some(_) if !is_forced => return Ok(Adoption::Refused(AdoptionRefusal::AnothersOwn)),
+            _ => {}
+        }
+
+        // Metadata is merged by key, so a body with the stamp alone changes nothing else.
+        let stamp = self.ownership.stamp_key.insert("{}", &caller.tenant.id.0);
+        let body = stamp.ok_or(ApiError::Internal)?.into();
+        let update = target(Operation::Update);
+        let _writing = self.reads.write(asking.claimant().access, Some(id));
+        let reply = asking
+            .ask(&update, &ListQuery::default(), body, &mut record)
+            .await?;
+        // Whatever the reply, it may have been written.
+        self.ownership.forget(std::slice::from_ref(id));
+        let changed = match reply::success(update.operation, reply) {
+            Err(error) if is_metadata_full(&error) => {
+                return Ok(Adoption::Refused(AdoptionRefusal::MetadataFull(
+                    error.to_string(),
+                )));
+            }
+            outcome => outcome?.body,
+        };
+        Ok(match self.stamp_of(&changed) {
+            Some(stamp) if stamp == caller.tenant.id.0 => Adoption::Adopted,
+            _ => Adoption::Refused(AdoptionRefusal::NotKept),
+        })
+    }
+
+    /// The stamp of an environment as the upstream tells it.
+    fn stamp_of(&self, environment: &[u8]) -> Option<String> {
+        let object = Object::read(std::str::from_utf8(environment).ok()?)?;
+        Some(self.ownership.stamp_key.read(&object)?.into_owned())
+    }
+}
+
+fn is_not_found(error: &ApiError) -> bool {
+    matches!(error, ApiError::Upstream(refusal) if refusal.status == StatusCode::NOT_FOUND)
+}
+
+/// The only metadata that was sent is the stamp, which is well-formed: what is wrong with it can only be that it is one
+/// pair too many.
+fn is_metadata_full(error: &ApiError) -> bool {
+    matches!(error, ApiError::Upstream(refusal)
+        if refusal.status == StatusCode::BAD_REQUEST && refusal.message.to_lowercase().contains("metadata"))
+}
