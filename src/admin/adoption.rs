@@ -56,7 +56,7 @@ async fn adopt(
             environment = id.as_str(),
             is_forced,
             outcome = adoption.name(),
-            "the admin API adopted an environment"
+            "the admin API was asked to adopt an environment"
         );
         tell_others(store, &id, &adoption).await;
         outcomes.push(shown(&id, &adoption));

@@ -91,7 +91,7 @@ async fn rotate(State(admin): State<Admin>, Named(id): Named, request: Request) 
     );
     let replaced = json!({
         "id": rotation.old.as_str(),
-        "expires_at": rotation.old_expires_at.to_string(),
+        "expires_at": time(rotation.old_expires_at),
     });
     let content = with(with_text(&rotation.issued, now), "replaces", replaced);
     Ok(answer(StatusCode::CREATED, &content))
@@ -133,6 +133,11 @@ fn with_text(issued: &IssuedKey, now: Timestamp) -> Value {
     with(shown(&issued.listed, now), "key", issued.text.reveal())
 }
 
+/// In the form of all times of the API.
+fn time(at: Timestamp) -> String {
+    format!("{at:.6}")
+}
+
 fn shown(key: &ListedKey, now: Timestamp) -> Value {
     let restrictions = key.terms.restrictions.as_ref();
     let operations = restrictions.and_then(Restrictions::operations);
@@ -146,8 +151,8 @@ fn shown(key: &ListedKey, now: Timestamp) -> Value {
         "operations": operations,
         "environments": restrictions.and_then(Restrictions::environments),
         "created_at": key.created_at,
-        "expires_at": key.terms.expires_at.map(|at| at.to_string()),
+        "expires_at": key.terms.expires_at.map(time),
         "revoked_at": key.revoked_at,
-        "last_used_at": key.last_used_at.map(|at| at.to_string()),
+        "last_used_at": key.last_used_at.map(time),
     })
 }

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 
 use axum::Router;
@@ -83,7 +83,7 @@ fn policy(policy: &Policy) -> Value {
 }
 
 fn package_rule(rule: &PackageRule) -> Value {
-    let names = |names: &std::collections::BTreeSet<PackageName>| -> Vec<String> {
+    let names = |names: &BTreeSet<PackageName>| -> Vec<String> {
         names.iter().map(|name| name.as_str().to_owned()).collect()
     };
     json!({
