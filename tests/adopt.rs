@@ -280,8 +280,7 @@ fn another_replica_forgets_the_old_owner_within_a_second_and_a_half() {
 #[test]
 fn a_plans_own_credential_is_the_one_that_adopts() {
     let old = Old::start(&[("env_1", &[])]);
-    let plans =
-        "[credentials]\nresearch.key = { env = \"RESEARCH\" }\n[plans]\nresearch.credential = \"research\"\n";
+    let plans = "[credentials]\nresearch = { key = { env = \"RESEARCH\" }, budget = \"default\" }\n[plans]\nresearch.credential = \"research\"\n";
     let setup = old.setup().set("RESEARCH", "sk-research").file(plans);
     let key = setup.tenant("acme", "research");
     let envgate = setup.start_for(&key);

@@ -20,6 +20,7 @@ dialect = "sandbase"
 
 [credentials.research]
 key = { env = "RESEARCH_KEY" }
+budget = "default"
 
 [plans.reader]
 operations = ["list", "retrieve"]

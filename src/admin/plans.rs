@@ -60,6 +60,9 @@ fn shown(name: &str, plan: &Plan, tenants: &HashMap<String, i64>) -> Value {
         "host_format": rule(plan.strictness.host_format),
         "workspace_id": plan.workspace_id.as_ref().and_then(|id| id.to_str().ok()),
         "credential": plan.credential,
+        "requests_per_minute": plan.requests_per_minute,
+        "concurrent_requests": plan.concurrent_requests,
+        "weight": plan.weight,
         "policy": plan.policy.as_ref().map(policy),
     })
 }

@@ -11,10 +11,11 @@ use http::HeaderMap;
 use super::output::CommandError;
 use crate::config::{self, Access, Faults, Settings, UpstreamService};
 use crate::contract::{self, Operation};
+use crate::quota::Token;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tenancy::{StampRequired, Tenant};
-use crate::upstream::{Client, Origin, Underway, request_headers};
+use crate::upstream::{Client, Deadline, Origin, Passage, Underway, request_headers};
 
 /// Reads the settings that `serve` would and proves the schemas; tells on standard error everything that is wrong
 /// with them or with the tenants that the store has under them, or on standard output in one line what was read.
@@ -141,7 +142,7 @@ async fn prove_upstream(
         access
             .credential
             .and_then(|name| settings.credentials.get(name))
-            .unwrap_or(&service.credential),
+            .map_or(&service.credential, |credential| &credential.key),
         limits.timeout,
         limits.max_response_bytes,
     )?;
@@ -152,7 +153,11 @@ async fn prove_upstream(
             "/v1/environments?limit=1",
             headers,
             Bytes::new(),
-            &Underway::default(),
+            Passage {
+                token: Token::free(),
+                deadline: Deadline::from_now(limits.timeout),
+                underway: &Underway::default(),
+            },
         )
         .await
         .map_err(|failure| CommandError::Upstream(failure.to_string()))?;

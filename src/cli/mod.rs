@@ -18,7 +18,7 @@ use clap::{Args, Parser, Subcommand};
 
 /// A gateway in front of Anthropic's environments service.
 ///
-/// Every setting of the configuration file but plans and credentials can also be given as an environment variable:
+/// Every setting of the configuration file but plans, budgets and credentials can also be given as an environment variable:
 /// ENVGATE_, the section, two underscores, the name, as in ENVGATE_LISTEN__ADDRESS=127.0.0.1:8080.
 #[derive(Parser)]
 #[command(name = "envgate", version, arg_required_else_help = true)]

@@ -91,6 +91,9 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
         adopter: adopter(Arc::clone(&gateway)),
         is_stopping: Arc::clone(&is_stopping),
     };
+    for budget in gateway.budgets() {
+        tokio::spawn(Arc::clone(budget).run());
+    }
     tokio::spawn(admin::serve(admin_listener, admin, until(stopped.clone())));
 
     let is_embedded = embedded.is_some();

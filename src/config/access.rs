@@ -30,11 +30,11 @@ impl Settings {
             return Some(name);
         };
         let service = self.upstream.service.as_ref();
-        if service.is_some_and(|service| service.credential == *key) {
+        if service.is_some_and(|service| service.credential == key.key) {
             return None;
         }
         let mut credentials = self.credentials.iter();
-        let first = credentials.find(|(_, other)| *other == key);
+        let first = credentials.find(|(_, other)| other.key == key.key);
         first.map(|(first, _)| first.as_str())
     }
 }
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn an_access_is_told_by_what_the_credential_is_and_not_by_its_name() {
-        let text = "[credentials]\na.key = { env = \"A\" }\nb.key = { env = \"A\" }\nown.key = { env = \"OWN\" }\n\
+        let text = "[credentials]\na = { key = { env = \"A\" }, budget = \"default\" }\nb = { key = { env = \"A\" }, budget = \"default\" }\nown = { key = { env = \"OWN\" }, budget = \"default\" }\n\
                     [plans]\na.credential = \"a\"\nb.credential = \"b\"\nown.credential = \"own\"\n\
                     there.credential = \"a\"\nthere.workspace_id = \"wrkspc_1\"\n";
         let environment = [

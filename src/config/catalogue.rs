@@ -1,5 +1,3 @@
-use crate::environment::PackageManager;
-
 /// One setting as the documentation, the hints and the reader know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SettingDoc {
@@ -46,9 +44,9 @@ impl SettingDoc {
 pub(super) const PREFIX: &str = "ENVGATE_";
 
 /// The part of a path in whose place the operator writes a name.
-const ANY_NAME: &str = "NAME";
+pub(super) const ANY_NAME: &str = "NAME";
 /// The part of a path in whose place a package manager stands.
-const ANY_MANAGER: &str = "MANAGER";
+pub(super) const ANY_MANAGER: &str = "MANAGER";
 
 /// Every setting there is, in the order of the documentation. Names, hints and defaults come from here alone.
 pub const SETTINGS: &[SettingDoc] = &[
@@ -125,6 +123,36 @@ pub const SETTINGS: &[SettingDoc] = &[
         doc: "whether an `http://` upstream may be on another machine",
     },
     SettingDoc {
+        path: "upstream.budget",
+        form: "name in `[budgets]`",
+        default: Some("default"),
+        doc: "what requests with `upstream.credential` spend",
+    },
+    SettingDoc {
+        path: "budgets.NAME.requests_per_minute",
+        form: "1 to 1000000, or `unlimited`",
+        default: None,
+        doc: "upstream requests in any 60 seconds; left out, 60, or unlimited where the upstream is on this machine",
+    },
+    SettingDoc {
+        path: "budgets.NAME.concurrent_requests",
+        form: "1 to 1000000, or `unlimited`",
+        default: None,
+        doc: "tenants' requests in flight; left out, 5, or unlimited where the upstream is on this machine",
+    },
+    SettingDoc {
+        path: "budgets.NAME.creates_per_minute",
+        form: "1 to 1000000, or `unlimited`",
+        default: None,
+        doc: "creates in any 60 seconds; left out, no limit of their own",
+    },
+    SettingDoc {
+        path: "budgets.NAME.reads_per_minute",
+        form: "1 to 1000000, or `unlimited`",
+        default: None,
+        doc: "retrieves and lists in any 60 seconds; left out, no limit of their own",
+    },
+    SettingDoc {
         path: "contract.dialect",
         form: "`sandbase` or `anthropic`",
         default: Some("sandbase"),
@@ -161,6 +189,12 @@ pub const SETTINGS: &[SettingDoc] = &[
         doc: "a key for the upstream that plans can name, instead of `upstream.credential`",
     },
     SettingDoc {
+        path: "credentials.NAME.budget",
+        form: "name in `[budgets]`",
+        default: None,
+        doc: "what requests with this key spend; required",
+    },
+    SettingDoc {
         path: "plans.NAME.operations",
         form: "list of `create`, `list`, `retrieve`, `update`, `delete`, `archive`",
         default: None,
@@ -195,6 +229,24 @@ pub const SETTINGS: &[SettingDoc] = &[
         form: "name in `[credentials]`",
         default: None,
         doc: "the key that requests of the plan go up with; left out, `upstream.credential`",
+    },
+    SettingDoc {
+        path: "plans.NAME.requests_per_minute",
+        form: "1 to 1000000, or `unlimited`",
+        default: Some("unlimited"),
+        doc: "requests of one tenant that need the upstream, in any 60 seconds",
+    },
+    SettingDoc {
+        path: "plans.NAME.concurrent_requests",
+        form: "1 to 1000000, or `unlimited`",
+        default: Some("unlimited"),
+        doc: "requests of one tenant before the upstream at once",
+    },
+    SettingDoc {
+        path: "plans.NAME.weight",
+        form: "1 to 1000",
+        default: Some("1"),
+        doc: "a tenant's share of the budget where tenants wait for each other",
     },
     SettingDoc {
         path: "plans.NAME.policy.networking",
@@ -305,90 +357,6 @@ pub const SETTINGS: &[SettingDoc] = &[
         doc: "worker threads of the gateway; left out, the machine's cores",
     },
 ];
-
-/// What a name within a table turned out to be.
-pub(super) enum Known {
-    /// A table; its path, as the catalogue writes it.
-    Table(String),
-    /// A setting.
-    Setting,
-}
-
-/// Looks a name up in a table, or among the tables where `table` is empty. `table` is a path as the catalogue writes it.
-pub(super) fn find(table: &str, name: &str) -> Option<Known> {
-    let part = parts(table).find(|part| match *part {
-        ANY_NAME => true,
-        ANY_MANAGER => PackageManager::by_name(name).is_some(),
-        fixed => fixed == name,
-    })?;
-    let path = if table.is_empty() {
-        part.to_owned()
-    } else {
-        format!("{table}.{part}")
-    };
-    let is_setting = SETTINGS.iter().any(|setting| setting.path == path);
-    Some(if is_setting {
-        Known::Setting
-    } else {
-        Known::Table(path)
-    })
-}
-
-/// The names that a table has, for hints; none where the operator chooses them.
-pub(super) fn names(table: &str) -> Vec<&'static str> {
-    parts(table)
-        .flat_map(|part| match part {
-            ANY_NAME => Vec::new(),
-            ANY_MANAGER => PackageManager::ALL.map(PackageManager::name).to_vec(),
-            fixed => vec![fixed],
-        })
-        .collect()
-}
-
-/// The setting that a path of the file is an instance of.
-pub(super) fn setting(path: &str) -> Option<&'static SettingDoc> {
-    let stands_for = |(part, name): (&str, &str)| match part {
-        ANY_NAME | ANY_MANAGER => true,
-        fixed => fixed == name,
-    };
-    SETTINGS.iter().find(|setting| {
-        setting.path.split('.').count() == path.split('.').count()
-            && setting.path.split('.').zip(path.split('.')).all(stands_for)
-    })
-}
-
-/// The parts that follow a path in the catalogue, each once, in order.
-fn parts(table: &str) -> impl Iterator<Item = &'static str> {
-    let mut before = None;
-    SETTINGS
-        .iter()
-        .filter_map(move |setting| {
-            let rest = setting.path.strip_prefix(table)?;
-            let rest = if table.is_empty() {
-                rest
-            } else {
-                rest.strip_prefix('.')?
-            };
-            rest.split('.').next()
-        })
-        .filter(move |part| before.replace(*part) != Some(*part))
-}
-
-/// The known name that `name` was most likely meant to be.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let name = name.to_ascii_lowercase();
-    known
-        .into_iter()
-        .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(&name, &candidate.to_ascii_lowercase()),
-                candidate,
-            )
-        })
-        .filter(|(distance, candidate)| distance * 3 <= candidate.len().max(3))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
 
 #[cfg(test)]
 #[path = "catalogue_tests.rs"]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::lookup::{names, setting};
 
 /// The settings as README.md shows them.
 fn table() -> String {

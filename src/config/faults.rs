@@ -163,6 +163,12 @@ pub enum Problem {
     UnknownCredential { nearest: Option<String> },
     #[error("the key of this credential is missing")]
     KeyMissing,
+    #[error("there is no such table in [budgets]{}", hint(nearest))]
+    UnknownBudget { nearest: Option<String> },
+    #[error("the budget that this credential spends is missing")]
+    BudgetMissing,
+    #[error("expected a whole number from 1 to {most}, or \"unlimited\"")]
+    NotLimit { most: u32 },
     #[error(transparent)]
     Host(#[from] NotAHost),
     #[error(transparent)]

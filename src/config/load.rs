@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use super::catalogue::{SettingDoc, setting};
+use super::catalogue::SettingDoc;
 use super::faults::{Faults, Place, Problem};
+use super::lookup::setting;
 use super::settings::{
     Admin, Audit, Breaker, Cache, Contract, Listen, Log, Ownership, Server, Settings, Store, Upstream,
     UpstreamService, UpstreamUrl,
@@ -70,6 +71,8 @@ impl Reader<'_> {
         let upstream = self.upstream();
         let contract = self.contract();
         let ownership = self.ownership();
+        let is_local = upstream.as_ref().is_none_or(Upstream::is_local);
+        let budgets = self.budgets(is_local);
         let credentials = self.credentials();
         let is_embedded = !self.is_set("upstream.url");
         let plans = contract
@@ -86,6 +89,7 @@ impl Reader<'_> {
             upstream: upstream?,
             contract: contract?,
             ownership: ownership?,
+            budgets: budgets?,
             credentials,
             plans: plans?,
             cache: cache?,
@@ -136,10 +140,12 @@ impl Reader<'_> {
             values::integer(raw, 1 << 10..=1 << 30)
         });
         let breaker = self.breaker();
+        let budget = self.budget_name("upstream.budget");
         Some(Upstream {
             service,
             timeout: timeout?,
             max_response_bytes: max_response_bytes?,
+            budget: budget?,
             breaker: breaker?,
         })
     }

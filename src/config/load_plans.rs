@@ -1,29 +1,42 @@
 //! `[credentials]` and `[plans]`: the tables whose names the operator chooses.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 
-use super::catalogue::nearest;
 use super::faults::Problem;
 use super::load::Reader;
+use super::lookup::nearest;
 use super::plan::{DEFAULT_PLAN, PackageRule, Plan, Policy};
-use super::settings::{Contract, Secret};
+use super::settings::{Contract, Credential};
 use super::{secrets, values};
 use crate::contract::{Operation, Strictness};
 use crate::environment::PackageManager;
 
 impl Reader<'_> {
     /// The credentials by name. One that could not be read is left out, with a fault.
-    pub(super) fn credentials(&mut self) -> BTreeMap<String, Secret> {
+    pub(super) fn credentials(&mut self) -> BTreeMap<String, Credential> {
         let names = self.entries.names_in("credentials");
         let read = |(name, place)| {
-            let path = format!("credentials.{name}.key");
-            if !self.is_set(&path) {
-                self.fault_at(&place, &format!("credentials.{name}"), Problem::KeyMissing);
-                return None;
+            let table = format!("credentials.{name}");
+            let (key_path, budget_path) = (format!("{table}.key"), format!("{table}.budget"));
+            for (path, problem) in [
+                (&key_path, Problem::KeyMissing),
+                (&budget_path, Problem::BudgetMissing),
+            ] {
+                if !self.is_set(path) {
+                    self.fault_at(&place, &table, problem);
+                }
             }
             let environment = self.environment;
-            let key = self.read(&path, |raw| secrets::credential(raw, None, environment))?;
-            Some((name, key))
+            let key = self.read(&key_path, |raw| secrets::credential(raw, None, environment));
+            let budget = self.budget_name(&budget_path);
+            Some((
+                name,
+                Credential {
+                    key: key?,
+                    budget: budget?,
+                },
+            ))
         };
         names.into_iter().filter_map(read).collect()
     }
@@ -61,6 +74,9 @@ impl Reader<'_> {
         let host_format = self.read_or(&at("host_format"), values::rule, contract.strictness.host_format);
         let workspace_id = self.read_optional(&at("workspace_id"), values::workspace_id);
         let credential = self.plan_credential(&at("credential"), is_embedded);
+        let requests_per_minute = self.read_or(&at("requests_per_minute"), values::limit, None);
+        let concurrent_requests = self.read_or(&at("concurrent_requests"), values::limit, None);
+        let weight = self.read_or(&at("weight"), values::weight, NonZeroU16::MIN);
         let policy = if self.entries.tables.contains_key(&at("policy")) {
             self.policy(&at("policy")).map(Some)
         } else {
@@ -75,6 +91,9 @@ impl Reader<'_> {
             },
             workspace_id: workspace_id?,
             credential: credential?,
+            requests_per_minute: requests_per_minute?,
+            concurrent_requests: concurrent_requests?,
+            weight: weight?,
             policy: policy?,
         })
     }

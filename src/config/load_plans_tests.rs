@@ -28,6 +28,7 @@ fn a_plan_sets_what_it_names_and_takes_the_rest_from_the_contract() {
         host_format = "warn"
         [credentials.second]
         key = {{ env = "OTHER" }}
+        budget = "default"
         [plans.gold]
         operations = ["list", "retrieve"]
         unknown_field = "allow"
@@ -38,7 +39,7 @@ fn a_plan_sets_what_it_names_and_takes_the_rest_from_the_contract() {
         "#
     );
     let settings = settings(&text, KEYS);
-    assert_eq!(settings.credentials["second"].reveal(), "sk-ant-2");
+    assert_eq!(settings.credentials["second"].key.reveal(), "sk-ant-2");
     let gold = &settings.plans["gold"];
     assert_eq!(gold.operations, [Operation::List, Operation::Retrieve]);
     assert_eq!(gold.dialect.name, "sandbase");
@@ -115,7 +116,7 @@ unknwon_field = "warn"
 dialect = "native"
 workspace_id = "a b"
 credential = "secnd"
-requests_per_minute = 60
+requests_per_hour = 60
 [plans.gold.polcy]
 [plans."no name"]
 [plans]
@@ -142,11 +143,13 @@ denny = []
             "envgate.toml:4:11: plans.gold.dialect: expected one of \"sandbase\", \"anthropic\"",
             "envgate.toml:5:16: plans.gold.workspace_id: expected 1 to 128 visible ASCII characters without spaces",
             "envgate.toml:6:14: plans.gold.credential: there is no such table in [credentials]; did you mean \"second\"?",
-            "envgate.toml:7:1: plans.gold.requests_per_minute: unknown setting",
+            "envgate.toml:7:1: plans.gold.requests_per_hour: unknown setting; did you mean \"requests_per_minute\"?",
             "envgate.toml:8:13: plans.gold.polcy: unknown setting; did you mean \"policy\"?",
             "envgate.toml:9:8: plans.\"no name\": a name here has 1 to 64 characters of A-Z, a-z, 0-9, _ and -",
             "envgate.toml:11:1: plans.silver: expected a table, found an integer",
             "envgate.toml:12:14: credentials.second: the key of this credential is missing",
+            "envgate.toml:12:14: credentials.second: the budget that this credential spends is missing",
+            "envgate.toml:13:14: credentials.plain: the budget that this credential spends is missing",
             "envgate.toml:14:7: credentials.plain.key: a secret is never written here in plain; write { env = \"NAME\" } or { file = \"path\" }",
             "envgate.toml:16:27: plans.gold.policy.allowed_hosts: expected a bare host name, such as \"api.example.com\" or \"*.example.com\"",
             "envgate.toml:17:10: plans.gold.policy.scopes: expected an array, found a string",
@@ -167,12 +170,14 @@ fn plans_are_set_in_the_file_only() {
             "ENVGATE_PLANS__GOLD__OPERATIONS: [plans] is set in the file only: a variable could not tell its names apart by case"
         ]
     );
-    let text = format!("{UPSTREAM}credentials.second.key.env = \"ENVGATE_CREDENTIALS__SECOND\"")
-        .replace("credentials.second", "[credentials]\nsecond");
+    let text = format!(
+        "{UPSTREAM}credentials.second = {{ key.env = \"ENVGATE_CREDENTIALS__SECOND\", budget = \"default\" }}"
+    )
+    .replace("credentials.second", "[credentials]\nsecond");
     let mut keys = KEYS.to_vec();
     keys.push(("ENVGATE_CREDENTIALS__SECOND", "sk-ant-3"));
     assert_eq!(
-        settings(&text, &keys).credentials["second"].reveal(),
+        settings(&text, &keys).credentials["second"].key.reveal(),
         "sk-ant-3",
         "a secret may be in a variable with our prefix"
     );
@@ -180,7 +185,7 @@ fn plans_are_set_in_the_file_only() {
 
 #[test]
 fn a_credential_of_a_plan_is_for_an_upstream_that_is_named() {
-    let text = "credentials.second.key.env = \"OTHER\"\nplans.gold.credential = \"second\"\n";
+    let text = "credentials.second = { key.env = \"OTHER\", budget = \"default\" }\nplans.gold.credential = \"second\"\n";
     assert_eq!(
         faults(text, KEYS),
         ["envgate.toml:2:25: plans.gold.credential: there is a credential and upstream.url is missing"]

@@ -246,7 +246,7 @@ fn a_value_out_of_its_range_or_of_another_kind_is_refused() {
         ("log.level = \"envgate=loud\"", "expected a level or directives"),
         ("server.threads = 0", "from 1 to 1024"),
         ("address = \"127.0.0.1:8080\"", "unknown setting"),
-        ("budgets.default.requests_per_minute = 60", "unknown table"),
+        ("quotas.default.requests_per_minute = 60", "unknown table"),
         ("store.url = \"mysql://db/envgate\"", "expected \"sqlite:\""),
         ("store.url = \"sqlite:\"", "expected \"sqlite:\""),
     ] {

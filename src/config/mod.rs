@@ -7,10 +7,13 @@
 //! ```
 
 mod access;
+mod budget;
 mod catalogue;
 mod faults;
 mod load;
+mod load_budgets;
 mod load_plans;
+mod lookup;
 mod overlay;
 mod plan;
 mod secrets;
@@ -21,14 +24,15 @@ mod url;
 mod values;
 
 pub use access::Access;
-pub(crate) use catalogue::nearest;
+pub use budget::{Budget, DEFAULT_BUDGET};
 pub use catalogue::{SETTINGS, SettingDoc};
 pub use faults::{Fault, Faults, Place, Problem};
 pub use load::load;
+pub(crate) use lookup::nearest;
 pub use plan::{DEFAULT_PLAN, Install, PackageRule, Plan, Policy};
 pub use settings::{
-    Admin, Audit, Breaker, Cache, Contract, Listen, Log, LogFormat, Ownership, Secret, Server, Settings,
-    Store, Upstream, UpstreamService, UpstreamUrl,
+    Admin, Audit, Breaker, Cache, Contract, Credential, Listen, Log, LogFormat, Ownership, Secret, Server,
+    Settings, Store, Upstream, UpstreamService, UpstreamUrl,
 };
 pub use source::{Source, credential_from_process, from_process};
 pub use url::UrlFault;

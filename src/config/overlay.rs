@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::catalogue::{PREFIX, SETTINGS, SettingDoc, nearest};
+use super::catalogue::{PREFIX, SETTINGS, SettingDoc};
 use super::faults::{Faults, Place, Problem};
+use super::lookup::nearest;
 use super::tree::{Entries, Raw, Written};
 
 /// Lays the variables over what the file set. A variable of ours that no setting has is a fault, unless the

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU16;
 
 use http::HeaderValue;
 
@@ -21,6 +22,12 @@ pub struct Plan {
     pub workspace_id: Option<HeaderValue>,
     /// The name of a credential in [`Settings::credentials`](super::Settings::credentials); none for the upstream's own.
     pub credential: Option<String>,
+    /// Requests of one tenant that need the upstream, in any 60 seconds; none for no limit.
+    pub requests_per_minute: Option<u32>,
+    /// Requests of one tenant before the upstream at once; none for no limit.
+    pub concurrent_requests: Option<u32>,
+    /// A tenant's share where tenants wait for each other.
+    pub weight: NonZeroU16,
     /// What their environments may be; none where nothing is asked.
     pub policy: Option<Policy>,
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::plan::Plan;
 use crate::contract::{Dialect, StampKey, Strictness};
 
@@ -21,7 +22,9 @@ pub struct Settings {
     /// `[ownership]`: how the environments of tenants are told apart.
     pub ownership: Ownership,
     /// `[credentials]`: keys for the upstream that plans name, by name.
-    pub credentials: BTreeMap<String, Secret>,
+    pub credentials: BTreeMap<String, Credential>,
+    /// `[budgets]`: what may go up, by name; [`DEFAULT_BUDGET`](super::DEFAULT_BUDGET) is always there.
+    pub budgets: BTreeMap<String, Budget>,
     /// `[plans]`: what tenants may do, by the plan's name; [`DEFAULT_PLAN`](super::DEFAULT_PLAN) is always there.
     pub plans: BTreeMap<String, Plan>,
     /// `[cache]`: replies to reads that serve several.
@@ -67,6 +70,8 @@ pub struct Upstream {
     pub max_response_bytes: usize,
     /// When it is left alone.
     pub breaker: Breaker,
+    /// The name of the budget that requests with its own credential spend.
+    pub budget: String,
 }
 
 /// When an upstream that fails is left alone, and for how long.
@@ -76,6 +81,25 @@ pub struct Breaker {
     pub failures: usize,
     /// How long nothing is sent before one request tries again.
     pub pause: Duration,
+}
+
+impl Upstream {
+    /// Whether the service is on this machine, the embedded one included.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.service
+            .as_ref()
+            .is_none_or(|service| service.url.is_loopback())
+    }
+}
+
+/// `[credentials.NAME]`: another key for the same upstream.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// The value of `X-Api-Key`.
+    pub key: Secret,
+    /// The name of the budget that its requests spend.
+    pub budget: String,
 }
 
 /// Where the environments service is, and the operator's credential for it.

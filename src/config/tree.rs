@@ -6,8 +6,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
-use super::catalogue::{Known, find, names, nearest};
 use super::faults::{Faults, Place, Problem};
+use super::lookup::{Known, find, names, nearest};
 
 /// A value as it was written, and where.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! What a written value means: each function takes one form and says what it expected.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,8 +9,8 @@ use std::time::Duration;
 use http::HeaderValue;
 use tracing_subscriber::EnvFilter;
 
-use super::catalogue::nearest;
 use super::faults::Problem;
+use super::lookup::nearest;
 use super::tree::{Raw, Written};
 use crate::contract::{Dialect, Operation, Rule, StampKey};
 use crate::environment::{HostPattern, Scope};
@@ -53,6 +54,28 @@ pub(super) fn integer(raw: &Raw, range: RangeInclusive<u32>) -> Result<usize, Pr
         .filter(|number| range.contains(number))
         .and_then(|number| usize::try_from(number).ok())
         .ok_or_else(out_of_range)
+}
+
+/// A limit: a whole number, or none where it is `unlimited`. Zero would let nothing through, ever.
+pub(super) fn limit(raw: &Raw) -> Result<Option<u32>, Problem> {
+    const MOST: u32 = 1_000_000;
+    let number = match raw {
+        Raw::Text(text) | Raw::String(text) if text == "unlimited" => return Ok(None),
+        Raw::Integer(number) => u32::try_from(*number).ok(),
+        _ => None,
+    };
+    let limit = number.filter(|number| (1..=MOST).contains(number));
+    limit.map(Some).ok_or(Problem::NotLimit { most: MOST })
+}
+
+pub(super) fn weight(raw: &Raw) -> Result<NonZeroU16, Problem> {
+    const MOST: u16 = 1000;
+    let weight = integer(raw, 1..=u32::from(MOST))?;
+    let weight = u16::try_from(weight).ok().and_then(NonZeroU16::new);
+    weight.ok_or(Problem::OutOfRange {
+        least: 1,
+        most: u64::from(MOST),
+    })
 }
 
 /// `500ms`, `10s` or `2m`; never zero, an hour at most.

@@ -1,13 +1,12 @@
 //! How an error is told: the one place that turns it into an answer.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::error::whole_seconds;
 use super::{ApiError, Dialect, Violation, Violations};
 
 /// The header that overrides what a client makes of a status.
@@ -40,7 +39,7 @@ enum Retry {
     /// Sending it again could do it twice, or would fail again.
     Never,
     /// Nothing happened; try again after so many seconds.
-    After(u16),
+    After(u64),
 }
 
 impl ApiError {
@@ -90,8 +89,14 @@ impl ApiError {
 
     fn retry(&self) -> Retry {
         match self {
-            Self::NotReady | Self::UpstreamUnreachable | Self::UpstreamConnectTimeout => Retry::After(1),
-            Self::UpstreamLeftAlone { retry_after } => Retry::After(seconds_up(*retry_after)),
+            Self::NotReady
+            | Self::EnvironmentBusy
+            | Self::UpstreamUnreachable
+            | Self::UpstreamConnectTimeout => Retry::After(1),
+            Self::TenantLimit { retry_after } | Self::UpstreamLimit { retry_after } => {
+                Retry::After(whole_seconds(retry_after))
+            }
+            Self::UpstreamLeftAlone { retry_after } => Retry::After(whole_seconds(retry_after)),
             Self::UpstreamTimeout { after_write: true }
             | Self::UpstreamBroken { after_write: true }
             | Self::UpstreamReply {
@@ -113,18 +118,15 @@ impl ApiError {
             }),
             Self::Violations(violations) => Some(Details::violations("schema_violation", violations)),
             Self::Policy(violations) => Some(Details::violations("policy_violation", violations)),
-            Self::PlanNotConfigured => Some(Details::Code {
-                error_code: "plan_not_configured",
-            }),
+            Self::PlanNotConfigured | Self::TenantLimit { .. } | Self::UpstreamLimit { .. } => {
+                Some(Details::Code {
+                    error_code: self.kind(),
+                })
+            }
             Self::Upstream(refusal) => refusal.details.as_deref().map(Details::Upstream),
             _ => None,
         }
     }
-}
-
-/// Whole seconds, rounded up, so that whoever waits them does not come too early.
-fn seconds_up(duration: Duration) -> u16 {
-    u16::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(u16::MAX)
 }
 
 /// The upstream's name for the errors of a status.

@@ -82,6 +82,27 @@ pub enum ApiError {
         /// How long.
         retry_after: Duration,
     },
+    /// A limit of the caller's own plan stands in the way; nothing was sent.
+    #[error(
+        "the limit of this tenant's plan is reached; try again in {}",
+        in_seconds(retry_after)
+    )]
+    TenantLimit {
+        /// When another try could be worth it.
+        retry_after: Duration,
+    },
+    /// What the upstream allows all tenants together is spent; nothing was sent.
+    #[error(
+        "the limit of the upstream, which all tenants share, is reached; try again in {}",
+        in_seconds(retry_after)
+    )]
+    UpstreamLimit {
+        /// When another try could be worth it.
+        retry_after: Duration,
+    },
+    /// Other updates of the environment took all the time that there was; nothing was sent.
+    #[error("another update of this environment is under way; try again in a moment")]
+    EnvironmentBusy,
     /// No connection to the upstream could be made; nothing was sent.
     #[error("the upstream cannot be reached")]
     UpstreamUnreachable,
@@ -209,7 +230,7 @@ pub struct UpstreamRefusal {
 
 impl ApiError {
     /// All labels that [`ApiError::kind`] gives.
-    pub const KINDS: [&'static str; 27] = [
+    pub const KINDS: [&'static str; 30] = [
         "unknown_path",
         "environment_not_found",
         "method_not_allowed",
@@ -228,6 +249,9 @@ impl ApiError {
         "violations",
         "not_ready",
         "upstream_left_alone",
+        "tenant_limit",
+        "upstream_limit",
+        "environment_busy",
         "upstream_unreachable",
         "upstream_connect_timeout",
         "upstream_timeout",
@@ -261,6 +285,9 @@ impl ApiError {
             Self::Violations(_) => "violations",
             Self::NotReady => "not_ready",
             Self::UpstreamLeftAlone { .. } => "upstream_left_alone",
+            Self::TenantLimit { .. } => "tenant_limit",
+            Self::UpstreamLimit { .. } => "upstream_limit",
+            Self::EnvironmentBusy => "environment_busy",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamConnectTimeout => "upstream_connect_timeout",
             Self::UpstreamTimeout { .. } => "upstream_timeout",
@@ -290,9 +317,11 @@ impl ApiError {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::NotReady | Self::UpstreamLeftAlone { .. } | Self::UpstreamUnreachable => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::TenantLimit { .. } | Self::UpstreamLimit { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotReady
+            | Self::EnvironmentBusy
+            | Self::UpstreamLeftAlone { .. }
+            | Self::UpstreamUnreachable => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamConnectTimeout | Self::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::UpstreamBroken { .. } | Self::UpstreamReply { .. } | Self::UpstreamCredential => {
                 StatusCode::BAD_GATEWAY
@@ -302,5 +331,20 @@ impl ApiError {
             Self::ClientGone => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+}
+
+/// A time to wait in whole seconds, rounded up: who comes too early comes in vain.
+pub(super) fn whole_seconds(duration: &Duration) -> u64 {
+    duration
+        .as_secs()
+        .saturating_add(u64::from(duration.subsec_nanos() > 0))
+        .max(1)
+}
+
+fn in_seconds(duration: &Duration) -> String {
+    match whole_seconds(duration) {
+        1 => "1 second".to_owned(),
+        seconds => format!("{seconds} seconds"),
     }
 }

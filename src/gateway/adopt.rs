@@ -48,7 +48,7 @@ impl Gateway {
             served.upstream.translation(),
         );
         let underway = Underway::default();
-        let asking = Asking::new(&caller, served, &headers, Freshness::NEW, &underway);
+        let mut asking = Asking::new(&caller, served, &headers, Freshness::NEW, &underway);
         let mut record = Record::start();
 
         let target = |operation| Target {

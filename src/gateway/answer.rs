@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use tokio::time::timeout;
@@ -9,9 +10,15 @@ use tokio::time::timeout;
 use super::head;
 use super::reply::Accepted;
 use crate::contract::{Answer, ApiError, Dialect, REQUEST_ID, Warnings};
+use crate::quota::TenantStanding;
 
 /// Pointers to what was let through although it breaks the schema.
 const WARNING: HeaderName = HeaderName::from_static("envgate-warning");
+
+/// A tenant's own limit of requests, how much of it is left, and when all of it will be there again.
+const RATE_LIMIT: HeaderName = HeaderName::from_static("anthropic-ratelimit-requests-limit");
+const RATE_REMAINING: HeaderName = HeaderName::from_static("anthropic-ratelimit-requests-remaining");
+const RATE_RESET: HeaderName = HeaderName::from_static("anthropic-ratelimit-requests-reset");
 
 /// How long an idle downstream connection is kept, in seconds. Pingora's own default is for ever.
 const KEEPALIVE_SECONDS: u64 = 30;
@@ -45,6 +52,23 @@ pub(super) fn of_success(accepted: Accepted, warnings: &Warnings, request_id: &s
         status,
         headers,
         body,
+    }
+}
+
+/// Adds where a tenant stands in its own limit of requests, under the names of the upstream's API.
+pub(super) fn add_standing(answer: &mut Answer, standing: &TenantStanding, now: Timestamp) {
+    answer
+        .headers
+        .push((RATE_LIMIT, HeaderValue::from(standing.limit)));
+    answer
+        .headers
+        .push((RATE_REMAINING, HeaderValue::from(standing.remaining)));
+    let reset = now.checked_add(standing.reset).unwrap_or(now);
+    // Rounded up: who comes too early comes in vain.
+    let to_second = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
+    let reset = reset.round(to_second).unwrap_or(reset).to_string();
+    if let Ok(reset) = HeaderValue::try_from(reset) {
+        answer.headers.push((RATE_RESET, reset));
     }
 }
 

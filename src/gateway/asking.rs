@@ -1,7 +1,9 @@
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
+use tokio::time::{Instant, timeout_at};
 
 use super::owner::Claimant;
 use super::plans::Served;
@@ -9,11 +11,12 @@ use super::record::Record;
 use super::reply;
 use super::shared_reads::{Freshness, ReadKey, Subject};
 use crate::contract::{ApiError, ListQuery, Operation, RefusedReply, Target};
+use crate::quota::{self, Kind, LimitedBy, Place, Refused, Token};
 use crate::tenancy::{Caller, Plan};
-use crate::upstream::{BETA, Failure, Reply, Underway, VERSION};
+use crate::upstream::{BETA, Deadline, Failure, Passage, Reply, Underway, VERSION};
 
-/// A caller before the upstream: who asks, by which plan and credential, and with which header, translated.
-#[derive(Clone, Copy)]
+/// A caller before the upstream: who asks, by which plan and credential, with which header, translated, and by when. From
+/// its first request on it has a place in flight, and keeps it for all that it needs.
 pub(super) struct Asking<'a> {
     pub(super) caller: &'a Caller,
     served: &'a Served,
@@ -21,6 +24,8 @@ pub(super) struct Asking<'a> {
     /// How new the replies to its reads have to be.
     pub(super) freshness: Freshness,
     underway: &'a Underway,
+    deadline: Option<Deadline>,
+    place: Option<Place>,
 }
 
 impl<'a> Asking<'a> {
@@ -37,7 +42,26 @@ impl<'a> Asking<'a> {
             headers,
             freshness,
             underway,
+            deadline: None,
+            place: None,
         }
+    }
+
+    /// When all must be over, counted from the first time that anybody asks.
+    pub(super) fn deadline(&mut self) -> Deadline {
+        *self
+            .deadline
+            .get_or_insert_with(|| Deadline::from_now(self.served.upstream.timeout()))
+    }
+
+    /// Waits for something before anything is sent, as long as the deadline allows.
+    pub(super) async fn wait<T>(
+        &mut self,
+        waiting: impl Future<Output = T>,
+        otherwise: ApiError,
+    ) -> Result<T, ApiError> {
+        let until = self.deadline().waiting;
+        timeout_at(until, waiting).await.map_err(|_elapsed| otherwise)
     }
 
     pub(super) const fn plan(&self) -> &'a Plan {
@@ -72,29 +96,39 @@ impl<'a> Asking<'a> {
 
     /// Sends one request up and waits for the whole reply. The answer's request id becomes the upstream's.
     pub(super) async fn ask(
-        &self,
+        &mut self,
         target: &Target,
         query: &ListQuery,
         body: Bytes,
         record: &mut Record,
     ) -> Result<Reply, ApiError> {
-        let upstream = &self.served.upstream;
+        let served = self.served;
+        let (upstream, underway) = (&served.upstream, self.underway);
         let operation = target.operation;
+        let headers = self.headers.clone();
+        let deadline = self.deadline();
+        let asked = Instant::now();
+        let token = self.token(operation, deadline).await;
+        record.waited += asked.elapsed();
+        let passage = Passage {
+            token: token?,
+            deadline,
+            underway,
+        };
         record.begin_asking();
         let outcome = upstream
-            .send(
-                operation,
-                &path_and_query(target, query),
-                self.headers.clone(),
-                body,
-                self.underway,
-            )
+            .send(operation, &path_and_query(target, query), headers, body, passage)
             .await;
         record.end_asking();
         let reply = outcome.map_err(|failure| {
             tracing::warn!(operation = operation.name(), %failure, "no reply from the upstream");
             error_of(&failure, operation.is_write())
         })?;
+        if reply.status == StatusCode::TOO_MANY_REQUESTS
+            && let Some(silence) = quota::silence(&reply.headers, SystemTime::now())
+        {
+            served.budget.close_for(silence);
+        }
         if let Some(request_id) = reply::request_id(&reply) {
             record.name_as_upstream(request_id);
         }
@@ -105,6 +139,39 @@ impl<'a> Asking<'a> {
             body: upstream.redact(reply.body),
             ..reply
         })
+    }
+
+    /// Waits for permission to send one request, and for a place with the first.
+    async fn token(&mut self, operation: Operation, deadline: Deadline) -> Result<Token<'_>, ApiError> {
+        let kind = Kind::from(operation);
+        let place = match &mut self.place {
+            Some(_) if operation.is_write() && Instant::now() >= deadline.waiting => {
+                // What went before took so long that nobody might live to see how the write ends.
+                return Err(ApiError::UpstreamTimeout { after_write: false });
+            }
+            Some(place) => place,
+            none => {
+                let entrant = self.served.entrant(&self.caller.tenant);
+                // Who would find the upstream left alone need not wait for that.
+                self.served
+                    .upstream
+                    .look()
+                    .map_err(|failure| error_of(&failure, false))?;
+                let entering = self.served.budget.enter(&entrant, kind, deadline.waiting);
+                none.insert(entering.await.map_err(refusal)?)
+            }
+        };
+        place.token(kind, deadline.waiting).await.map_err(refusal)
+    }
+}
+
+/// What a refusal means for the client; nothing of this request was sent.
+fn refusal(refused: Refused) -> ApiError {
+    tracing::debug!(%refused, "a request may not go up");
+    let retry_after = refused.retry_after;
+    match refused.limited_by {
+        LimitedBy::Tenant => ApiError::TenantLimit { retry_after },
+        LimitedBy::Upstream => ApiError::UpstreamLimit { retry_after },
     }
 }
 

@@ -21,6 +21,7 @@ use crate::config::{Settings, UpstreamService};
 use crate::contract::{
     Answer, ApiError, Dialect, ListQuery, Operation, Target, Warnings, beta_only, parse_document,
 };
+use crate::quota::Budget;
 use crate::store::Audit;
 use crate::telemetry::Metrics;
 use crate::tenancy::{self, Caller, Directory, Plan};
@@ -94,7 +95,7 @@ impl Gateway {
         )?);
         Ok(Self {
             directory,
-            plans: Plans::new(settings, &service.credential, &origin)?,
+            plans: Plans::new(settings, &service.credential, &origin, &metrics)?,
             origin,
             dialect: settings.contract.dialect,
             ownership: Ownership::new(&settings.ownership),
@@ -130,6 +131,22 @@ impl Gateway {
     pub(super) fn answer_to(&self, error: &ApiError, record: &mut Record) -> Answer {
         let dialect = record.dialect.unwrap_or(self.dialect);
         answer::of_error(error, dialect, record.request_id())
+    }
+
+    /// The budgets that requests spend; each wants its task to [run](Budget::run).
+    pub fn budgets(&self) -> impl Iterator<Item = &Arc<Budget>> {
+        self.plans.budgets()
+    }
+
+    /// Tells a caller where it stands in its own limit of requests, if its plan has one.
+    pub(super) fn tell_standing(&self, answer: &mut Answer, record: &Record) {
+        let Some(tenant) = record.caller.as_ref().map(|caller| &caller.tenant) else {
+            return;
+        };
+        let served = self.plans.of(tenant).ok();
+        if let Some(standing) = served.and_then(|served| served.budget.standing(&served.entrant(tenant))) {
+            answer::add_standing(answer, &standing, Timestamp::now());
+        }
     }
 
     /// One request, from its header to an answer that is ready to be written.
@@ -211,22 +228,26 @@ impl Gateway {
             headers,
             freshness,
         } = received;
-        let asking = Asking::new(caller, served, headers, *freshness, underway);
+        // One place in flight for all of it.
+        let mut asking = Asking::new(caller, served, headers, *freshness, underway);
 
         // Before anything is changed: another tenant's environment is as good as none, and what would result must be
         // what the plan allows. Nobody else's turn comes before the reply is here.
-        let _turn = match &served.plan.policy {
+        let _turn = match &asking.plan().policy {
             Some(policy) => {
-                self.check_policy(policy, target, asking, &document.value, record)
+                self.check_policy(policy, target, &mut asking, &document.value, record)
                     .await?
             }
-            None => self.check_owner(target, asking, record).await.map(|()| None)?,
+            None => self
+                .check_owner(target, &mut asking, record)
+                .await
+                .map(|()| None)?,
         };
 
         let mut accepted = if target.operation == Operation::List && self.ownership.is_filtering(caller) {
-            self.list_own(query, asking, record).await?
+            self.list_own(query, &mut asking, record).await?
         } else {
-            self.answer(target, query, asking, document, record).await?
+            self.answer(target, query, &mut asking, document, record).await?
         };
         if let (Operation::Retrieve | Operation::List, Some(source)) = (target.operation, record.read_source)
         {
@@ -263,7 +284,7 @@ impl Gateway {
         &self,
         target: &Target,
         query: &ListQuery,
-        asking: Asking<'_>,
+        asking: &mut Asking<'_>,
         document: &Document,
         record: &mut Record,
     ) -> Result<Accepted, ApiError> {

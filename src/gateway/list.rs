@@ -44,7 +44,7 @@ impl Gateway {
     pub(super) async fn list_own(
         &self,
         query: &ListQuery,
-        asking: Asking<'_>,
+        asking: &mut Asking<'_>,
         record: &mut Record,
     ) -> Result<Accepted, ApiError> {
         let (caller, dialect) = (asking.caller, asking.plan().dialect);

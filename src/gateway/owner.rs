@@ -235,7 +235,7 @@ impl Gateway {
     pub(super) async fn check_owner(
         &self,
         target: &Target,
-        asking: Asking<'_>,
+        asking: &mut Asking<'_>,
         record: &mut Record,
     ) -> Result<(), ApiError> {
         let Some(id) = target
@@ -259,7 +259,7 @@ impl Gateway {
     pub(super) async fn retrieve_own(
         &self,
         id: &EnvironmentId,
-        asking: Asking<'_>,
+        asking: &mut Asking<'_>,
         freshness: Freshness,
         record: &mut Record,
     ) -> Result<Bytes, ApiError> {

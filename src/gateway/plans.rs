@@ -1,13 +1,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::config::{Access, Secret, Settings};
+use crate::config::{self, Access, Secret, Settings};
 use crate::contract::ApiError;
+use crate::quota::{Budget, Entrant, Limits, TenantLimits};
+use crate::telemetry::Metrics;
 use crate::tenancy::{Plan, Tenant};
 use crate::upstream::{Client, Origin, SetUpError};
 
+/// How long a request counts against a limit of requests a minute.
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// All plans by name, made once.
-pub(super) struct Plans(HashMap<String, Served>);
+pub(super) struct Plans {
+    by_name: HashMap<String, Served>,
+    budgets: HashMap<String, Arc<Budget>>,
+}
 
 /// A plan, and the client that its requests go up with.
 pub(super) struct Served {
@@ -18,6 +27,19 @@ pub(super) struct Served {
     pub(super) access: Arc<str>,
     /// The names of the plans with this access, its own among them.
     pub(super) sharing: Arc<[String]>,
+    /// What its requests spend, together with those of all plans of the organisation.
+    pub(super) budget: Arc<Budget>,
+    limits: TenantLimits,
+}
+
+impl Served {
+    /// A tenant of the plan, as its budget sees it.
+    pub(super) fn entrant<'a>(&self, tenant: &'a Tenant) -> Entrant<'a> {
+        Entrant {
+            tenant: &tenant.id,
+            limits: self.limits,
+        }
+    }
 }
 
 impl Plans {
@@ -25,6 +47,7 @@ impl Plans {
         settings: &Settings,
         credential: &Secret,
         origin: &Arc<Origin>,
+        metrics: &Metrics,
     ) -> Result<Self, SetUpError> {
         let client = |credential: &Secret| {
             let limits = &settings.upstream;
@@ -40,26 +63,60 @@ impl Plans {
         let named = settings
             .credentials
             .iter()
-            .map(|(name, credential)| Ok((name, client(credential)?)))
+            .map(|(name, credential)| Ok((name, (client(&credential.key)?, &credential.budget))))
             .collect::<Result<HashMap<_, _>, SetUpError>>()?;
+        let budgets: HashMap<_, _> = settings
+            .budgets
+            .iter()
+            .map(|(name, limits)| (name.clone(), budget(name, limits, metrics)))
+            .collect();
         let serve = |(name, plan): (&String, &_)| {
-            let plan: &crate::config::Plan = plan;
-            let upstream = plan.credential.as_ref().and_then(|name| named.get(name));
+            let plan: &config::Plan = plan;
+            let credential = plan.credential.as_ref().and_then(|name| named.get(name));
+            let (upstream, budget) = match credential {
+                Some((upstream, budget)) => (upstream, *budget),
+                None => (&own, &settings.upstream.budget),
+            };
             let served = Served {
                 plan: Plan::new(name, plan),
-                upstream: Arc::clone(upstream.unwrap_or(&own)),
+                upstream: Arc::clone(upstream),
                 access: name_of(settings.access(plan)),
                 sharing: sharing(settings, plan),
+                budget: Arc::clone(budgets.get(budget)?),
+                limits: TenantLimits::from(plan),
             };
-            (name.clone(), served)
+            Some((name.clone(), served))
         };
-        Ok(Self(settings.plans.iter().map(serve).collect()))
+        Ok(Self {
+            // The settings name no budget that is not there.
+            by_name: settings.plans.iter().filter_map(serve).collect(),
+            budgets,
+        })
+    }
+
+    /// All budgets that are configured.
+    pub(super) fn budgets(&self) -> impl Iterator<Item = &Arc<Budget>> {
+        self.budgets.values()
     }
 
     /// The plan of a tenant.
     pub(super) fn of(&self, tenant: &Tenant) -> Result<&Served, ApiError> {
-        self.0.get(&tenant.plan).ok_or(ApiError::PlanNotConfigured)
+        self.by_name.get(&tenant.plan).ok_or(ApiError::PlanNotConfigured)
     }
+}
+
+fn budget(name: &str, limits: &config::Budget, metrics: &Metrics) -> Arc<Budget> {
+    let in_words = |limit: Option<u32>| limit.map_or("unlimited".to_owned(), |limit| limit.to_string());
+    tracing::info!(
+        budget = name,
+        requests_per_minute = in_words(limits.requests_per_minute),
+        concurrent_requests = in_words(limits.concurrent_requests),
+        creates_per_minute = in_words(limits.creates_per_minute),
+        reads_per_minute = in_words(limits.reads_per_minute),
+        "what may go up"
+    );
+    let metrics = metrics.budget(name, limits.requests_per_minute.is_some());
+    Budget::new(name, Limits::from(limits), MINUTE, metrics)
 }
 
 /// A credential's name and a workspace's id have no space in them, so no two accesses have one name.

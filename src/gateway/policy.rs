@@ -55,7 +55,7 @@ impl Gateway {
         &self,
         policy: &Policy,
         target: &Target,
-        asking: Asking<'_>,
+        asking: &mut Asking<'_>,
         body: &Value,
         record: &mut Record,
     ) -> Result<Option<Turn>, ApiError> {
@@ -69,7 +69,9 @@ impl Gateway {
                 Ok(None)
             }
             (Operation::Update, Some(id)) => {
-                let turn = self.turns.wait(Claim::new(asking.claimant(), id)).await;
+                // Together with everything else that this update has to wait for.
+                let turn = self.turns.wait(Claim::new(asking.claimant(), id));
+                let turn = asking.wait(turn, ApiError::EnvironmentBusy).await?;
                 let stored = self.retrieve_own(id, asking, Freshness::NEW, record).await?;
                 let stored = read_stored(&stored).map_err(ApiError::Policy)?;
                 if let Ok(resulting) = stored.merge(&params::<UpdateParams>(body)?, now) {

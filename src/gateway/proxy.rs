@@ -36,10 +36,11 @@ impl ProxyHttp for Proxy {
         let record = &mut under_way.record;
 
         let outcome = without_panic(gateway.exchange(session, record), &gateway.metrics.panics).await;
-        let (answer, error) = match outcome {
+        let (mut answer, error) = match outcome {
             Ok(answer) => (answer, None),
             Err(error) => (gateway.answer_to(&error, record), Some(error)),
         };
+        gateway.tell_standing(&mut answer, record);
         let status = answer.status;
         // Before the answer is written: a client that does not take it has written all the same.
         gateway.note_write(record, status, error.as_ref());

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use tokio::time::timeout_at;
 
 use super::asking::Asking;
 use super::exchange::Gateway;
@@ -17,7 +18,7 @@ impl Gateway {
         &self,
         target: &Target,
         query: &ListQuery,
-        asking: Asking<'_>,
+        asking: &mut Asking<'_>,
         freshness: Freshness,
         record: &mut Record,
     ) -> Result<Reply, ApiError> {
@@ -25,8 +26,10 @@ impl Gateway {
             return asking.ask(target, query, Bytes::new(), record).await;
         };
         let started = Instant::now();
+        let until = asking.deadline().total;
         let ask = asking.ask(target, query, Bytes::new(), record);
-        let shared = self.reads.read(key, freshness, ask).await?;
+        let shared = timeout_at(until, self.reads.read(key, freshness, ask)).await;
+        let shared = shared.map_err(|_elapsed| ApiError::UpstreamTimeout { after_write: false })??;
         self.metrics.record_read(shared.source.name());
         if shared.source == ReadSource::Coalesced {
             record.waited_for_upstream(started.elapsed());

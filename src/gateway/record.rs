@@ -23,6 +23,8 @@ pub(super) struct Record {
     /// Since when the upstream is being asked, if it is.
     asked: Option<Instant>,
     pub(super) trail: Trail,
+    /// How long its turn was waited for.
+    pub(super) waited: Duration,
 }
 
 impl Record {
@@ -36,6 +38,7 @@ impl Record {
             upstream: None,
             read_source: None,
             asked: None,
+            waited: Duration::ZERO,
             trail: Trail::default(),
         }
     }
@@ -78,6 +81,7 @@ impl Record {
             error: kind,
             total,
             upstream: self.upstream,
+            waited: self.waited,
         });
         if let Some(error) = error {
             metrics.record_error(error);
@@ -97,7 +101,8 @@ impl Record {
             error = kind,
             duration_ms = milliseconds(total),
             upstream_ms = milliseconds(upstream),
-            own_ms = milliseconds(total.saturating_sub(upstream)),
+            waited_ms = milliseconds(self.waited),
+            own_ms = milliseconds(total.saturating_sub(upstream + self.waited)),
             "request"
         );
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::gate::Gate;
-use super::kind::Kind;
+use super::kind::{ByKind, Kind};
 use super::lanes::{LANE_LENGTH, LaneId, Lanes};
 use super::limits::{Entrant, LimitedBy, Limits, Refused, RefusedBecause, TenantStanding};
 use super::line::{Arrival, Line};
@@ -176,8 +176,12 @@ impl<T> Admission<T> {
             };
         }
         let open = self.gate.open_by_kind(now);
-        let ahead = self.lanes.waiting_in(lane).saturating_sub(itself);
-        let ahead_of_kind = self.lanes.waiting_in_of(lane, kind).saturating_sub(itself);
+        // Those whose kind has no room stand in nobody's way but their own kind's.
+        let mut counting = open;
+        *counting.of_mut(kind) = true;
+        let ahead = self.lanes.waiting_in_of(lane, &counting).saturating_sub(itself);
+        let only_own = ByKind::new(|other| other == kind);
+        let ahead_of_kind = self.lanes.waiting_in_of(lane, &only_own).saturating_sub(itself);
         let gate = &self.gate;
         let is_enough = |position| gate.earliest_of_any(position + follow_ups, now) > until;
         let position = if gate.is_rated() {

@@ -220,6 +220,13 @@ impl Budget {
         }
     }
 
+    /// How many wait, how many are in flight, and how many lanes are remembered.
+    #[cfg(test)]
+    pub(super) fn occupation(&self) -> (usize, u32, usize) {
+        let admission = &self.state.lock().admission;
+        (admission.waiting(), admission.in_flight(), admission.lanes())
+    }
+
     /// Changes something and admits all whose turn that makes it.
     pub(super) fn change<R>(
         &self,

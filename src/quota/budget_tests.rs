@@ -1,180 +1,9 @@
-use std::future::Future;
-use std::num::NonZeroU16;
-
-use proptest::prelude::*;
 use tokio::time::sleep;
 
 use super::*;
 use crate::quota::TenantLimits;
-use crate::telemetry::Metrics;
+use crate::quota::scene::{SPAN, Scene, Visit, count, millis, on_paused_clock, retrieve, weighing};
 use crate::tenancy::TenantId;
-
-const SPAN: Duration = Duration::from_secs(60);
-
-fn millis(count: u64) -> Duration {
-    Duration::from_millis(count)
-}
-
-/// Runs on a clock that stands still while anybody has something to do.
-fn on_paused_clock<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap()
-        .block_on(test)
-}
-
-/// A budget with its task, and what has been sent under it.
-struct Scene {
-    budget: Arc<Budget>,
-    sent: Mutex<Vec<Sending>>,
-    flights: Mutex<Vec<(Instant, Instant, usize)>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Sending {
-    at: Instant,
-    tenant: usize,
-    kind: Kind,
-    is_first: bool,
-}
-
-/// What one exchange does with its place.
-#[derive(Clone, Debug)]
-struct Visit {
-    tenant: usize,
-    limits: TenantLimits,
-    kinds: Vec<Kind>,
-    connecting: Duration,
-    answering: Duration,
-    patience: Duration,
-}
-
-impl Scene {
-    fn new(limits: Limits, span: Duration) -> Arc<Self> {
-        let metrics = Metrics::new().unwrap().budget("test", limits.requests.is_some());
-        let budget = Budget::new("test", limits, span, metrics);
-        tokio::spawn(Arc::clone(&budget).run());
-        Arc::new(Self {
-            budget,
-            sent: Mutex::default(),
-            flights: Mutex::default(),
-        })
-    }
-
-    async fn visit(&self, visit: Visit) -> Result<(), Refused> {
-        let tenant = TenantId(format!("ten_{}", visit.tenant));
-        let entrant = Entrant {
-            tenant: &tenant,
-            limits: visit.limits,
-        };
-        let until = Instant::now() + visit.patience;
-        let mut place = self.budget.enter(&entrant, visit.kinds[0], until).await?;
-        let _flight = Flight {
-            scene: self,
-            from: Instant::now(),
-            tenant: visit.tenant,
-        };
-        for (index, kind) in visit.kinds.iter().enumerate() {
-            let mut token = place.token(*kind, until).await?;
-            sleep(visit.connecting).await;
-            token.sent();
-            self.sent.lock().push(Sending {
-                at: Instant::now(),
-                tenant: visit.tenant,
-                kind: *kind,
-                is_first: index == 0,
-            });
-            sleep(visit.answering).await;
-        }
-        Ok(())
-    }
-
-    /// That no stretch of time as long as `span` has more than `limit` of them.
-    fn assert_window(&self, limit: Option<u32>, span: Duration, counts: impl Fn(&Sending) -> bool) {
-        let Some(limit) = limit else { return };
-        let sent = self.sent.lock();
-        let times: Vec<_> = sent
-            .iter()
-            .filter(|sending| counts(sending))
-            .map(|sending| sending.at)
-            .collect();
-        for (first, one_too_many) in times
-            .iter()
-            .zip(times.iter().skip(usize::try_from(limit).unwrap()))
-        {
-            assert!(
-                *one_too_many - *first >= span,
-                "{} in {:?}",
-                limit + 1,
-                *one_too_many - *first
-            );
-        }
-    }
-
-    /// That never more than `limit` were in flight at once.
-    fn assert_concurrent(&self, limit: Option<u32>, counts: impl Fn(usize) -> bool) {
-        let Some(limit) = limit else { return };
-        let flights = self.flights.lock();
-        let mut changes: Vec<_> = flights
-            .iter()
-            .filter(|(.., tenant)| counts(*tenant))
-            .flat_map(|(from, to, _)| [(*from, 1), (*to, -1)])
-            .collect();
-        changes.sort_unstable();
-        let mut in_flight = 0;
-        for (_, change) in changes {
-            in_flight += change;
-            assert!(in_flight <= i64::from(limit), "{in_flight} in flight");
-        }
-    }
-
-    fn assert_left_clean(&self) {
-        let state = self.budget.state.lock();
-        assert_eq!((state.admission.waiting(), state.admission.in_flight()), (0, 0));
-    }
-
-    fn sent_by(&self, tenant: usize) -> usize {
-        let sent = self.sent.lock();
-        sent.iter().filter(|sending| sending.tenant == tenant).count()
-    }
-}
-
-struct Flight<'a> {
-    scene: &'a Scene,
-    from: Instant,
-    tenant: usize,
-}
-
-impl Drop for Flight<'_> {
-    fn drop(&mut self) {
-        let flight = (self.from, Instant::now(), self.tenant);
-        self.scene.flights.lock().push(flight);
-    }
-}
-
-fn count(of: usize) -> f64 {
-    f64::from(u32::try_from(of).unwrap())
-}
-
-fn weighing(weight: u16) -> TenantLimits {
-    TenantLimits {
-        weight: NonZeroU16::new(weight).unwrap(),
-        ..TenantLimits::default()
-    }
-}
-
-fn retrieve(tenant: usize, patience: Duration) -> Visit {
-    Visit {
-        tenant,
-        limits: TenantLimits::default(),
-        kinds: vec![Kind::Read],
-        connecting: Duration::ZERO,
-        answering: millis(200),
-        patience,
-    }
-}
 
 #[test]
 fn shares_follow_the_weights_whoever_floods() {
@@ -366,6 +195,31 @@ fn a_tenants_own_window_counts_exchanges_and_the_budgets_counts_requests() {
 }
 
 #[test]
+fn reads_are_not_refused_for_creates_that_wait() {
+    on_paused_clock(async {
+        let limits = Limits {
+            requests: Some(30),
+            concurrent: Some(5),
+            creates: Some(1),
+            ..Limits::default()
+        };
+        let scene = Scene::new(limits, SPAN);
+        for _ in 0..100 {
+            let scene = Arc::clone(&scene);
+            let visit = Visit {
+                kinds: vec![Kind::Create],
+                ..retrieve(0, millis(1_000_000))
+            };
+            tokio::spawn(async move { scene.visit(visit).await });
+        }
+        sleep(millis(1_000)).await;
+        for _ in 0..29 {
+            scene.visit(retrieve(0, millis(40_000))).await.unwrap();
+        }
+    });
+}
+
+#[test]
 fn silence_holds_for_all_even_where_nothing_is_limited() {
     on_paused_clock(async {
         let scene = Scene::new(Limits::default(), SPAN);
@@ -415,97 +269,87 @@ fn what_was_never_sent_costs_nothing() {
     });
 }
 
-fn kind() -> impl Strategy<Value = Kind> {
-    prop_oneof![Just(Kind::Create), Just(Kind::Read), Just(Kind::Change)]
-}
-
-fn limit(most: u32) -> impl Strategy<Value = Option<u32>> {
-    prop_oneof![1 => Just(None), 3 => (1..=most).prop_map(Some)]
-}
-
-prop_compose! {
-    fn limits()(requests in limit(12), concurrent in limit(4), creates in limit(3), reads in limit(6)) -> Limits {
-        Limits { requests, concurrent, creates, reads }
-    }
-}
-
-prop_compose! {
-    fn tenant_limits()(requests in limit(6), concurrent in limit(3), weight in 1..5u16) -> TenantLimits {
-        TenantLimits { requests, concurrent, ..weighing(weight) }
-    }
-}
-
-/// An arrival: when, what, and after how long its client is gone, if before the end.
-type Coming = (u64, Visit, Option<u64>);
-
-prop_compose! {
-    fn coming()(
-        at in 0..30_000u64,
-        tenant in 0..3usize,
-        kinds in prop::collection::vec(kind(), 1..4),
-        times in (0..3_000u64, 0..2_000u64),
-        patience in prop_oneof![0..20_000u64, Just(100_000_000)],
-        leaves in prop_oneof![2 => Just(None), 1 => (0..20_000u64).prop_map(Some)],
-    ) -> Coming {
-        let visit = Visit {
-            tenant,
-            limits: TenantLimits::default(),
-            kinds,
-            connecting: millis(times.0),
-            answering: millis(times.1),
-            patience: millis(patience),
+/// The example of docs/budget.md, number by number.
+#[test]
+fn the_worked_example_of_the_documentation_holds() {
+    on_paused_clock(async {
+        let limits = Limits {
+            requests: Some(60),
+            concurrent: Some(5),
+            ..Limits::default()
         };
-        (at, visit, leaves)
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    #[test]
-    fn no_limit_is_ever_exceeded_nobody_is_forgotten_and_nothing_is_left_behind(
-        limits in limits(),
-        tenants in prop::array::uniform3(tenant_limits()),
-        comings in prop::collection::vec(coming(), 1..80),
-        silence in prop::option::of((0..30_000u64, 1..8_000u64)),
-    ) {
-        const SPAN: Duration = Duration::from_secs(10);
-        on_paused_clock(async move {
-            let scene = Scene::new(limits, SPAN);
-            let clients: Vec<_> = comings.into_iter().map(|(at, visit, leaves)| {
+        let scene = Scene::new(limits, SPAN);
+        let start = Instant::now();
+        let acme: Vec<_> = (0..300)
+            .map(|_| {
                 let scene = Arc::clone(&scene);
                 tokio::spawn(async move {
-                    sleep(millis(at)).await;
-                    let visit = Visit { limits: tenants[visit.tenant], ..visit };
-                    let waits_for_ever = visit.patience > SPAN * 100;
-                    match leaves {
-                        Some(leaves) => drop(tokio::time::timeout(millis(leaves), scene.visit(visit)).await),
-                        None => {
-                            let outcome = scene.visit(visit).await;
-                            assert!(outcome.is_ok() || !waits_for_ever, "stuck: {outcome:?}");
-                        }
-                    }
+                    let visit = retrieve(0, millis(40_000));
+                    let (first, at) = (scene.visit(visit.clone()).await, Instant::now());
+                    let Err(refused) = first else {
+                        return (first, at, None);
+                    };
+                    sleep(refused.retry_after).await;
+                    (first, at, Some(scene.visit(visit).await))
                 })
-            }).collect();
-            if let Some((at, duration)) = silence {
-                sleep(millis(at)).await;
-                scene.budget.close_for(millis(duration));
+            })
+            .collect();
+        let umbrella = |scene: Arc<Scene>| async move {
+            let visit = Visit {
+                limits: weighing(2),
+                ..retrieve(1, millis(40_000))
+            };
+            scene.visit(visit).await
+        };
+        sleep(millis(1_000)).await;
+        umbrella(Arc::clone(&scene)).await.unwrap();
+        assert!(start.elapsed() <= millis(1_400), "it waited for one turn at most");
+
+        sleep(start + millis(5_000) - Instant::now()).await;
+        assert_eq!(scene.sent.lock().len(), 60, "all is spent");
+        let refused = umbrella(Arc::clone(&scene)).await.unwrap_err();
+        assert_eq!(refused.because, RefusedBecause::TooLate);
+        assert_eq!(refused.retry_after, millis(16_000));
+        sleep(refused.retry_after).await;
+        umbrella(Arc::clone(&scene)).await.unwrap();
+        let sent = scene.sent.lock().clone();
+        let sent = sent.iter().skip(60).find(|sending| sending.tenant == 1);
+        assert_eq!(
+            sent.unwrap().at - start,
+            SPAN,
+            "with the first of the next minute"
+        );
+
+        let mut outcomes = [0; 3];
+        let mut second = [0; 2];
+        for visit in acme {
+            let (first, at, again) = visit.await.unwrap();
+            if let Some(again) = again {
+                second[usize::from(again.is_err())] += 1;
             }
-            for client in clients {
-                client.await.unwrap();
+            match (first, at) {
+                (Ok(()), _) => outcomes[0] += 1,
+                (Err(refused), at) if refused.because == RefusedBecause::TooLate => {
+                    assert_eq!(
+                        (at - start, refused.retry_after),
+                        (Duration::ZERO, millis(21_000))
+                    );
+                    outcomes[1] += 1;
+                }
+                (Err(refused), at) => {
+                    assert_eq!(
+                        (at - start, refused.because),
+                        (millis(40_000), RefusedBecause::Waited)
+                    );
+                    outcomes[2] += 1;
+                }
             }
-            scene.assert_window(limits.requests, SPAN, |_| true);
-            scene.assert_window(limits.creates, SPAN, |sending| sending.kind == Kind::Create);
-            scene.assert_window(limits.reads, SPAN, |sending| sending.kind == Kind::Read);
-            scene.assert_concurrent(limits.concurrent, |_| true);
-            for (number, tenant) in tenants.iter().enumerate() {
-                let is_own_first = |sending: &Sending| sending.tenant == number && sending.is_first;
-                scene.assert_window(tenant.requests, SPAN, is_own_first);
-                scene.assert_concurrent(tenant.concurrent, |flight| flight == number);
-            }
-            scene.assert_left_clean();
-            sleep(SPAN * 3).await;
-            assert_eq!(scene.budget.state.lock().admission.lanes(), 0, "lanes are forgotten");
-        });
-    }
+        }
+        assert_eq!(outcomes, [59, 240, 1]);
+        assert_eq!(
+            second,
+            [24, 217],
+            "a slot comes free every 40 ms, and one is Umbrella's"
+        );
+    });
 }

@@ -79,9 +79,9 @@ impl<T> Lanes<T> {
         self.lanes.get(&id).map_or(0, |lane| lane.line.len())
     }
 
-    /// How many of them are of one kind.
-    pub(super) fn waiting_in_of(&self, id: LaneId, kind: Kind) -> usize {
-        self.lanes.get(&id).map_or(0, |lane| lane.line.len_of(kind))
+    /// How many of them are of these kinds.
+    pub(super) fn waiting_in_of(&self, id: LaneId, kinds: &Open) -> usize {
+        self.lanes.get(&id).map_or(0, |lane| lane.line.len_of_open(kinds))
     }
 
     /// The lane of a tenant, with the limits that it has now.
@@ -229,8 +229,14 @@ impl<T> Lanes<T> {
                 let Some(other) = self.lanes.get(other) else {
                     continue;
                 };
-                let served_before = (start - (*tag).max(self.virtual_time)).div_ceil(other.cost);
-                let waiting = other.line.len_of(kind);
+                // A lane that is listed under several kinds counts under the first.
+                if other.line.first_of(open) != Some(kind) {
+                    continue;
+                }
+                let served_before = start
+                    .saturating_sub((*tag).max(self.virtual_time))
+                    .div_ceil(other.cost);
+                let waiting = other.line.len_of_open(open);
                 position += waiting.min(usize::try_from(served_before).unwrap_or(waiting));
                 if is_enough(position) {
                     return position;

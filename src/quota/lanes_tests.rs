@@ -183,6 +183,17 @@ fn the_position_counts_those_whom_the_fair_order_has_before() {
 }
 
 #[test]
+fn a_lane_with_requests_of_several_kinds_has_no_more_turns_than_another() {
+    let mut queue = Queue::new();
+    for kind in Kind::ALL.into_iter().cycle().take(90) {
+        queue.push("mixed", weighing(1), kind);
+    }
+    let id = queue.push("late", weighing(1), Kind::Read);
+    let position = queue.lanes.position(id, 10, &ALL_OPEN(), |_| false);
+    assert_eq!(position, 20, "ten of its own and ten of the other");
+}
+
+#[test]
 fn what_nobody_uses_is_forgotten() {
     let mut queue = Queue::new();
     let id = queue.push("gone", weighing(1), Kind::Read);

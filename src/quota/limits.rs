@@ -1,6 +1,7 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use crate::config;
 use crate::tenancy::TenantId;
 
 /// What may go up under one budget; none stands for no limit. All of them apply.
@@ -19,6 +20,17 @@ pub struct Limits {
 impl Limits {
     pub(super) fn is_unlimited(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl From<&config::Budget> for Limits {
+    fn from(budget: &config::Budget) -> Self {
+        Self {
+            requests: budget.requests_per_minute,
+            concurrent: budget.concurrent_requests,
+            creates: budget.creates_per_minute,
+            reads: budget.reads_per_minute,
+        }
     }
 }
 
@@ -45,6 +57,16 @@ impl Default for TenantLimits {
             requests: None,
             concurrent: None,
             weight: NonZeroU16::MIN,
+        }
+    }
+}
+
+impl From<&config::Plan> for TenantLimits {
+    fn from(plan: &config::Plan) -> Self {
+        Self {
+            requests: plan.requests_per_minute,
+            concurrent: plan.concurrent_requests,
+            weight: plan.weight,
         }
     }
 }

@@ -45,6 +45,22 @@ impl<T> Line<T> {
         self.0.of(kind).len()
     }
 
+    /// The first of the open kinds, in their order, of which any wait.
+    pub(super) fn first_of(&self, open: &Open) -> Option<Kind> {
+        self.waiting_kinds(open).next()
+    }
+
+    /// How many of the open kinds wait.
+    pub(super) fn len_of_open(&self, open: &Open) -> usize {
+        self.waiting_kinds(open).map(|kind| self.len_of(kind)).sum()
+    }
+
+    fn waiting_kinds(&self, open: &Open) -> impl Iterator<Item = Kind> {
+        Kind::ALL
+            .into_iter()
+            .filter(|kind| *open.of(*kind) && self.len_of(*kind) > 0)
+    }
+
     pub(super) fn len(&self) -> usize {
         Kind::ALL.into_iter().map(|kind| self.len_of(kind)).sum()
     }

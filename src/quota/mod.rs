@@ -21,6 +21,8 @@
 
 mod admission;
 mod budget;
+#[cfg(test)]
+mod budget_properties;
 mod gate;
 mod kind;
 mod lane;
@@ -29,6 +31,8 @@ mod limits;
 mod line;
 mod place;
 mod retry_after;
+#[cfg(test)]
+mod scene;
 mod shared;
 mod window;
 

@@ -99,6 +99,25 @@ impl Drop for Taken {
 }
 
 impl Token<'_> {
+    /// Permission for a request that nothing limits.
+    pub const fn free() -> Self {
+        Self(None)
+    }
+
+    /// Permission for one more request of the same kind, for one that has to be sent again.
+    ///
+    /// # Errors
+    /// [`Refused`], where there is none until `until`.
+    pub async fn another(mut self, until: Instant) -> Result<Self, Refused> {
+        if let Some(Unspent { place, kind, sent }) = &mut self.0
+            && sent.is_some()
+        {
+            place.budget.follow_up(place.lane, *kind, until).await?;
+            *sent = None;
+        }
+        Ok(self)
+    }
+
     /// The request goes out now, and counts from now on.
     pub fn sent(&mut self) {
         let Some(Unspent { place, kind, sent }) = &mut self.0 else {

@@ -60,6 +60,8 @@ pub struct Outcome {
     pub total: Duration,
     /// What of it the upstream took; none where the upstream was not asked.
     pub upstream: Option<Duration>,
+    /// What of it its turn was waited for.
+    pub waited: Duration,
 }
 
 #[derive(Debug)]
@@ -204,9 +206,12 @@ impl Metrics {
         if let Some(durations) = self.durations.get(operation) {
             let upstream = outcome.upstream.unwrap_or_default();
             durations.total.observe(outcome.total.as_secs_f64());
-            durations
-                .own
-                .observe(outcome.total.saturating_sub(upstream).as_secs_f64());
+            durations.own.observe(
+                outcome
+                    .total
+                    .saturating_sub(upstream + outcome.waited)
+                    .as_secs_f64(),
+            );
             if outcome.upstream.is_some() {
                 durations.upstream.observe(upstream.as_secs_f64());
             }
@@ -359,6 +364,7 @@ mod tests {
             error: Some("violations"),
             total: Duration::from_millis(3),
             upstream: None,
+            waited: Duration::ZERO,
         };
         metrics.record(&outcome);
         metrics.record(&Outcome {
@@ -383,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gateways_own_time_is_the_request_less_the_upstream() {
+    fn the_gateways_own_time_is_the_request_less_the_upstream_and_the_wait() {
         let metrics = Metrics::new().unwrap();
         metrics.record(&Outcome {
             operation: Some(Operation::Retrieve),
@@ -391,10 +397,11 @@ mod tests {
             error: None,
             total: Duration::from_secs(2),
             upstream: Some(Duration::from_millis(1500)),
+            waited: Duration::from_millis(250),
         });
         let text = text(&metrics);
         assert!(
-            text.contains(r#"envgate_own_duration_seconds_sum{operation="retrieve"} 0.5"#),
+            text.contains(r#"envgate_own_duration_seconds_sum{operation="retrieve"} 0.25"#),
             "{text}"
         );
         assert!(text.contains(r#"envgate_upstream_duration_seconds_sum{operation="retrieve"} 1.5"#));

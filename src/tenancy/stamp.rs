@@ -82,7 +82,7 @@ mod tests {
 
     fn settings(is_stamping: bool) -> Settings {
         let text = format!(
-            "[ownership]\nstamp = {is_stamping}\n[credentials]\nresearch.key = {{ env = \"R\" }}\n[plans]\n\
+            "[ownership]\nstamp = {is_stamping}\n[credentials]\nresearch = {{ key = {{ env = \"R\" }}, budget = \"default\" }}\n[plans]\n\
              research.credential = \"research\"\nthere.workspace_id = \"wrkspc_1\"\nhere.operations = [\"list\"]\n"
         );
         let environment = [

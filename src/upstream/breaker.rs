@@ -163,6 +163,19 @@ impl Breaker {
         })
     }
 
+    /// How long it is open yet, if it is. One that is half-open has a request that tries, or wants one.
+    pub(super) fn is_open(&self, metrics: &UpstreamMetrics) -> Option<Open> {
+        if self.calm.load(Ordering::Acquire) != NOT_CALM {
+            return None;
+        }
+        let retry_after = match self.states.lock().state {
+            State::Open { until } => until.checked_duration_since(Instant::now())?,
+            State::Closed { .. } | State::HalfOpen { .. } => return None,
+        };
+        metrics.breaker_refused.inc();
+        Some(Open { retry_after })
+    }
+
     fn hear(&self, period: u64, health: Option<Health>, metrics: &UpstreamMetrics) {
         let is_news = health != Some(Health::Well) || self.calm.load(Ordering::Acquire) != period;
         if is_news {

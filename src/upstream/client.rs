@@ -7,14 +7,15 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::uri::InvalidUri;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
 use http_body_util::Full;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::breaker::Health;
 use super::link::{Link, LinkFailure};
 use super::pool::Pool;
-use super::{Origin, Translation, Underway};
+use super::{Deadline, Origin, Translation, Underway};
 use crate::config::Secret;
 use crate::contract::Operation;
+use crate::quota::Token;
 
 /// The client of one upstream with one credential, shared by all workers.
 pub struct Client {
@@ -30,6 +31,17 @@ pub struct Client {
 struct Going<'a> {
     operation: Operation,
     underway: &'a Underway,
+    deadline: Deadline,
+}
+
+/// What a request goes up with.
+pub struct Passage<'a> {
+    /// What it spends.
+    pub token: Token<'a>,
+    /// By when all must be over.
+    pub deadline: Deadline,
+    /// Who is told once a write is on its way.
+    pub underway: &'a Underway,
 }
 
 /// The upstream's whole answer, whatever its status.
@@ -119,6 +131,12 @@ impl Client {
         &self.translation
     }
 
+    /// How long one exchange may take, from the first moment that it needs the upstream.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// A text of the upstream's, free of the operator's credential: some services quote it in their errors.
     #[must_use]
     pub fn redact(&self, text: Bytes) -> Bytes {
@@ -133,11 +151,22 @@ impl Client {
         text.replace(&*credential, "[credential]").into()
     }
 
-    /// Sends one request and reads the whole reply, within one total deadline.
+    /// Whether it is of any use to wait for a turn.
+    ///
+    /// # Errors
+    /// [`Failure::LeftAlone`]
+    pub fn look(&self) -> Result<(), Failure> {
+        match self.origin.breaker.is_open(&self.origin.metrics.upstream) {
+            Some(open) => Err(Failure::LeftAlone(open.retry_after)),
+            None => Ok(()),
+        }
+    }
+
+    /// Spends the token on one request and reads the whole reply, within the deadline.
     ///
     /// A request that never started is sent again, once, on a new connection; so is a read (`operation` is no
-    /// write) that died without a byte of an answer on a connection that had been idle. Nothing else is. A write tells
-    /// `underway` when it goes.
+    /// write) that died without a byte of an answer on a connection that had been idle, where the budget has another
+    /// token for it. Nothing else is. A write tells that it is underway when it goes.
     ///
     /// # Errors
     /// [`Failure`]; its variants say whether the request may have been acted on.
@@ -147,17 +176,27 @@ impl Client {
         path_and_query: &str,
         headers: HeaderMap,
         body: Bytes,
-        underway: &Underway,
+        passage: Passage<'_>,
     ) -> Result<Reply, Failure> {
         let request = self
             .request(operation, path_and_query, headers, body)
             .map_err(|error| Failure::Unreachable(io::Error::other(error)))?;
+        let Passage {
+            token,
+            deadline,
+            underway,
+        } = passage;
         let origin = &*self.origin;
-        // Before anything is spent: what is refused here is not sent.
+        // Before the token is spent: what is refused here is not sent.
         let leave = origin.breaker.admit(&origin.metrics.upstream);
         let leave = leave.map_err(|open| Failure::LeftAlone(open.retry_after))?;
-        let going = Going { operation, underway };
-        let outcome = match timeout(self.timeout, self.send_at_most_twice(going, request)).await {
+        let going = Going {
+            operation,
+            underway,
+            deadline,
+        };
+        let sending = self.send_at_most_twice(going, request, token);
+        let outcome = match timeout_at(deadline.total, sending).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => Err(Failure::Timeout(self.timeout)),
         };
@@ -193,24 +232,37 @@ impl Client {
         &self,
         going: Going<'_>,
         request: Request<Full<Bytes>>,
+        mut token: Token<'_>,
     ) -> Result<Reply, Failure> {
         let resolver = &self.origin.resolver;
         let Some(link) = self.pool.take(|address| resolver.is_current(address)) else {
-            return self.send_on_new(going, request).await;
+            return self.send_on_new(going, request, token).await;
         };
         let spare = (!going.operation.is_write()).then(|| request.clone());
-        let again = match (self.send_on(link, going, request).await, spare) {
-            (Err(LinkFailure::NotSent(request)), _) => *request,
-            (Err(LinkFailure::Broken { is_silent: true, .. }), Some(spare)) => spare,
+        let (again, token) = match (self.send_on(link, going, request, &mut token).await, spare) {
+            (Err(LinkFailure::NotSent(request)), _) => (*request, token),
+            (Err(silent @ LinkFailure::Broken { is_silent: true, .. }), Some(spare)) => {
+                let Ok(another) = token.another(going.deadline.waiting).await else {
+                    return Err(silent.into_failure());
+                };
+                (spare, another)
+            }
             (outcome, _) => return outcome.map_err(LinkFailure::into_failure),
         };
         self.origin.metrics.upstream.resent.inc();
-        self.send_on_new(going, again).await
+        self.send_on_new(going, again, token).await
     }
 
-    async fn send_on_new(&self, going: Going<'_>, request: Request<Full<Bytes>>) -> Result<Reply, Failure> {
-        let link = self.origin.connect(self.timeout).await?;
-        self.send_on(link, going, request)
+    async fn send_on_new(
+        &self,
+        going: Going<'_>,
+        request: Request<Full<Bytes>>,
+        mut token: Token<'_>,
+    ) -> Result<Reply, Failure> {
+        // Never later than the whole exchange: a write that did not start must not look like one that did.
+        let left = going.deadline.total.saturating_duration_since(Instant::now());
+        let link = self.origin.connect(left).await?;
+        self.send_on(link, going, request, &mut token)
             .await
             .map_err(LinkFailure::into_failure)
     }
@@ -220,11 +272,17 @@ impl Client {
         mut link: Box<Link>,
         going: Going<'_>,
         request: Request<Full<Bytes>>,
+        token: &mut Token<'_>,
     ) -> Result<Reply, LinkFailure> {
         if going.operation.is_write() {
             going.underway.set();
         }
-        let reply = link.exchange(request, self.max_response_bytes).await?;
+        token.sent();
+        let outcome = link.exchange(request, self.max_response_bytes).await;
+        if let Err(LinkFailure::NotSent(_)) = &outcome {
+            token.unsent();
+        }
+        let reply = outcome?;
         self.pool.put(link);
         Ok(reply)
     }

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod client;
+mod deadline;
 mod link;
 mod origin;
 mod pool;
@@ -11,7 +12,8 @@ mod tls;
 mod translate;
 mod underway;
 
-pub use client::{Client, Failure, Reply, SetUpError};
+pub use client::{Client, Failure, Passage, Reply, SetUpError};
+pub use deadline::Deadline;
 pub use origin::Origin;
 pub use translate::{BETA, Translation, VERSION, request_headers};
 pub use underway::Underway;

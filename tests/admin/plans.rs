@@ -5,7 +5,7 @@ use crate::common::upstream::{Then, Upstream};
 
 const PLANS: &str = r#"
 [credentials]
-research.key = { env = "RESEARCH" }
+research = { key = { env = "RESEARCH" }, budget = "default" }
 
 [plans.research]
 operations = ["list", "retrieve"]
@@ -13,6 +13,8 @@ dialect = "anthropic"
 unknown_field = "warn"
 workspace_id = "wrkspc_1"
 credential = "research"
+requests_per_minute = 30
+weight = 2
 
 [plans.research.policy]
 networking = "limited"
@@ -46,6 +48,9 @@ fn plans_are_told_as_the_settings_have_them_without_a_credential() {
             "host_format": "reject",
             "workspace_id": "wrkspc_1",
             "credential": "research",
+            "requests_per_minute": 30,
+            "concurrent_requests": null,
+            "weight": 2,
             "policy": {
                 "networking": "limited",
                 "allowed_hosts": ["*.example.com"],

@@ -141,8 +141,7 @@ fn pages_go_on_by_name_whatever_is_made_and_deleted_meanwhile() {
 
 #[test]
 fn without_a_stamp_a_second_tenant_on_a_credential_is_a_conflict_that_names_both() {
-    let plans =
-        "[credentials]\nresearch.key = { env = \"RESEARCH\" }\n[plans]\nresearch.credential = \"research\"\n";
+    let plans = "[credentials]\nresearch = { key = { env = \"RESEARCH\" }, budget = \"default\" }\n[plans]\nresearch.credential = \"research\"\n";
     let upstream = crate::common::upstream::Upstream::always(crate::common::upstream::Then::environment());
     let envgate = setup()
         .set("RESEARCH", "sk-research")

@@ -1,0 +1,108 @@
+use std::num::NonZeroU16;
+
+use crate::config::load::tests::{faults, settings};
+use crate::config::{Budget, DEFAULT_BUDGET};
+
+const REMOTE: &str = "[upstream]\nurl = \"https://a.example\"\ncredential.env = \"KEY\"\n";
+const KEYS: &[(&str, &str)] = &[("KEY", "sk-ant-1")];
+
+#[test]
+fn the_default_budget_is_as_published_and_unlimited_on_this_machine() {
+    let local = REMOTE.replace("https://a.example", "http://127.0.0.1:9000");
+    for (text, expected) in [
+        (REMOTE, Budget::PUBLISHED),
+        (&local, Budget::UNLIMITED),
+        ("", Budget::UNLIMITED),
+    ] {
+        let settings = settings(text, KEYS);
+        assert_eq!(settings.budgets[DEFAULT_BUDGET], expected, "{text}");
+        assert_eq!(settings.upstream.budget, DEFAULT_BUDGET);
+    }
+}
+
+#[test]
+fn a_budget_sets_what_it_names() {
+    let text = format!(
+        r#"{REMOTE}
+        budget = "main"
+        [budgets.main]
+        requests_per_minute = 300
+        creates_per_minute = 10
+        [budgets.other]
+        requests_per_minute = "unlimited"
+        concurrent_requests = "unlimited"
+        reads_per_minute = 1200
+        [credentials.second]
+        key = {{ env = "KEY" }}
+        budget = "other"
+        [plans.default]
+        requests_per_minute = 20
+        concurrent_requests = 2
+        weight = 3
+        "#
+    );
+    let settings = settings(&text, KEYS);
+    let main = Budget {
+        requests_per_minute: Some(300),
+        creates_per_minute: Some(10),
+        ..Budget::PUBLISHED
+    };
+    let other = Budget {
+        reads_per_minute: Some(1200),
+        ..Budget::UNLIMITED
+    };
+    assert_eq!(
+        (settings.budgets["main"], settings.budgets["other"]),
+        (main, other)
+    );
+    assert_eq!(settings.upstream.budget, "main");
+    assert_eq!(settings.credentials["second"].budget, "other");
+    let plan = &settings.plans["default"];
+    assert_eq!(
+        (plan.requests_per_minute, plan.concurrent_requests, plan.weight),
+        (Some(20), Some(2), NonZeroU16::new(3).unwrap())
+    );
+}
+
+#[test]
+fn an_impossible_limit_is_a_fault_with_its_place() {
+    let text = r#"[budgets.default]
+requests_per_minute = 0
+concurrent_requests = -1
+creates_per_minute = "some"
+reads_per_minute = 99999999999999999999
+[plans.default]
+requests_per_minute = 0
+concurrent_requests = 1.5
+weight = 1001
+"#;
+    let limit = r#"expected a whole number from 1 to 1000000, or "unlimited""#;
+    assert_eq!(
+        faults(text, &[]),
+        [
+            format!("envgate.toml:2:23: budgets.default.requests_per_minute: {limit}"),
+            format!("envgate.toml:3:23: budgets.default.concurrent_requests: {limit}"),
+            format!("envgate.toml:4:22: budgets.default.creates_per_minute: {limit}"),
+            format!("envgate.toml:5:20: budgets.default.reads_per_minute: {limit}"),
+            format!("envgate.toml:7:23: plans.default.requests_per_minute: {limit}"),
+            format!("envgate.toml:8:23: plans.default.concurrent_requests: {limit}"),
+            "envgate.toml:9:10: plans.default.weight: expected a whole number from 1 to 1000".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn every_credential_names_a_budget_that_there_is() {
+    let text = format!(
+        "{REMOTE}budget = \"mian\"\n[budgets.main]\n[credentials.second]\nkey.env = \"KEY\"\n\
+         [credentials.third]\nkey.env = \"KEY\"\nbudget = \"nain\"\n"
+    );
+    assert_eq!(
+        faults(&text, KEYS),
+        [
+            r#"envgate.toml:4:10: upstream.budget: there is no such table in [budgets]; did you mean "main"?"#,
+            "envgate.toml:6:14: credentials.second: the budget that this credential spends is missing",
+            r#"envgate.toml:10:10: credentials.third.budget: there is no such table in [budgets]; did you mean "main"?"#,
+        ]
+    );
+}
