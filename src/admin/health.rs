@@ -47,6 +47,8 @@ async fn readiness(State(admin): State<Admin>) -> Response {
         "waiting for the store".to_owned()
     } else if admin.metrics.store_up.get() == 0 {
         "degraded: the store does not answer, known keys go on".to_owned()
+    } else if let Some(budget) = cut_off(&admin) {
+        format!("degraded: Redis does not answer, the budget {budget} goes by this replica's share")
     } else {
         match admin
             .directory
@@ -63,6 +65,12 @@ async fn readiness(State(admin): State<Admin>) -> Response {
         StatusCode::OK
     };
     report(code, &json!({ "status": status }))
+}
+
+/// A budget of which Redis does not tell what other replicas spend.
+fn cut_off(admin: &Admin) -> Option<&String> {
+    let mut budgets = admin.settings.budgets.keys();
+    budgets.find(|budget| admin.metrics.is_budget_cut_off(budget))
 }
 
 fn report(code: StatusCode, body: &serde_json::Value) -> Response {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::admin_client::AdminError;
 use crate::config::Faults;
 use crate::contract::SchemaFault;
+use crate::quota::LinkError;
 use crate::store::StoreError;
 use crate::telemetry::LogError;
 use crate::tenancy::StampRequired;
@@ -25,6 +26,8 @@ pub(super) enum CommandError {
     Log(#[from] LogError),
     #[error(transparent)]
     SetUp(#[from] SetUpError),
+    #[error("quota.redis: {0}")]
+    Redis(#[from] LinkError),
     #[error("{0}")]
     Upstream(String),
     #[error(transparent)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::output::{CommandError, say};
 use super::signals::Signals;
@@ -19,9 +20,11 @@ use crate::contract;
 use crate::embedded;
 use crate::environment::EnvironmentId;
 use crate::gateway::{self, Gateway};
+use crate::quota::Link;
 use crate::store::{Audit, AuditWriter, Store, StoreError};
 use crate::telemetry::{self, Metrics};
 use crate::tenancy::{Directory, KeyText, StampRequired, Tenant};
+use crate::upstream::CONNECT_TIMEOUT;
 
 /// How long requests that are in flight may take to finish once the process was told to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LAST_WRITES: Duration = Duration::from_secs(2);
 /// Threads for SQL, the admin endpoints and the embedded service; the gateway has workers of its own.
 const BACKGROUND_THREADS: usize = 2;
+/// What a word from Redis may take, on top of what it allows.
+const ROUND_TRIP: Duration = Duration::from_secs(1);
 /// How long to wait before a store that does not answer is asked again.
 const RETRY: Duration = Duration::from_secs(1);
 /// The secret of the store that page cursors are sealed with.
@@ -91,9 +96,7 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
         adopter: adopter(Arc::clone(&gateway)),
         is_stopping: Arc::clone(&is_stopping),
     };
-    for budget in gateway.budgets() {
-        tokio::spawn(Arc::clone(budget).run());
-    }
+    let sharing = share_budgets(&gateway, &settings, &stopped)?;
     tokio::spawn(admin::serve(admin_listener, admin, until(stopped.clone())));
 
     let is_embedded = embedded.is_some();
@@ -126,9 +129,28 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
     }
     let _ = stop.send(true);
     // What the store is still to be told is worth a moment, but not a wait for one that does not answer.
-    let _ = tokio::time::timeout(LAST_WRITES, attending).await;
+    let _ = tokio::time::timeout(LAST_WRITES, async { tokio::join!(attending, sharing.join_all()) }).await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lets the budgets run, together with those of other replicas where they count in Redis.
+fn share_budgets(
+    gateway: &Gateway,
+    settings: &Settings,
+    stopped: &watch::Receiver<bool>,
+) -> Result<JoinSet<()>, CommandError> {
+    let mut sharing = JoinSet::new();
+    for budget in gateway.budgets() {
+        tokio::spawn(Arc::clone(budget).run());
+        if let Some(redis) = &settings.quota.redis {
+            let lease = settings.upstream.timeout + ROUND_TRIP;
+            let terms = budget.terms(settings.quota.replicas, lease, CONNECT_TIMEOUT + ROUND_TRIP);
+            let link = Link::new(redis.reveal(), budget.name(), terms)?;
+            sharing.spawn(Arc::clone(budget).share(link, until(stopped.clone())));
+        }
+    }
+    Ok(sharing)
 }
 
 /// The gateway's part of an adoption, for the admin API, which does not know the gateway.

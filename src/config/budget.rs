@@ -22,6 +22,17 @@ impl Budget {
         ..Self::UNLIMITED
     };
 
+    /// All its limits by their names in the settings.
+    #[must_use]
+    pub const fn limits(&self) -> [(&'static str, Option<u32>); 4] {
+        [
+            ("requests_per_minute", self.requests_per_minute),
+            ("concurrent_requests", self.concurrent_requests),
+            ("creates_per_minute", self.creates_per_minute),
+            ("reads_per_minute", self.reads_per_minute),
+        ]
+    }
+
     /// No limit: an upstream on this machine has none.
     pub const UNLIMITED: Self = Self {
         requests_per_minute: None,

@@ -183,6 +183,24 @@ pub const SETTINGS: &[SettingDoc] = &[
         doc: "the metadata key of the stamp, which no tenant sees or writes; environments with another are nobody's",
     },
     SettingDoc {
+        path: "quota.replicas",
+        form: "1 to 1000",
+        default: Some("1"),
+        doc: "how many gateways spend the same budgets, at most; without Redis each goes by its share",
+    },
+    SettingDoc {
+        path: "quota.redis",
+        form: "`redis://` or `rediss://` URL, or a secret",
+        default: None,
+        doc: "where they count together; with it `quota.replicas` has to be set",
+    },
+    SettingDoc {
+        path: "quota.window",
+        form: "duration",
+        default: Some("60s"),
+        doc: "how long a request counts against a limit per minute; another than a minute is for trying limits out",
+    },
+    SettingDoc {
         path: "credentials.NAME.key",
         form: "secret",
         default: None,

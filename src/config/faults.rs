@@ -167,6 +167,16 @@ pub enum Problem {
     UnknownBudget { nearest: Option<String> },
     #[error("the budget that this credential spends is missing")]
     BudgetMissing,
+    #[error(
+        "shared by {replicas} replicas this leaves nothing for one that goes by its share; raise it to {replicas}"
+    )]
+    NoShare { replicas: u32 },
+    #[error(
+        "how many gateways spend the budgets is missing; one that Redis does not answer goes by its share"
+    )]
+    ReplicasMissing,
+    #[error("expected \"redis://\" or \"rediss://\" and a host")]
+    NotRedis,
     #[error("expected a whole number from 1 to {most}, or \"unlimited\"")]
     NotLimit { most: u32 },
     #[error(transparent)]

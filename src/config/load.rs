@@ -73,6 +73,7 @@ impl Reader<'_> {
         let ownership = self.ownership();
         let is_local = upstream.as_ref().is_none_or(Upstream::is_local);
         let budgets = self.budgets(is_local);
+        let quota = budgets.as_ref().and_then(|budgets| self.quota(budgets));
         let credentials = self.credentials();
         let is_embedded = !self.is_set("upstream.url");
         let plans = contract
@@ -90,6 +91,7 @@ impl Reader<'_> {
             contract: contract?,
             ownership: ownership?,
             budgets: budgets?,
+            quota: quota?,
             credentials,
             plans: plans?,
             cache: cache?,
@@ -348,7 +350,8 @@ impl Reader<'_> {
     }
 }
 
-fn variable(path: &str) -> Option<String> {
+/// The environment variable that sets a setting.
+pub(super) fn variable(path: &str) -> Option<String> {
     setting(path).and_then(SettingDoc::variable)
 }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::budget::{Budget, DEFAULT_BUDGET};
 use super::faults::Problem;
-use super::load::Reader;
+use super::load::{Reader, variable};
 use super::lookup::nearest;
-use super::values;
+use super::settings::Quota;
+use super::{secrets, values};
 
 impl Reader<'_> {
     /// The budgets by name, the default one always among them. What one leaves out is as published, or unlimited where
@@ -39,6 +40,38 @@ impl Reader<'_> {
             concurrent_requests: concurrent_requests?,
             creates_per_minute: creates_per_minute?,
             reads_per_minute: reads_per_minute?,
+        })
+    }
+
+    /// Who else spends the budgets. One that Redis does not answer goes by its share, which must not be nothing.
+    pub(super) fn quota(&mut self, budgets: &BTreeMap<String, Budget>) -> Option<Quota> {
+        let environment = self.environment;
+        let replicas = self.read("quota.replicas", |raw| values::integer(raw, 1..=1000));
+        let redis = self.read_optional("quota.redis", |raw| {
+            secrets::redis_url(raw, variable("quota.redis"), environment)
+        });
+        let window = self.read("quota.window", values::duration);
+        if self.is_set("quota.redis") && !self.is_set("quota.replicas") {
+            self.fault("quota.redis", Problem::ReplicasMissing);
+        }
+        let replicas = u32::try_from(replicas?).ok()?;
+        for (name, budget) in budgets {
+            for (key, limit) in budget.limits() {
+                if limit.is_some_and(|limit| limit < replicas) {
+                    let path = format!("budgets.{name}.{key}");
+                    let path = if self.is_set(&path) {
+                        &path
+                    } else {
+                        "quota.replicas"
+                    };
+                    self.fault(path, Problem::NoShare { replicas });
+                }
+            }
+        }
+        Some(Quota {
+            replicas,
+            redis: redis?,
+            window: window?,
         })
     }
 

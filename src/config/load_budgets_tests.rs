@@ -106,3 +106,48 @@ fn every_credential_names_a_budget_that_there_is() {
         ]
     );
 }
+
+#[test]
+fn replicas_count_for_themselves_or_together_in_redis() {
+    let alone = settings("", &[]).quota;
+    assert_eq!((alone.replicas, alone.window.as_secs()), (1, 60));
+    assert!(alone.redis.is_none());
+
+    let text = "[quota]\nreplicas = 2\nredis = { env = \"REDIS\" }\nwindow = \"2s\"\n";
+    let shared = settings(text, &[("REDIS", "rediss://:secret@10.0.0.7:6380/1")]).quota;
+    assert_eq!((shared.replicas, shared.window.as_secs()), (2, 2));
+    assert_eq!(shared.redis.unwrap().reveal(), "rediss://:secret@10.0.0.7:6380/1");
+}
+
+#[test]
+fn every_fault_of_replicas_is_told_with_its_place() {
+    let remote = |text: &str| format!("{REMOTE}{text}");
+    for (text, expected) in [
+        (
+            "[quota]\nredis = \"redis://127.0.0.1/\"\n",
+            "envgate.toml:5:9: quota.redis: how many gateways spend the budgets is missing; one that Redis does not \
+             answer goes by its share",
+        ),
+        (
+            "[quota]\nreplicas = 2\nredis = \"http://127.0.0.1/\"\n",
+            "envgate.toml:6:9: quota.redis: expected \"redis://\" or \"rediss://\" and a host",
+        ),
+        (
+            "[quota]\nreplicas = 2\nredis = \"redis://:secret@127.0.0.1/\"\n",
+            "envgate.toml:6:9: quota.redis: a secret is never written here in plain; write { env = \"NAME\" } or \
+             { file = \"path\" }, or set ENVGATE_QUOTA__REDIS",
+        ),
+        (
+            "[quota]\nreplicas = 6\n",
+            "envgate.toml:5:12: quota.replicas: shared by 6 replicas this leaves nothing for one that goes by its \
+             share; raise it to 6",
+        ),
+        (
+            "[quota]\nreplicas = 2\n[budgets.default]\ncreates_per_minute = 1\n",
+            "envgate.toml:7:22: budgets.default.creates_per_minute: shared by 2 replicas this leaves nothing for one \
+             that goes by its share; raise it to 2",
+        ),
+    ] {
+        assert_eq!(faults(&remote(text), KEYS), [expected]);
+    }
+}

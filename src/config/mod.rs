@@ -31,8 +31,8 @@ pub use load::load;
 pub(crate) use lookup::nearest;
 pub use plan::{DEFAULT_PLAN, Install, PackageRule, Plan, Policy};
 pub use settings::{
-    Admin, Audit, Breaker, Cache, Contract, Credential, Listen, Log, LogFormat, Ownership, Secret, Server,
-    Settings, Store, Upstream, UpstreamService, UpstreamUrl,
+    Admin, Audit, Breaker, Cache, Contract, Credential, Listen, Log, LogFormat, Ownership, Quota, Secret,
+    Server, Settings, Store, Upstream, UpstreamService, UpstreamUrl,
 };
 pub use source::{Source, credential_from_process, from_process};
 pub use url::UrlFault;

@@ -46,6 +46,24 @@ pub(super) fn token(
     }
 }
 
+/// The URL of Redis, which may be plain as long as no password is in it.
+pub(super) fn redis_url(
+    raw: &Raw,
+    variable: Option<String>,
+    environment: &BTreeMap<String, String>,
+) -> Result<Secret, Problem> {
+    let value = match raw {
+        Raw::String(text) if has_password(text) => return Err(Problem::PlainSecret { variable }),
+        Raw::String(text) => text.clone(),
+        _ => resolve(raw, environment)?,
+    };
+    Url::parse(&value)
+        .ok()
+        .filter(|url| ["redis", "rediss"].contains(&url.scheme()) && url.has_host())
+        .map(|_| Secret::new(value))
+        .ok_or(Problem::NotRedis)
+}
+
 /// The URL of the store, which may be plain as long as no password is in it.
 pub(super) fn store_url(
     raw: &Raw,

@@ -25,6 +25,8 @@ pub struct Settings {
     pub credentials: BTreeMap<String, Credential>,
     /// `[budgets]`: what may go up, by name; [`DEFAULT_BUDGET`](super::DEFAULT_BUDGET) is always there.
     pub budgets: BTreeMap<String, Budget>,
+    /// `[quota]`: who else spends them.
+    pub quota: Quota,
     /// `[plans]`: what tenants may do, by the plan's name; [`DEFAULT_PLAN`](super::DEFAULT_PLAN) is always there.
     pub plans: BTreeMap<String, Plan>,
     /// `[cache]`: replies to reads that serve several.
@@ -91,6 +93,17 @@ impl Upstream {
             .as_ref()
             .is_none_or(|service| service.url.is_loopback())
     }
+}
+
+/// `[quota]`
+#[derive(Clone, Debug)]
+pub struct Quota {
+    /// How many gateways spend the same budgets.
+    pub replicas: u32,
+    /// The URL of the Redis where they count together.
+    pub redis: Option<Secret>,
+    /// How long a request counts: a minute, but where limits are tried out.
+    pub window: Duration,
 }
 
 /// `[credentials.NAME]`: another key for the same upstream.

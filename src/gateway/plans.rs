@@ -1,6 +1,5 @@
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::{self, Access, Secret, Settings};
 use crate::contract::ApiError;
@@ -8,9 +7,6 @@ use crate::quota::{Budget, Entrant, Limits, TenantLimits};
 use crate::telemetry::Metrics;
 use crate::tenancy::{Plan, Tenant};
 use crate::upstream::{Client, Origin, SetUpError};
-
-/// How long a request counts against a limit of requests a minute.
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// All plans by name, made once.
 pub(super) struct Plans {
@@ -68,7 +64,7 @@ impl Plans {
         let budgets: HashMap<_, _> = settings
             .budgets
             .iter()
-            .map(|(name, limits)| (name.clone(), budget(name, limits, metrics)))
+            .map(|(name, limits)| (name.clone(), budget(name, limits, &settings.quota, metrics)))
             .collect();
         let serve = |(name, plan): (&String, &_)| {
             let plan: &config::Plan = plan;
@@ -105,7 +101,7 @@ impl Plans {
     }
 }
 
-fn budget(name: &str, limits: &config::Budget, metrics: &Metrics) -> Arc<Budget> {
+fn budget(name: &str, limits: &config::Budget, quota: &config::Quota, metrics: &Metrics) -> Arc<Budget> {
     let in_words = |limit: Option<u32>| limit.map_or("unlimited".to_owned(), |limit| limit.to_string());
     tracing::info!(
         budget = name,
@@ -113,10 +109,18 @@ fn budget(name: &str, limits: &config::Budget, metrics: &Metrics) -> Arc<Budget>
         concurrent_requests = in_words(limits.concurrent_requests),
         creates_per_minute = in_words(limits.creates_per_minute),
         reads_per_minute = in_words(limits.reads_per_minute),
+        replicas = quota.replicas,
+        counted = if quota.redis.is_some() { "in Redis" } else { "here" },
         "what may go up"
     );
     let metrics = metrics.budget(name, limits.requests_per_minute.is_some());
-    Budget::new(name, Limits::from(limits), MINUTE, metrics)
+    let limits = Limits::from(limits);
+    let limits = match quota.redis {
+        Some(_) => limits,
+        // Nobody knows what the others do.
+        None => limits.share(quota.replicas),
+    };
+    Budget::new(name, limits, quota.window, metrics)
 }
 
 /// A credential's name and a workspace's id have no space in them, so no two accesses have one name.

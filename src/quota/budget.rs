@@ -11,13 +11,14 @@ use super::kind::Kind;
 use super::lanes::LaneId;
 use super::limits::{Entrant, LimitedBy, Limits, Refused, RefusedBecause, TenantStanding};
 use super::place::Place;
-use super::shared::{Link, Sharing};
+use super::shared::{Link, Sharing, Terms};
 use crate::telemetry::BudgetMetrics;
 
 /// What may go up for one organisation, and who is next. Shared by all workers.
 #[derive(Debug)]
 pub struct Budget {
     name: String,
+    limits: Limits,
     span: Duration,
     is_unlimited: bool,
     /// Whether the upstream has asked for silence, so that those without any limit look no further.
@@ -48,6 +49,7 @@ impl Budget {
     pub fn new(name: &str, limits: Limits, span: Duration, metrics: BudgetMetrics) -> Arc<Self> {
         Arc::new(Self {
             name: name.to_owned(),
+            limits,
             span,
             is_unlimited: limits.is_unlimited(),
             is_closed: AtomicBool::new(false),
@@ -65,6 +67,19 @@ impl Budget {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What so many replicas that share the budget go by. `lease` is the longest time that an exchange is in flight,
+    /// `hold` the longest between a request's admission and its sending.
+    #[must_use]
+    pub const fn terms(&self, replicas: u32, lease: Duration, hold: Duration) -> Terms {
+        Terms {
+            limits: self.limits,
+            replicas,
+            span: self.span,
+            lease,
+            hold,
+        }
     }
 
     /// Waits until `until` at the longest for a place in flight, and for the first request of it, which is of `kind`.

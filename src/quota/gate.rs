@@ -61,7 +61,7 @@ impl Gate {
         if mode != self.mode {
             self.mode = mode;
             let limits = match mode {
-                Mode::Alone => sharing.terms().share(),
+                Mode::Alone => self.limits.share(sharing.terms().replicas),
                 Mode::Together | Mode::Quiet => self.limits,
             };
             self.requests.set_limit(limits.requests);

@@ -21,6 +21,26 @@ impl Limits {
     pub(super) fn is_unlimited(&self) -> bool {
         *self == Self::default()
     }
+
+    /// What one of so many replicas may use where nobody can tell what the others do. It may be nothing.
+    ///
+    /// ```
+    /// use envgate::quota::Limits;
+    ///
+    /// let limits = Limits { requests: Some(60), concurrent: Some(5), ..Limits::default() };
+    /// let share = Limits { requests: Some(30), concurrent: Some(2), ..Limits::default() };
+    /// assert_eq!(limits.share(2), share);
+    /// ```
+    #[must_use]
+    pub fn share(&self, replicas: u32) -> Self {
+        let share = |limit: Option<u32>| limit.map(|limit| limit / replicas.max(1));
+        Self {
+            requests: share(self.requests),
+            concurrent: share(self.concurrent),
+            creates: share(self.creates),
+            reads: share(self.reads),
+        }
+    }
 }
 
 impl From<&config::Budget> for Limits {

@@ -101,6 +101,11 @@ impl BudgetsMetrics {
         })
     }
 
+    pub(super) fn is_cut_off(&self, budget: &str) -> bool {
+        let gauge = self.redis_up.get_metric_with_label_values(&[budget]);
+        gauge.is_ok_and(|gauge| gauge.get() == 0)
+    }
+
     pub(super) fn of(&self, budget: &str, is_rated: bool) -> BudgetMetrics {
         let label = [budget];
         let refused = |limit| {

@@ -252,6 +252,12 @@ impl Metrics {
         self.budgets.of(name, is_rated)
     }
 
+    /// Whether replicas share a budget and Redis does not answer this one.
+    #[must_use]
+    pub fn is_budget_cut_off(&self, name: &str) -> bool {
+        self.budgets.is_cut_off(name)
+    }
+
     /// All metrics in the Prometheus text format.
     ///
     /// # Errors

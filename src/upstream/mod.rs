@@ -14,6 +14,6 @@ mod underway;
 
 pub use client::{Client, Failure, Passage, Reply, SetUpError};
 pub use deadline::Deadline;
-pub use origin::Origin;
+pub use origin::{CONNECT_TIMEOUT, Origin};
 pub use translate::{BETA, Translation, VERSION, request_headers};
 pub use underway::Underway;

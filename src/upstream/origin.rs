@@ -27,7 +27,7 @@ pub struct Origin {
 }
 
 /// How long a connection may take to be made: all addresses together, TLS included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Origin {
     /// Prepares for an upstream; nothing is looked up and nothing connected yet.

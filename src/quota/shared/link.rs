@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, Script};
+use ring::error::Unspecified;
+use ring::rand::{SecureRandom, SystemRandom};
 use serde::Serialize;
 
 use super::message::{Answer, Message, Terms};
@@ -26,6 +28,9 @@ pub enum LinkError {
     /// The script gave back something else than it should.
     #[error("the script of the budget gave back {0:?}")]
     Answer(String),
+    /// No name could be made that no other replica has.
+    #[error("no random number could be had")]
+    Random(#[from] Unspecified),
     /// Terms or message could not be written.
     #[error("a message to Redis cannot be written: {0}")]
     Message(#[from] serde_json::Error),
@@ -43,19 +48,26 @@ struct Signed<'a> {
     message: &'a Message,
 }
 
+/// A name that no other replica has, and that this one will not have again: 64 random bits.
+fn new_name() -> Result<String, Unspecified> {
+    let mut bits = [0; 8];
+    SystemRandom::new().fill(&mut bits)?;
+    Ok(format!("{:016x}", u64::from_ne_bytes(bits)))
+}
+
 impl Link {
-    /// Makes the way to a budget; nothing is connected yet. `replica` is a name that no other has.
+    /// Makes the way to a budget; nothing is connected yet.
     ///
     /// # Errors
-    /// Where the URL is none of Redis.
-    pub fn new(url: &str, budget: &str, replica: String, terms: Terms) -> Result<Self, LinkError> {
+    /// Where the URL is none of Redis, or the system has no random numbers.
+    pub fn new(url: &str, budget: &str, terms: Terms) -> Result<Self, LinkError> {
         Ok(Self {
             client: Client::open(url)?,
             connection: None,
             script: Script::new(SCRIPT),
             // The braces keep all keys of a budget on one node of a cluster.
             key: format!("envgate:{{{budget}}}"),
-            replica,
+            replica: new_name()?,
             terms,
             written_terms: serde_json::to_string(&terms)?,
         })

@@ -20,30 +20,6 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// What one replica may use where nobody can tell what the others do. It may be nothing.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// use envgate::quota::{Limits, Terms};
-    ///
-    /// let limits = Limits { requests: Some(60), concurrent: Some(5), ..Limits::default() };
-    /// let second = Duration::from_secs(1);
-    /// let terms = Terms { limits, replicas: 2, span: 60 * second, lease: 60 * second, hold: 6 * second };
-    /// assert_eq!(terms.share().requests, Some(30));
-    /// assert_eq!(terms.share().concurrent, Some(2));
-    /// assert_eq!(terms.share().creates, None);
-    /// ```
-    #[must_use]
-    pub fn share(&self) -> Limits {
-        let share = |limit: Option<u32>| limit.map(|limit| limit / self.replicas.max(1));
-        Limits {
-            requests: share(self.limits.requests),
-            concurrent: share(self.limits.concurrent),
-            creates: share(self.limits.creates),
-            reads: share(self.limits.reads),
-        }
-    }
-
     /// Everything that a replica has done has run out after this long.
     pub(super) fn past(&self) -> Duration {
         self.span + self.lease
