@@ -209,7 +209,7 @@ impl Budget {
             let answer = link.tell(&message).await;
             self.change(|admission, now| match (&answer, admission.sharing()) {
                 (Ok(answer), Some(sharing)) => sharing.answered(*answer, now),
-                (Err(_), Some(sharing)) => sharing.lost(),
+                (Err(_), Some(sharing)) => sharing.lost(message),
                 (_, None) => {}
             });
             match answer {

@@ -209,12 +209,9 @@ impl Sharing {
         }
         let mut message = mem::take(&mut self.news);
         if !self.is_joined {
-            let silence = message.silence;
-            message = Message {
-                join: Some(self.holdings(now)),
-                silence,
-                ..Message::default()
-            };
+            message.join = Some(self.holdings(now));
+            // It is among what is held, with its true age.
+            message.sent.clear();
         } else if let Some(Wanted { kind, needs_place }) = wanted {
             let member = self.next_name();
             let place = needs_place.then(|| self.next_name());
@@ -262,7 +259,10 @@ impl Sharing {
     }
 
     /// Redis has not answered. Whether it took the message nobody knows, so all that it was told is told again.
-    pub(in crate::quota) fn lost(&mut self) {
+    pub(in crate::quota) fn lost(&mut self, message: Message) {
+        self.news.returned.extend(message.returned);
+        self.news.left.extend(message.left);
+        self.news.silence = self.news.silence.max(message.silence);
         self.is_joined = false;
         self.asked = None;
         self.not_before = ByKind::default();
@@ -338,3 +338,7 @@ impl Sharing {
         LONGEST_PAUSE.min(self.terms.span / 4).min(self.terms.lease / 4)
     }
 }
+
+#[cfg(test)]
+#[path = "sharing_tests.rs"]
+mod tests;
