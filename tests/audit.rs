@@ -77,7 +77,7 @@ async fn read(store: &str) -> Vec<Value> {
         limit: u16::MAX,
         ..AuditQuery::default()
     };
-    let records = store.audit(&all).await.unwrap().records;
+    let records = store.audit(&all).await.unwrap();
     records
         .iter()
         .rev()

@@ -25,7 +25,8 @@ use jiff::Timestamp;
 use sqlx::AnyPool;
 
 pub use audit::{
-    Audit, AuditEntry, AuditOutcome, AuditPage, AuditQuery, AuditRecord, AuditTenant, AuditWriter, Documents,
+    Audit, AuditEntry, AuditOutcome, AuditQuery, AuditRecord, AuditTenant, AuditWriter,
+    Documents,
 };
 pub use directory::Changes;
 pub use environments::{Page, PageRequest};

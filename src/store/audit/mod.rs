@@ -19,7 +19,7 @@ mod writer;
 pub use entry::{AuditEntry, AuditOutcome, Documents};
 pub use queue::Audit;
 pub use record::{AuditRecord, AuditTenant};
-pub use rows::{AuditPage, AuditQuery};
+pub use rows::AuditQuery;
 pub use writer::AuditWriter;
 
 #[cfg(test)]

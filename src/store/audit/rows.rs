@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, FromRow};
 
-use super::record::{is_id, least_id};
+use super::record::least_id;
 use super::{AuditRecord, AuditTenant};
 use crate::store::terms::time;
 use crate::store::{Store, StoreError, written};
@@ -21,20 +21,10 @@ pub struct AuditQuery {
     pub from: Option<Timestamp>,
     /// The time that the latest record comes before.
     pub until: Option<Timestamp>,
+    /// The id of the record that all come before, whether it is still there or not; none begins with the newest.
+    pub before: Option<String>,
     /// How many at most.
     pub limit: u16,
-    /// [`AuditPage::next`] of the page before; none for the first.
-    pub page: Option<String>,
-}
-
-/// A part of the audit, newest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AuditPage {
-    /// The records.
-    pub records: Vec<AuditRecord>,
-    /// What asks for the page after this one; none where this is the last. It names a place in time, so it stays good
-    /// when records are forgotten.
-    pub next: Option<String>,
 }
 
 const COLUMNS: [&str; 13] = [
@@ -106,14 +96,11 @@ impl Store {
         Ok(())
     }
 
-    /// Reads a page of the audit, newest first.
+    /// Records of the audit, newest first.
     ///
     /// # Errors
-    /// [`StoreError::BadCursor`], [`StoreError::Unreadable`] or [`StoreError::Unreachable`]
-    pub async fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
-        if query.page.as_deref().is_some_and(|page| !is_id(page)) {
-            return Err(StoreError::BadCursor);
-        }
+    /// [`StoreError::Unreadable`] or [`StoreError::Unreachable`]
+    pub async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError> {
         let (conditions, values) = conditions(query);
         let limit = values.len() + 1;
         // Nothing that was asked for stands in the text itself.
@@ -122,19 +109,8 @@ impl Store {
         for value in values {
             select = select.bind(value);
         }
-        // One more than is shown tells whether there is a next page.
-        let rows = select
-            .bind(i64::from(query.limit) + 1)
-            .fetch_all(&self.pool)
-            .await?;
-        let has_next = rows.len() > usize::from(query.limit);
-        let records: Vec<_> = rows
-            .into_iter()
-            .take(query.limit.into())
-            .map(AuditRecord::try_from)
-            .collect::<Result<_, _>>()?;
-        let next = records.last().filter(|_| has_next).map(|last| last.id.clone());
-        Ok(AuditPage { records, next })
+        let rows = select.bind(i64::from(query.limit)).fetch_all(&self.pool).await?;
+        rows.into_iter().map(AuditRecord::try_from).collect()
     }
 
     /// Deletes all records from before a time, a few at once, and gives back how many there were.
@@ -186,7 +162,7 @@ fn conditions(query: &AuditQuery) -> (String, Vec<String>) {
         ("(outcome = $ OR error = $)", query.outcome.clone()),
         ("id >= $", query.from.map(least_id)),
         ("id < $", query.until.map(least_id)),
-        ("id < $", query.page.clone()),
+        ("id < $", query.before.clone()),
     ];
     let mut conditions = String::new();
     let mut values = Vec::new();

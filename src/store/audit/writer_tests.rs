@@ -21,7 +21,7 @@ async fn records(store: &TemporaryStore) -> Vec<AuditRecord> {
         limit: u16::MAX,
         ..AuditQuery::default()
     };
-    store.audit(&all).await.unwrap().records
+    store.audit(&all).await.unwrap()
 }
 
 fn numbered(number: usize) -> AuditEntry {
