@@ -24,8 +24,8 @@ pub enum State<'a> {
 ///
 /// The difference is an RFC 6902 patch. Before each value that is replaced or removed stands a `test` with what it was.
 /// An environment that is new, or whose earlier state nobody read, is one `add` or `replace` of the whole. Every value
-/// of the metadata is masked, its name is not; so is `user:password@` in any URL. `stamp_key` is left out. A patch of
-/// more than 16 KiB is `{"omitted_bytes": …}`.
+/// of the metadata is masked, its name is not; so is `user:password@` in any URL. The metadata key `hidden` is left out.
+/// A patch of more than 16 KiB is `{"omitted_bytes": …}`.
 ///
 /// ```
 /// use envgate::environment::{State, diff};
@@ -34,7 +34,7 @@ pub enum State<'a> {
 /// let before = br#"{"name": "a", "metadata": {"team": "x", "envgate:tenant": "ten_1"}}"#;
 /// let after = br#"{"name": "b", "metadata": {"team": "y", "envgate:tenant": "ten_1"}}"#;
 /// assert_eq!(
-///     diff(State::Read(before), State::Read(after), "envgate:tenant"),
+///     diff(State::Read(before), State::Read(after), Some("envgate:tenant")),
 ///     Some(json!([
 ///         {"op": "test", "path": "/name", "value": "a"},
 ///         {"op": "replace", "path": "/name", "value": "b"},
@@ -44,11 +44,8 @@ pub enum State<'a> {
 /// );
 /// ```
 #[must_use]
-pub fn diff(before: State<'_>, after: State<'_>, stamp_key: &str) -> Option<Value> {
-    let mut patch = patch(
-        Document::read(before, stamp_key),
-        Document::read(after, stamp_key),
-    )?;
+pub fn diff(before: State<'_>, after: State<'_>, hidden: Option<&str>) -> Option<Value> {
+    let mut patch = patch(Document::read(before, hidden), Document::read(after, hidden))?;
     // Only now, or a value that changed would look as if it had not.
     patch.iter_mut().for_each(mask);
     let written = serde_json::to_value(&patch).ok()?;
@@ -73,7 +70,7 @@ enum Document {
 }
 
 impl Document {
-    fn read(state: State<'_>, stamp_key: &str) -> Self {
+    fn read(state: State<'_>, hidden: Option<&str>) -> Self {
         let bytes = match state {
             State::Absent => return Self::Absent,
             State::Unknown => return Self::Unknown,
@@ -82,8 +79,9 @@ impl Document {
         let Ok(mut members) = serde_json::from_slice::<Map<String, Value>>(bytes) else {
             return Self::Unknown;
         };
-        if let Some(metadata) = members.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.shift_remove(stamp_key);
+        let metadata = members.get_mut("metadata").and_then(Value::as_object_mut);
+        if let (Some(metadata), Some(hidden)) = (metadata, hidden) {
+            metadata.shift_remove(hidden);
         }
         Self::Known(Value::Object(members))
     }

@@ -22,11 +22,14 @@ impl Gateway {
     /// Of two that adopt one environment through this gateway the second finds the first one's stamp.
     pub async fn adopt(&self, tenant: Arc<Tenant>, id: &EnvironmentId, is_forced: bool) -> Adoption {
         let _turn = self.adopting.lock().await;
-        match self.stamp_stored(tenant, id, is_forced).await {
-            Ok(adoption) => adoption,
-            Err(error) if is_not_found(&error) => Adoption::Refused(AdoptionRefusal::NotFound),
-            Err(error) => Adoption::Refused(AdoptionRefusal::Upstream(error.to_string())),
-        }
+        let mut record = Record::start();
+        let stamped = self.stamp_stored(Arc::clone(&tenant), id, is_forced, &mut record);
+        let adoption = match stamped.await {
+            Err(error) if is_not_found(&error) => Ok(Adoption::Refused(AdoptionRefusal::NotFound)),
+            outcome => outcome,
+        };
+        self.note_adoption(&mut record, tenant, id, &adoption);
+        adoption.unwrap_or_else(|error| Adoption::Refused(AdoptionRefusal::Upstream(error.to_string())))
     }
 
     /// Forgets whose these environments are, for every tenant.
@@ -39,6 +42,7 @@ impl Gateway {
         tenant: Arc<Tenant>,
         id: &EnvironmentId,
         is_forced: bool,
+        record: &mut Record,
     ) -> Result<Adoption, ApiError> {
         let served = self.plans.of(&tenant)?;
         let caller = Caller::operator(tenant);
@@ -49,7 +53,6 @@ impl Gateway {
         );
         let underway = Underway::default();
         let mut asking = Asking::new(&caller, served, &headers, Freshness::NEW, &underway);
-        let mut record = Record::start();
 
         let target = |operation| Target {
             operation,
@@ -57,7 +60,7 @@ impl Gateway {
         };
         let retrieve = target(Operation::Retrieve);
         let stored = asking
-            .ask(&retrieve, &ListQuery::default(), Bytes::new(), &mut record)
+            .ask(&retrieve, &ListQuery::default(), Bytes::new(), record)
             .await?;
         let stored = reply::success(retrieve.operation, stored)?.body;
         match self.stamp_of(&stored) {
@@ -69,14 +72,14 @@ impl Gateway {
             _ => {}
         }
 
+        record.trail.before = Some(stored);
         // Metadata is merged by key, so a body with the stamp alone changes nothing else.
         let stamp = self.ownership.stamp_key.insert("{}", &caller.tenant.id.0);
         let body = stamp.ok_or(ApiError::Internal)?.into();
         let update = target(Operation::Update);
         let _writing = self.reads.write(asking.claimant().access, Some(id));
-        let reply = asking
-            .ask(&update, &ListQuery::default(), body, &mut record)
-            .await?;
+        record.trail.send();
+        let reply = asking.ask(&update, &ListQuery::default(), body, record).await?;
         // Whatever the reply, it may have been written.
         self.ownership.forget(std::slice::from_ref(id));
         let changed = match reply::success(update.operation, reply) {
@@ -87,6 +90,7 @@ impl Gateway {
             }
             outcome => outcome?.body,
         };
+        record.trail.succeed(&update, &changed);
         Ok(match self.stamp_of(&changed) {
             Some(stamp) if stamp == caller.tenant.id.0 => Adoption::Adopted,
             _ => Adoption::Refused(AdoptionRefusal::NotKept),

@@ -1,5 +1,7 @@
 //! What a write leaves for the audit on its way, and the one place where it is handed over.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::StatusCode;
 use jiff::Timestamp;
@@ -8,7 +10,8 @@ use super::exchange::Gateway;
 use super::record::Record;
 use crate::contract::{ApiError, Operation, Target};
 use crate::environment::EnvironmentId;
-use crate::store::{AuditEntry, AuditOutcome, Documents};
+use crate::store::{AuditEntry, AuditOperation, AuditOutcome, Documents};
+use crate::tenancy::{Adoption, AdoptionRefusal, Caller, Tenant};
 
 /// What is known of a write so far. A read leaves nothing.
 #[derive(Default)]
@@ -100,7 +103,7 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         // A trail that was handed over is a new one.
         if self.record.trail.progress != Progress::NotSent {
-            let cut_off = (AuditOutcome::Unknown, None, Some("cut_off"));
+            let cut_off = (AuditOutcome::Unknown, None, Some(AuditOutcome::CUT_OFF));
             self.gateway.note(&mut self.record, cut_off);
         }
     }
@@ -116,12 +119,39 @@ impl Gateway {
         self.note(record, (outcome, Some(status), error.map(ApiError::kind)));
     }
 
-    fn note(&self, record: &mut Record, (outcome, status, error): Ending) {
+    /// Hands an adoption over to the audit, unless the environment was the tenant's before.
+    pub(super) fn note_adoption(
+        &self,
+        record: &mut Record,
+        tenant: Arc<Tenant>,
+        id: &EnvironmentId,
+        adoption: &Result<Adoption, ApiError>,
+    ) {
+        let (outcome, error) = match adoption {
+            Ok(Adoption::AlreadyOwn) => return,
+            Ok(Adoption::Adopted) => (AuditOutcome::Ok, None),
+            // The upstream said that it has done it.
+            Ok(Adoption::Refused(refusal @ AdoptionRefusal::NotKept)) => {
+                (AuditOutcome::Unknown, Some(refusal.code()))
+            }
+            Ok(Adoption::Refused(refusal)) => (AuditOutcome::Refused, Some(refusal.code())),
+            Err(error) => (record.trail.outcome(Some(error)), Some(error.kind())),
+        };
+        record.caller = Some(Caller::operator(tenant));
+        record.trail.environment = Some(id.clone());
+        self.hand_over(record, AuditOperation::Adopt, (outcome, None, error));
+    }
+
+    fn note(&self, record: &mut Record, ending: Ending) {
+        match record.operation.filter(|operation| operation.is_write()) {
+            Some(operation) => self.hand_over(record, AuditOperation::Write(operation), ending),
+            None => record.trail = Trail::default(),
+        }
+    }
+
+    fn hand_over(&self, record: &mut Record, operation: AuditOperation, (outcome, status, error): Ending) {
         let trail = std::mem::take(&mut record.trail);
         let Some(audit) = &self.audit else { return };
-        let Some(operation) = record.operation.filter(|operation| operation.is_write()) else {
-            return;
-        };
         let Some((tenant, key)) = record
             .caller
             .as_ref()

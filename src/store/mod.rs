@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use sqlx::AnyPool;
 
 pub use audit::{
-    Audit, AuditEntry, AuditOutcome, AuditQuery, AuditRecord, AuditTenant, AuditWriter,
+    Audit, AuditEntry, AuditOperation, AuditOutcome, AuditQuery, AuditRecord, AuditTenant, AuditWriter,
     Documents,
 };
 pub use directory::Changes;

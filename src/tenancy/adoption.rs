@@ -44,6 +44,15 @@ impl Adoption {
 }
 
 impl AdoptionRefusal {
+    /// What [`AdoptionRefusal::code`] can be.
+    pub const CODES: [&'static str; 5] = [
+        "environment_not_found",
+        "another_tenants",
+        "metadata_full",
+        "stamp_not_kept",
+        "upstream",
+    ];
+
     /// The refusal as programs know it.
     #[must_use]
     pub const fn code(&self) -> &'static str {

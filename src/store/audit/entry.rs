@@ -28,6 +28,12 @@ pub enum AuditOutcome {
 }
 
 impl AuditOutcome {
+    /// All ways to end.
+    pub const ALL: [Self; 4] = [Self::Ok, Self::Refused, Self::Unknown, Self::PolicyBreach];
+
+    /// What stands in the place of an error where the end of the process cut a write off.
+    pub const CUT_OFF: &'static str = "cut_off";
+
     /// The name in records.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -40,6 +46,35 @@ impl AuditOutcome {
     }
 }
 
+/// What was asked, as records name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AuditOperation {
+    /// A tenant's write.
+    Write(Operation),
+    /// The operator made an environment a tenant's.
+    Adopt,
+}
+
+impl AuditOperation {
+    /// All that records can be of.
+    pub const ALL: [Self; 5] = [
+        Self::Write(Operation::Create),
+        Self::Write(Operation::Update),
+        Self::Write(Operation::Delete),
+        Self::Write(Operation::Archive),
+        Self::Adopt,
+    ];
+
+    /// The name in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Write(operation) => operation.name(),
+            Self::Adopt => "adopt",
+        }
+    }
+}
+
 /// A write as the task of its request hands it over: cheap to make, with its documents as they came.
 #[derive(Clone, Debug)]
 pub struct AuditEntry {
@@ -47,15 +82,16 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// Who wrote.
     pub tenant: Arc<Tenant>,
-    /// With which key.
+    /// With which key; [`KeyId::OPERATOR`] for an adoption.
     pub key: KeyId,
     /// What was asked.
-    pub operation: Operation,
+    pub operation: AuditOperation,
     /// Of which environment, where that is known.
     pub environment: Option<EnvironmentId>,
     /// How it ended.
     pub outcome: AuditOutcome,
-    /// What the client got; none where its connection was cut off.
+    /// What the client got; none where its connection was cut off, and for an adoption, which is one of several that a
+    /// request asked for.
     pub status: Option<StatusCode>,
     /// The kind of error that the client got, or why it got nothing.
     pub error: Option<&'static str>,
@@ -126,13 +162,15 @@ impl AuditEntry {
             return Some(omitted(bytes));
         }
         let before = match self.operation {
-            Operation::Create => State::Absent,
+            AuditOperation::Write(Operation::Create) => State::Absent,
             _ => documents.before.as_deref().map_or(State::Unknown, State::Read),
         };
         let after = match (self.operation, self.outcome) {
-            (Operation::Delete, AuditOutcome::Ok) => State::Absent,
+            (AuditOperation::Write(Operation::Delete), AuditOutcome::Ok) => State::Absent,
             _ => documents.after.as_deref().map_or(State::Unknown, State::Read),
         };
-        diff(before, after, stamp_key)
+        // Of an adoption the stamp is all that changed.
+        let hidden = (self.operation != AuditOperation::Adopt).then_some(stamp_key);
+        diff(before, after, hidden)
     }
 }

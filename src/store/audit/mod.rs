@@ -16,7 +16,7 @@ mod retention;
 mod rows;
 mod writer;
 
-pub use entry::{AuditEntry, AuditOutcome, Documents};
+pub use entry::{AuditEntry, AuditOperation, AuditOutcome, Documents};
 pub use queue::Audit;
 pub use record::{AuditRecord, AuditTenant};
 pub use rows::AuditQuery;

@@ -3,8 +3,7 @@ use std::collections::hash_map::Entry;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::AuditEntry;
-use crate::contract::Operation;
+use super::{AuditEntry, AuditOperation};
 use crate::environment::EnvironmentId;
 use crate::tenancy::{KeyId, TenantId};
 
@@ -23,7 +22,7 @@ pub(super) struct Repeats(HashMap<Refusal, Counted>);
 struct Refusal {
     tenant: TenantId,
     key: KeyId,
-    operation: Operation,
+    operation: AuditOperation,
     environment: Option<EnvironmentId>,
     error: Option<&'static str>,
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::contract::Operation;
 use crate::store::audit::tests::refusal;
 
 const START: Timestamp = Timestamp::constant(1_780_048_800, 0);
@@ -43,7 +44,7 @@ fn refusals_that_differ_in_anything_are_told_apart() {
         at(0, "policy"),
         at(0, "violations"),
         AuditEntry {
-            operation: Operation::Delete,
+            operation: AuditOperation::Write(Operation::Delete),
             ..at(0, "policy")
         },
         AuditEntry {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use jiff::Timestamp;
 
-use super::{AuditEntry, AuditOutcome, AuditRecord, Documents};
+use super::{AuditEntry, AuditOperation, AuditOutcome, AuditRecord, Documents};
 use crate::contract::Operation;
 use crate::environment::EnvironmentId;
 use crate::tenancy::{KeyId, Tenant, TenantId};
@@ -22,7 +22,7 @@ pub(super) fn entry() -> AuditEntry {
         at: Timestamp::constant(1_780_048_800, 0),
         tenant: Arc::new(tenant),
         key: KeyId::parse("sk-eg-abcdefgh").unwrap(),
-        operation: Operation::Update,
+        operation: AuditOperation::Write(Operation::Update),
         environment: EnvironmentId::parse("env_1").ok(),
         outcome: AuditOutcome::Ok,
         status: Some(StatusCode::OK),
