@@ -13,6 +13,8 @@ mod common;
 mod access;
 #[path = "admin/api.rs"]
 mod api;
+#[path = "admin/audit.rs"]
+mod audit;
 #[path = "admin/keys.rs"]
 mod keys;
 #[path = "admin/plans.rs"]

@@ -5,10 +5,12 @@
 
 mod access;
 mod adoption;
+mod audit;
 mod body;
 mod health;
 mod keys;
 mod page;
+mod parameters;
 mod plans;
 mod problem;
 mod tenants;
@@ -89,6 +91,7 @@ fn api(admin: &Admin) -> Router<Admin> {
         .merge(keys::routes())
         .merge(plans::routes())
         .merge(adoption::routes())
+        .merge(audit::routes())
         .route("/api", any(no_such_path))
         .route("/api/", any(no_such_path))
         .route("/api/{*rest}", any(no_such_path))

@@ -5,9 +5,9 @@ use axum::response::Response;
 use data_encoding::BASE64URL_NOPAD;
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
-use url::form_urlencoded;
 
 use super::answer;
+use super::parameters::Parameters;
 use super::problem::Problem;
 
 /// How many a page has where the query does not say, and at most.
@@ -27,28 +27,25 @@ pub(super) struct PageQuery {
 }
 
 impl PageQuery {
-    /// Reads `limit` and `page`; nothing else is known, and nothing may come twice.
+    /// The names of its parameters.
+    pub(super) const LIMIT: &str = "limit";
+    pub(super) const PAGE: &str = "page";
+
+    /// Reads a query that has `limit` and `page` at most.
     pub(super) fn parse(query: Option<&str>) -> Result<Self, Problem> {
-        let (mut limit, mut page) = (None, None);
-        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            let known = match &*name {
-                "limit" => &mut limit,
-                "page" => &mut page,
-                _ => return Err(bad(&name, "there is no such parameter; there are limit and page")),
-            };
-            if known.replace(value.into_owned()).is_some() {
-                return Err(bad(&name, "is there twice"));
-            }
-        }
-        let limit = match limit {
-            None => DEFAULT_LIMIT,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|limit| (1..=MAX_LIMIT).contains(limit))
-                .ok_or_else(|| bad("limit", "expected a whole number from 1 to 1000"))?,
-        };
-        Ok(Self { limit, page })
+        Self::take(&mut Parameters::read(query, &[Self::LIMIT, Self::PAGE])?)
+    }
+
+    /// Takes `limit` and `page` from a query that may have more.
+    pub(super) fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
+        let limit = parameters.parsed(Self::LIMIT, |text| {
+            let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+            limit.ok_or_else(|| format!("expected a whole number from 1 to {MAX_LIMIT}"))
+        })?;
+        Ok(Self {
+            limit: limit.unwrap_or(DEFAULT_LIMIT),
+            page: parameters.text(Self::PAGE),
+        })
     }
 
     /// The place in `list` from after which the page goes on; none for the first page.
@@ -57,9 +54,10 @@ impl PageQuery {
             return Ok(None);
         };
         let place = read(list, page).and_then(|parts| parts.try_into().ok());
-        let place =
-            place.ok_or_else(|| bad("page", "expected the next_page of an earlier answer to this list"));
-        place.map(Some)
+        let expected = "expected the next_page of an earlier answer to this list";
+        place
+            .map(Some)
+            .ok_or_else(|| Problem::bad_query(Self::PAGE, expected))
     }
 
     /// How many to look for: one more than are shown tells whether there is a next page.
@@ -85,11 +83,6 @@ impl PageQuery {
         let data: Vec<_> = shown.iter().map(show).collect();
         answer(StatusCode::OK, &json!({ "data": data, "next_page": next }))
     }
-}
-
-fn bad(name: &str, problem: &'static str) -> Problem {
-    let name = name.chars().take(64).collect();
-    Problem::BadQuery { name, problem }
 }
 
 /// A place as a text that a client sends back. Its checksum guards against mistakes, such as the cursor of another
@@ -151,10 +144,9 @@ mod tests {
                 "limit=x",
                 "query parameter limit: expected a whole number from 1 to 1000",
             ),
-            ("limit=1&limit=1", "query parameter limit: is there twice"),
             (
-                "pgae=1",
-                "query parameter pgae: there is no such parameter; there are limit and page",
+                "tenant=x",
+                "query parameter tenant: there is no such parameter; there are limit, page",
             ),
         ] {
             assert_eq!(query(text).unwrap_err(), problem, "{text}");

@@ -27,7 +27,7 @@ pub(super) enum Problem {
     #[error("{0}")]
     Forbidden(&'static str),
     #[error("query parameter {name}: {problem}")]
-    BadQuery { name: String, problem: &'static str },
+    BadQuery { name: String, problem: String },
     #[error("a body here is JSON: send Content-Type: application/json")]
     MediaType,
     #[error("the body is larger than {limit} bytes")]
@@ -71,6 +71,14 @@ pub(super) struct FieldFault {
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
 impl Problem {
+    /// What is wrong with a parameter of the query.
+    pub(super) fn bad_query(name: &str, problem: impl Into<String>) -> Self {
+        Self::BadQuery {
+            name: name.chars().take(64).collect(),
+            problem: problem.into(),
+        }
+    }
+
     /// Status, machine code, and what this kind of problem is called.
     fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         match self {

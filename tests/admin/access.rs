@@ -19,6 +19,7 @@ fn with_a_token_every_request_needs_it() {
         TENANTS,
         "/api/v1/tenants/demo",
         "/api/v1/plans",
+        "/api/v1/audit",
         "/api",
         "/api/v1/nothing",
     ] {
