@@ -45,23 +45,35 @@ async fn adopt(
     if !admin.settings.ownership.is_stamping {
         return Err(Problem::NothingToAdopt);
     }
-    let store = admin.store()?;
-    let tenant = Arc::new(asked(store.tenant(&tenant)).await?);
+    let tenant = Arc::new(asked(admin.store()?.tenant(&tenant)).await?);
     check_configured(&admin, &tenant.plan)?;
     let mut outcomes = Vec::new();
     for id in ids {
-        let adoption = (admin.adopter)(Arc::clone(&tenant), id.clone(), is_forced).await;
-        tracing::info!(
-            tenant = tenant.name,
-            environment = id.as_str(),
-            is_forced,
-            outcome = adoption.name(),
-            "the admin API was asked to adopt an environment"
-        );
-        tell_others(store, &id, &adoption).await;
+        // Whoever asked may go away at any time; what was begun is finished all the same.
+        let adoption = adopt_one(admin.clone(), Arc::clone(&tenant), id.clone(), is_forced);
+        let adoption = tokio::spawn(adoption).await.map_err(|_| Problem::Internal)??;
         outcomes.push(shown(&id, &adoption));
     }
     Ok(answer(StatusCode::OK, &json!({ "data": outcomes })))
+}
+
+async fn adopt_one(
+    admin: Admin,
+    tenant: Arc<Tenant>,
+    id: EnvironmentId,
+    is_forced: bool,
+) -> Result<Adoption, Problem> {
+    let store = admin.store()?;
+    let adoption = (admin.adopter)(Arc::clone(&tenant), id.clone(), is_forced).await;
+    tracing::info!(
+        tenant = tenant.name,
+        environment = id.as_str(),
+        is_forced,
+        outcome = adoption.name(),
+        "the admin API was asked to adopt an environment"
+    );
+    tell_others(store, &id, &adoption).await;
+    Ok(adoption)
 }
 
 /// Tells the gateways that share the store to forget whose the environment was, where that may have changed. One that
