@@ -10,11 +10,9 @@ use super::body::Fields;
 use super::page::PageQuery;
 use super::problem::Problem;
 use super::{Admin, Named, answer, asked, with};
-use crate::config::nearest;
-use crate::contract::Operation;
 use crate::environment::EnvironmentId;
 use crate::store::{IssuedKey, ListedKey, StoreError};
-use crate::tenancy::{KeyId, KeyTerms, Restrictions, duration, moment};
+use crate::tenancy::{KeyId, KeyTerms, Restrictions, duration, moment, operation};
 
 /// How long a rotated key goes on where the request does not say: long enough to hand the new one round.
 const DEFAULT_GRACE: SignedDuration = SignedDuration::from_hours(24);
@@ -118,14 +116,6 @@ fn restricted<T>(fields: &mut Fields, name: &str, parse: impl Fn(&str) -> Result
         );
     }
     fields.list(name, parse)
-}
-
-fn operation(name: &str) -> Result<Operation, String> {
-    Operation::by_name(name).ok_or_else(|| {
-        let names = Operation::ALL.map(Operation::name);
-        let hint = nearest(name, names).map_or(String::new(), |name| format!("; did you mean {name}?"));
-        format!("expected one of {}{hint}", names.join(", "))
-    })
 }
 
 /// A new key with its text, which no other answer has.

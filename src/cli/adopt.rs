@@ -25,7 +25,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
     /// The environments
-    #[arg(value_name = "ID", required = true, value_parser = environment)]
+    #[arg(value_name = "ID", required = true, value_parser = EnvironmentId::parse)]
     environments: Vec<EnvironmentId>,
 }
 
@@ -86,8 +86,4 @@ fn row(outcome: &Value) -> Row {
         cells: [text("id").to_owned(), told],
         is_good,
     }
-}
-
-fn environment(id: &str) -> Result<EnvironmentId, String> {
-    EnvironmentId::parse(id).map_err(|error| error.to_string())
 }

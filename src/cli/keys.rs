@@ -11,7 +11,7 @@ use crate::config;
 use crate::contract::Operation;
 use crate::environment::EnvironmentId;
 use crate::store::{ListedKey, Store};
-use crate::tenancy::{KeyTerms, Restrictions, duration, moment};
+use crate::tenancy::{KeyTerms, Restrictions, duration, moment, operation};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -61,7 +61,7 @@ pub(super) struct Creation {
     operations: Vec<Operation>,
     /// An environment that it is for; can be repeated; left out, all that are the tenant's. A key of named
     /// environments cannot create
-    #[arg(long = "environment", value_name = "ID", value_parser = environment)]
+    #[arg(long = "environment", value_name = "ID", value_parser = EnvironmentId::parse)]
     environments: Vec<EnvironmentId>,
     /// Print the key and nothing else
     #[arg(long)]
@@ -180,17 +180,6 @@ fn in_words(restrictions: &Restrictions) -> String {
     names.collect::<Vec<_>>().join(",")
 }
 
-fn operation(name: &str) -> Result<Operation, String> {
-    Operation::by_name(name).ok_or_else(|| {
-        let names = Operation::ALL.map(Operation::name).join(", ");
-        format!("expected one of {names}")
-    })
-}
-
 fn from_now(text: &str) -> Result<Timestamp, String> {
     moment(text, Timestamp::now())
-}
-
-fn environment(id: &str) -> Result<EnvironmentId, String> {
-    EnvironmentId::parse(id).map_err(|error| error.to_string())
 }

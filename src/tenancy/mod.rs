@@ -21,7 +21,7 @@ pub use directory::Directory;
 pub use key::{KeyDigest, KeyId, KeyRecord, KeyTerms, KeyText};
 pub use plan::Plan;
 pub use policy::{Policy, read_stored};
-pub use restrictions::Restrictions;
+pub use restrictions::{Restrictions, operation};
 pub use stamp::StampRequired;
 pub use tenant::{Tenant, TenantId};
 pub use when::{duration, moment};

@@ -1,3 +1,4 @@
+use crate::config::nearest;
 use crate::contract::Operation;
 use crate::environment::EnvironmentId;
 
@@ -73,6 +74,23 @@ impl Restrictions {
     pub fn environments(&self) -> Option<&[EnvironmentId]> {
         self.environments.as_deref()
     }
+}
+
+/// The operation that a person names to restrict a key to it.
+///
+/// # Errors
+/// What was expected, in words.
+///
+/// ```
+/// let refusal = envgate::tenancy::operation("updat").unwrap_err();
+/// assert!(refusal.ends_with("did you mean update?"), "{refusal}");
+/// ```
+pub fn operation(name: &str) -> Result<Operation, String> {
+    Operation::by_name(name).ok_or_else(|| {
+        let names = Operation::ALL.map(Operation::name);
+        let hint = nearest(name, names).map_or(String::new(), |name| format!("; did you mean {name}?"));
+        format!("expected one of {}{hint}", names.join(", "))
+    })
 }
 
 #[cfg(test)]
