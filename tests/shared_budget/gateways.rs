@@ -89,10 +89,9 @@ fn drive<'scope, 'env>(
         scope.spawn(move || {
             while !is_over.load(Ordering::Relaxed) {
                 // A gateway that was killed ends its clients.
-                if std::net::TcpStream::connect(address).is_err() {
+                let Ok(mut connection) = Connection::try_open(address) else {
                     return;
-                }
-                let mut connection = Connection::open(address);
+                };
                 while !is_over.load(Ordering::Relaxed) {
                     connection.write(&request.bytes());
                     match connection.read_any_response() {
