@@ -46,17 +46,13 @@ pub(super) fn token(
     }
 }
 
-/// The URL of Redis, which may be plain as long as no password is in it.
+/// The URL of Redis.
 pub(super) fn redis_url(
     raw: &Raw,
     variable: Option<String>,
     environment: &BTreeMap<String, String>,
 ) -> Result<Secret, Problem> {
-    let value = match raw {
-        Raw::String(text) if has_password(text) => return Err(Problem::PlainSecret { variable }),
-        Raw::String(text) => text.clone(),
-        _ => resolve(raw, environment)?,
-    };
+    let value = url(raw, variable, environment)?;
     Url::parse(&value)
         .ok()
         .filter(|url| ["redis", "rediss"].contains(&url.scheme()) && url.has_host())
@@ -64,17 +60,13 @@ pub(super) fn redis_url(
         .ok_or(Problem::NotRedis)
 }
 
-/// The URL of the store, which may be plain as long as no password is in it.
+/// The URL of the store.
 pub(super) fn store_url(
     raw: &Raw,
     variable: Option<String>,
     environment: &BTreeMap<String, String>,
 ) -> Result<Secret, Problem> {
-    let value = match raw {
-        Raw::String(text) if has_password(text) => return Err(Problem::PlainSecret { variable }),
-        Raw::String(text) => text.clone(),
-        _ => resolve(raw, environment)?,
-    };
+    let value = url(raw, variable, environment)?;
     let names_a_file = value.strip_prefix("sqlite:").is_some_and(|path| !path.is_empty());
     let names_a_server = ["postgres://", "postgresql://"]
         .iter()
@@ -84,6 +76,19 @@ pub(super) fn store_url(
         Ok(Secret::new(value))
     } else {
         Err(Problem::NotStore)
+    }
+}
+
+/// A URL, which may be plain as long as no password is in it.
+fn url(
+    raw: &Raw,
+    variable: Option<String>,
+    environment: &BTreeMap<String, String>,
+) -> Result<String, Problem> {
+    match raw {
+        Raw::String(text) if has_password(text) => Err(Problem::PlainSecret { variable }),
+        Raw::String(text) => Ok(text.clone()),
+        _ => resolve(raw, environment),
     }
 }
 

@@ -1,0 +1,55 @@
+use super::*;
+
+fn text(metrics: &Metrics) -> String {
+    String::from_utf8(metrics.encode().unwrap()).unwrap()
+}
+
+#[test]
+fn a_request_is_counted_under_its_operation_status_and_error() {
+    let metrics = Metrics::new().unwrap();
+    let outcome = Outcome {
+        operation: Some(Operation::Update),
+        status: StatusCode::BAD_REQUEST,
+        error: Some("violations"),
+        total: Duration::from_millis(3),
+        upstream: None,
+        waited: Duration::ZERO,
+    };
+    metrics.record(&outcome);
+    metrics.record(&Outcome {
+        operation: None,
+        status: StatusCode::NOT_FOUND,
+        error: Some("unknown_path"),
+        ..outcome
+    });
+    let text = text(&metrics);
+    assert!(
+        text.contains(r#"envgate_requests_total{error="violations",operation="update",status="4xx"} 1"#),
+        "{text}"
+    );
+    assert!(text.contains(r#"envgate_requests_total{error="unknown_path",operation="none",status="4xx"} 1"#));
+    assert!(text.contains(r#"envgate_request_duration_seconds_count{operation="update"} 1"#));
+    assert!(
+        text.contains(r#"envgate_upstream_duration_seconds_count{operation="update"} 0"#),
+        "the upstream was not asked"
+    );
+}
+
+#[test]
+fn the_gateways_own_time_is_the_request_less_the_upstream_and_the_wait() {
+    let metrics = Metrics::new().unwrap();
+    metrics.record(&Outcome {
+        operation: Some(Operation::Retrieve),
+        status: StatusCode::OK,
+        error: None,
+        total: Duration::from_secs(2),
+        upstream: Some(Duration::from_millis(1500)),
+        waited: Duration::from_millis(250),
+    });
+    let text = text(&metrics);
+    assert!(
+        text.contains(r#"envgate_own_duration_seconds_sum{operation="retrieve"} 0.25"#),
+        "{text}"
+    );
+    assert!(text.contains(r#"envgate_upstream_duration_seconds_sum{operation="retrieve"} 1.5"#));
+}
