@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::{Changes, Store, StoreError};
@@ -8,8 +9,11 @@ use crate::environment::EnvironmentId;
 use crate::telemetry::Metrics;
 use crate::tenancy::Directory;
 
-/// How often the store is asked whether a tenant or key has changed. A revoked key is dead within this time.
+/// How often the store is asked whether a tenant or key has changed, told of a change or not. A revoked key is dead
+/// within this time.
 const PERIOD: Duration = Duration::from_millis(500);
+/// How long it is not asked again, so that a thousand changes in a row are not read one by one.
+const PAUSE: Duration = Duration::from_millis(20);
 /// How long the store may take to tell whether anything has changed.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long it may take to read everything, at the start or after a long absence.
@@ -37,18 +41,49 @@ impl Store {
 
     /// Keeps a directory in step with the store, without end. What fails is counted and tried again; meanwhile
     /// the directory stays as it was. `forget` is told of environments that may have become another tenant's.
+    ///
+    /// The store is asked twice a second. PostgreSQL also tells of a change when it is committed, which only hurries
+    /// the next question: what it tells may get lost.
     pub async fn follow(
         &self,
         directory: Arc<Directory>,
         metrics: Arc<Metrics>,
         forget: impl Fn(&[EnvironmentId]) + Send + Sync,
     ) {
-        let mut ticks = interval(PERIOD);
+        self.follow_every(PERIOD, directory, metrics, forget).await;
+    }
+
+    async fn follow_every(
+        &self,
+        period: Duration,
+        directory: Arc<Directory>,
+        metrics: Arc<Metrics>,
+        forget: impl Fn(&[EnvironmentId]) + Send + Sync,
+    ) {
+        let changed = Notify::new();
+        tokio::join!(
+            self.listen(&changed),
+            self.ask_every(period, &changed, &directory, &metrics, &forget),
+        );
+    }
+
+    async fn ask_every(
+        &self,
+        period: Duration,
+        changed: &Notify,
+        directory: &Directory,
+        metrics: &Metrics,
+        forget: &(impl Fn(&[EnvironmentId]) + Send + Sync),
+    ) {
+        let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut known = 0;
         loop {
-            ticks.tick().await;
-            match self.catch_up(known, &directory, &forget).await {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = changed.notified() => {}
+            }
+            match self.catch_up(known, directory, forget).await {
                 Ok(number) => {
                     known = number;
                     if metrics.store_up.get() == 0 {
@@ -64,6 +99,7 @@ impl Store {
                     metrics.store_up.set(0);
                 }
             }
+            sleep(PAUSE).await;
         }
     }
 
@@ -98,3 +134,7 @@ impl Store {
         Ok(number)
     }
 }
+
+#[cfg(test)]
+#[path = "follow_tests.rs"]
+mod tests;

@@ -13,6 +13,7 @@ mod environments;
 mod error;
 mod follow;
 mod keys;
+mod listen;
 mod open;
 mod postgres;
 mod secrets;

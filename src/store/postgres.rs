@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::Migrator;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AnyConnection, AnyPool, Connection};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection, PgPool};
 use tokio::time::timeout;
 
 use super::StoreError;
@@ -44,4 +44,27 @@ pub(super) async fn connect(url: &str) -> Result<AnyPool, StoreError> {
         .connect(url)
         .await?;
     Ok(pool)
+}
+
+/// Whether a connection goes to a PostgreSQL.
+pub(super) fn is_connected_by(connection: &AnyConnection) -> bool {
+    connection.backend_name() == "PostgreSQL"
+}
+
+/// A pool for one connection more, to the database that another pool goes to; none where that is no PostgreSQL.
+///
+/// Nothing connects yet, and nothing that happens to it is logged.
+pub(super) fn pool_to_listen(pool: &AnyPool) -> Option<PgPool> {
+    let options = pool.connect_options();
+    if !matches!(options.database_url.scheme(), "postgres" | "postgresql") {
+        return None;
+    }
+    let options = PgConnectOptions::try_from(&*options).ok()?;
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_lazy_with(options.disable_statement_logging());
+    Some(pool)
 }

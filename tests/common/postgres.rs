@@ -14,6 +14,10 @@ use tempfile::TempDir;
 const MISSING: &str = "PostgreSQL is missing: sudo apt-get install postgresql (or: sudo dnf install \
                        postgresql-server, brew install postgresql)";
 
+/// Cuts the connections of all who listen for notifications; a row for each.
+pub const CUT_LISTENERS: &str =
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN %'";
+
 /// A server with its files in a directory of its own.
 pub struct Server {
     child: Child,
