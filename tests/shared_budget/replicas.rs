@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::common::envgate::pause;
+use crate::common::envgate::{eventually, pause};
 use crate::common::redis::Redis;
 use crate::drive_time;
 
@@ -254,4 +254,24 @@ fn a_replica_that_parts_leaves_its_share_to_the_others() {
         "only {}",
         upstream.count()
     );
+}
+
+#[test]
+fn a_redis_that_has_forgotten_lets_nobody_spend_what_a_dead_replica_may_have_spent() {
+    let mut redis = Redis::start();
+    let upstream = Arc::new(Upstream::default());
+    let waits = Builder::new_current_thread().enable_all().build().unwrap();
+    let (one, two) = (Replica::start(&redis.url()), Replica::start(&redis.url()));
+    two.drive(20, &upstream);
+    eventually("all of the budget is spent by one", || {
+        upstream.count() >= usize::try_from(LIMIT).unwrap()
+    });
+    two.kill();
+    redis.kill();
+    redis.start_again();
+    one.drive(20, &upstream);
+    waits.block_on(served_within(&upstream, SPAN + LEASE + Duration::from_secs(3)));
+    pause(SPAN);
+    one.kill();
+    upstream.assert_bound();
 }
