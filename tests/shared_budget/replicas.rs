@@ -1,13 +1,16 @@
 //! Budgets as several processes would have them, each with a runtime of its own.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use envgate::quota::{Budget, Entrant, Kind, Limits, Link, Refused, TenantLimits, Terms};
 use envgate::telemetry::Metrics;
 use envgate::tenancy::TenantId;
 use parking_lot::Mutex;
+use prometheus::IntCounter;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -85,6 +88,7 @@ impl Drop for InFlight {
 struct Replica {
     runtime: Runtime,
     budget: Arc<Budget>,
+    admitted: IntCounter,
     stop: Option<oneshot::Sender<()>>,
     sharing: Option<JoinHandle<()>>,
 }
@@ -97,6 +101,7 @@ impl Replica {
             .build()
             .unwrap();
         let metrics = Metrics::new().unwrap().budget("test", true);
+        let admitted = metrics.admitted.clone();
         let budget = Budget::new("test", terms().limits, SPAN, metrics);
         let link = Link::new(url, "test", terms()).unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -107,9 +112,15 @@ impl Replica {
         Self {
             runtime,
             budget,
+            admitted,
             stop: Some(stop),
             sharing: Some(sharing),
         }
+    }
+
+    /// How many exchanges have had their turn.
+    fn admitted(&self) -> u64 {
+        self.admitted.get()
     }
 
     /// Clients that ask without end.
@@ -273,5 +284,72 @@ fn a_redis_that_has_forgotten_lets_nobody_spend_what_a_dead_replica_may_have_spe
     waits.block_on(served_within(&upstream, SPAN + LEASE + Duration::from_secs(3)));
     pause(SPAN);
     one.kill();
+    upstream.assert_bound();
+}
+
+/// A wire to a server on this machine, which can be cut while the server goes on for others.
+struct Wire {
+    address: SocketAddr,
+    is_cut: Arc<AtomicBool>,
+}
+
+impl Wire {
+    fn to(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let is_cut = Arc::new(AtomicBool::new(false));
+        let cut = Arc::clone(&is_cut);
+        std::thread::spawn(move || {
+            for near in listener.incoming() {
+                let (near, far) = (near.unwrap(), TcpStream::connect(server).unwrap());
+                for (from, to) in [(&near, &far), (&far, &near)] {
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    let cut = Arc::clone(&cut);
+                    std::thread::spawn(move || {
+                        let mut bytes = [0; 4096];
+                        // What comes when it is cut is lost; nobody is told.
+                        while let Ok(count @ 1..) = from.read(&mut bytes) {
+                            if !cut.load(Ordering::SeqCst) && to.write_all(&bytes[..count]).is_err() {
+                                return;
+                            }
+                        }
+                        let _ = to.shutdown(Shutdown::Both);
+                    });
+                }
+            }
+        });
+        Self { address, is_cut }
+    }
+
+    fn url(&self) -> String {
+        format!("redis://{}/", self.address)
+    }
+
+    fn set_cut(&self, is_cut: bool) {
+        self.is_cut.store(is_cut, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_replica_that_is_cut_off_goes_by_its_share_and_the_others_leave_that_to_it() {
+    let redis = Redis::start();
+    let wire = Wire::to(redis.address());
+    let upstream = Arc::new(Upstream::default());
+    let (one, two) = (Replica::start(&redis.url()), Replica::start(&wire.url()));
+    one.drive(20, &upstream);
+    two.drive(20, &upstream);
+    pause(SPAN);
+    wire.set_cut(true);
+    pause(SPAN * 2 + LEASE);
+    // By now both go on: one by what Redis leaves it, the other by its share.
+    let readings = [&one, &two].map(|replica| replica.admitted());
+    pause(SPAN * 2);
+    for (replica, before) in [&one, &two].into_iter().zip(readings) {
+        assert!(replica.admitted() > before, "both are served");
+    }
+    wire.set_cut(false);
+    pause(SPAN * 2);
+    one.kill();
+    two.kill();
     upstream.assert_bound();
 }
