@@ -3,11 +3,11 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::client::{Request, Response};
 use common::envgate::{Envgate, Setup, eventually};
-use common::upstream::{Then, Upstream};
+use common::upstream::{ENVIRONMENT, Then, Upstream};
 
 const CLIENTS: usize = 1000;
 
@@ -133,4 +133,49 @@ fn a_reply_is_asked_for_anew_when_its_time_is_over() {
         envgate.get("/v1/environments/env_1").header("envgate-cache") == Some("miss")
     });
     assert_eq!(upstream.seen().len(), 2);
+}
+
+/// The environments of a page of the upstream's, and its cursor.
+fn page(id: &str, next: &str) -> Then {
+    let environment = ENVIRONMENT.replace("env_1", id);
+    let body = format!(r#"{{"data":[{environment}],"next_page":{next}}}"#);
+    Then::respond("200 OK", &[("content-type", "application/json")], &body)
+}
+
+#[test]
+fn who_has_a_place_in_flight_does_not_wait_for_who_has_none() {
+    // The first page takes its time when it is asked for again.
+    let upstream = Upstream::start(|number, seen| match page("env_1", r#""p2""#) {
+        _ if seen.line.contains("page=p2") => page("env_2", "null"),
+        Then::Reply(first) if number > 0 => Then::Late(Duration::from_secs(1), first),
+        first => first,
+    });
+    let setup = Setup::new()
+        .upstream(upstream.address)
+        .set("ENVGATE_CACHE__TTL", "off")
+        .set("ENVGATE_UPSTREAM__TIMEOUT", "8s")
+        .file("[budgets.default]\nconcurrent_requests = 1\n");
+    setup.run_well(&["tenants", "create", "demo"]);
+    // A list for some environments only is read page by page.
+    let some = ["--environment", "env_1", "--environment", "env_2"];
+    let key = setup.run_well(&[&["keys", "create", "--tenant", "demo", "--quiet"][..], &some].concat());
+    let envgate = setup.start_for(&key);
+    let first = envgate.get("/v1/environments?limit=1").json();
+    let cursor = first["next_page"].as_str().unwrap();
+
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        let both = scope.spawn(|| envgate.get("/v1/environments?limit=2"));
+        envgate.expect_metric(r#"envgate_budget_in_flight{budget="default"}"#, 1.0);
+        let second = scope.spawn(|| envgate.get(&format!("/v1/environments?limit=1&page={cursor}")));
+        envgate.expect_metric(r#"envgate_budget_queued{budget="default"}"#, 1.0);
+        for answer in [both, second].map(|asking| asking.join().unwrap()) {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+    });
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
 }

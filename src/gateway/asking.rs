@@ -64,6 +64,11 @@ impl<'a> Asking<'a> {
         timeout_at(until, waiting).await.map_err(|_elapsed| otherwise)
     }
 
+    /// Whether it has its place in flight.
+    pub(super) const fn has_place(&self) -> bool {
+        self.place.is_some()
+    }
+
     pub(super) const fn plan(&self) -> &'a Plan {
         &self.served.plan
     }

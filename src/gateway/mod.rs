@@ -10,6 +10,7 @@ mod asking;
 mod audit;
 mod body;
 mod exchange;
+mod generations;
 mod head;
 mod list;
 mod owner;

@@ -8,7 +8,7 @@ use tokio::time::timeout_at;
 use super::asking::Asking;
 use super::exchange::Gateway;
 use super::record::Record;
-use super::shared_reads::{Freshness, ReadSource};
+use super::shared_reads::{Freshness, ReadSource, Reader};
 use crate::contract::{ApiError, ListQuery, Target};
 use crate::upstream::Reply;
 
@@ -27,8 +27,13 @@ impl Gateway {
         };
         let started = Instant::now();
         let until = asking.deadline().total;
+        let reader = Reader {
+            tenant: &asking.caller.tenant.id,
+            freshness,
+            may_wait: !asking.has_place(),
+        };
         let ask = asking.ask(target, query, Bytes::new(), record);
-        let shared = timeout_at(until, self.reads.read(key, freshness, ask)).await;
+        let shared = timeout_at(until, self.reads.read(key, reader, ask)).await;
         let shared = shared.map_err(|_elapsed| ApiError::UpstreamTimeout { after_write: false })??;
         self.metrics.record_read(shared.source.name());
         if shared.source == ReadSource::Coalesced {

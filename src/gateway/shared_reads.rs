@@ -1,18 +1,18 @@
 //! Reads that several ask for at once, or one shortly after the other, cost the upstream's budget once.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::CACHE_CONTROL;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::generations::{Generations, Writing};
 use super::reply;
 use crate::config;
 use crate::environment::EnvironmentId;
@@ -54,6 +54,16 @@ pub(super) enum Subject {
     List,
 }
 
+/// Who reads, as far as others who read the same come into it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader<'a> {
+    pub(super) tenant: &'a TenantId,
+    pub(super) freshness: Freshness,
+    /// Whether it may wait for another's request. Who has a place in flight may not: the other may be waiting for just
+    /// that place.
+    pub(super) may_wait: bool,
+}
+
 /// What a client's `cache-control` asks of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Freshness {
@@ -83,20 +93,37 @@ pub(super) enum ReadSource {
 /// A request that others may wait for.
 struct Flight {
     generation: u64,
-    reply: watch::Receiver<Option<Reply>>,
+    landed: watch::Receiver<Option<Landed>>,
 }
 
+/// What a flight has brought.
+struct Landed {
+    reply: Reply,
+    /// Whose request the upstream refused, if it did. It may be for a header that only that one has sent, so it tells
+    /// other tenants nothing.
+    refused: Option<TenantId>,
+}
+
+impl Landed {
+    fn serves(&self, tenant: &TenantId) -> bool {
+        self.refused.as_ref().is_none_or(|refused| refused == tenant)
+    }
+}
+
+/// A success that is kept: nothing of its header goes down with it. The bytes are its own, for those of a reply are a
+/// part of whatever was read from the connection at once, and would keep all of that.
 #[derive(Clone)]
 struct Kept {
     generation: u64,
     since: Instant,
-    reply: Reply,
+    status: StatusCode,
+    body: Bytes,
 }
 
 /// What somebody who wants to read has to do.
 enum Turn<'a> {
     Take(Shared),
-    Wait(watch::Receiver<Option<Reply>>),
+    Wait(watch::Receiver<Option<Landed>>),
     Lead(Leader<'a>),
 }
 
@@ -111,7 +138,7 @@ impl SharedReads {
             Cache::builder()
                 .max_capacity(settings.max_bytes)
                 .weigher(|key: &Arc<ReadKey>, kept: &Kept| {
-                    let texts = key.path_and_query.len() + kept.reply.body.len();
+                    let texts = key.path_and_query.len() + kept.body.len();
                     u32::try_from(ENTRY_BYTES + texts).unwrap_or(u32::MAX)
                 })
                 .time_to_live(settings.ttl)
@@ -126,27 +153,27 @@ impl SharedReads {
 
     /// The reply to a read: one that is kept, or that somebody else is about to get, or what `ask` gets.
     ///
-    /// A reply goes to all who wait for it, whatever its status: they asked the same at the same time. Where `ask`
-    /// fails or is given up there is none, and the next of them asks for itself.
+    /// A success goes to all who wait for it, a refusal to those of the same tenant: they asked the same at the same
+    /// time. Where `ask` fails or is given up there is no reply, and the next of them asks for itself.
     ///
     /// # Errors
     /// Those of `ask`, where it came to that.
     pub(super) async fn read<E>(
         &self,
         key: ReadKey,
-        freshness: Freshness,
+        reader: Reader<'_>,
         ask: impl Future<Output = Result<Reply, E>>,
     ) -> Result<Shared, E> {
         let key = Arc::new(key);
         let leader = loop {
-            match self.turn(&key, freshness) {
+            match self.turn(&key, reader) {
                 Turn::Take(shared) => return Ok(shared),
                 Turn::Lead(leader) => break leader,
                 Turn::Wait(mut flight) => {
-                    if let Ok(reply) = flight.wait_for(Option::is_some).await
-                        && let Some(reply) = reply.clone()
+                    if let Ok(landed) = flight.wait_for(Option::is_some).await
+                        && let Some(landed) = landed.as_ref().filter(|landed| landed.serves(reader.tenant))
                     {
-                        let source = ReadSource::Coalesced;
+                        let (reply, source) = (landed.reply.clone(), ReadSource::Coalesced);
                         return Ok(Shared { reply, source });
                     }
                 }
@@ -161,24 +188,20 @@ impl SharedReads {
     /// Says that a write of an environment begins, or of one that is yet to be made. It ends when what is given back
     /// is dropped, which must be before the client is answered.
     pub(super) fn write(&self, access: &Arc<str>, environment: Option<&EnvironmentId>) -> Writing<'_> {
-        let writing = Writing {
-            generations: &self.generations,
-            access: Arc::clone(access),
-            environment: environment.cloned(),
-        };
-        writing.raise();
-        writing
+        self.generations.write(access, environment)
     }
 
-    fn turn(&self, key: &Arc<ReadKey>, freshness: Freshness) -> Turn<'_> {
-        let generation = self.generations.of(key).load(Ordering::SeqCst);
-        let lead = |reply| {
+    fn turn<'a>(&'a self, key: &Arc<ReadKey>, reader: Reader<'a>) -> Turn<'a> {
+        let freshness = reader.freshness;
+        let generation = self.generations.of(key);
+        let lead = |flight| {
             Turn::Lead(Leader {
                 reads: self,
                 key: Arc::clone(key),
                 generation,
+                tenant: reader.tenant,
                 may_keep: freshness.may_keep,
-                reply,
+                flight,
             })
         };
         if !freshness.may_share {
@@ -189,10 +212,11 @@ impl SharedReads {
         }
         let mut flights = self.flights.lock();
         match flights.get(key).filter(|flight| flight.generation == generation) {
-            Some(flight) => Turn::Wait(flight.reply.clone()),
+            Some(flight) if reader.may_wait => Turn::Wait(flight.landed.clone()),
+            Some(_) => lead(None),
             None => {
-                let (sender, reply) = watch::channel(None);
-                flights.insert(Arc::clone(key), Flight { generation, reply });
+                let (sender, landed) = watch::channel(None);
+                flights.insert(Arc::clone(key), Flight { generation, landed });
                 lead(Some(sender))
             }
         }
@@ -202,8 +226,13 @@ impl SharedReads {
         let kept = self.kept.as_ref()?.get(key)?;
         let age = kept.since.elapsed();
         let is_fresh = kept.generation == generation && max_age.is_none_or(|limit| age <= limit);
+        let reply = Reply {
+            status: kept.status,
+            headers: HeaderMap::new(),
+            body: kept.body,
+        };
         is_fresh.then_some(Shared {
-            reply: kept.reply,
+            reply,
             source: ReadSource::Hit(age),
         })
     }
@@ -214,41 +243,39 @@ struct Leader<'a> {
     reads: &'a SharedReads,
     key: Arc<ReadKey>,
     generation: u64,
+    tenant: &'a TenantId,
     may_keep: bool,
-    /// Where others wait; none where the client wanted a reply of its own.
-    reply: Option<watch::Sender<Option<Reply>>>,
+    /// Where others wait; none where it asks for itself alone.
+    flight: Option<watch::Sender<Option<Landed>>>,
 }
 
 impl Leader<'_> {
     /// Keeps a reply if it can be used and is of the present generation, and hands it to those who wait.
-    fn land(self, reply: &Reply) {
-        let generation = self.generation;
-        let is_present = self.reads.generations.of(&self.key).load(Ordering::SeqCst) == generation;
+    fn land(mut self, reply: &Reply) {
         if let Some(kept) = &self.reads.kept
             && self.may_keep
-            && is_present
+            && self.reads.generations.of(&self.key) == self.generation
             && reply::is_readable(reply)
         {
-            kept.insert(
-                Arc::clone(&self.key),
-                Kept {
-                    generation,
-                    since: Instant::now(),
-                    reply: reply.clone(),
-                },
-            );
+            let copy = Kept {
+                generation: self.generation,
+                since: Instant::now(),
+                status: reply.status,
+                body: Bytes::copy_from_slice(&reply.body),
+            };
+            kept.insert(Arc::clone(&self.key), copy);
         }
-        if let Some(waiting) = &self.reply {
-            waiting.send_replace(Some(reply.clone()));
-        }
-    }
-}
-
-impl Drop for Leader<'_> {
-    fn drop(&mut self) {
-        if self.reply.is_none() {
+        let Some(flight) = self.flight.take() else {
             return;
-        }
+        };
+        // First, so that nobody whom the reply does not serve finds this flight again.
+        self.remove_flight();
+        let refused = (!reply.status.is_success()).then(|| self.tenant.clone());
+        let reply = reply.clone();
+        flight.send_replace(Some(Landed { reply, refused }));
+    }
+
+    fn remove_flight(&self) {
         let mut flights = self.reads.flights.lock();
         // A newer generation may have put its own flight in the place of this one.
         if flights
@@ -260,75 +287,11 @@ impl Drop for Leader<'_> {
     }
 }
 
-/// A write that is under way.
-pub(super) struct Writing<'a> {
-    generations: &'a Generations,
-    access: Arc<str>,
-    environment: Option<EnvironmentId>,
-}
-
-impl Writing<'_> {
-    /// Names the environment that the write has made.
-    pub(super) fn made(&mut self, environment: &EnvironmentId) {
-        self.environment = Some(environment.clone());
-    }
-
-    fn raise(&self) {
-        self.generations.raise(&ListOf(&self.access));
-        if let Some(environment) = &self.environment {
-            self.generations.raise(environment);
-        }
-    }
-}
-
-impl Drop for Writing<'_> {
+impl Drop for Leader<'_> {
     fn drop(&mut self) {
-        self.raise();
-    }
-}
-
-/// The generations of everything that can be read, in bounded memory: what shares a number with something that was
-/// written is read anew without need.
-struct Generations {
-    numbers: Box<[AtomicU64]>,
-    hasher: RandomState,
-}
-
-/// The lists of a part of the upstream.
-#[derive(Hash)]
-struct ListOf<'a>(&'a str);
-
-const GENERATIONS: usize = 4096;
-
-impl Generations {
-    fn new() -> Self {
-        Self {
-            numbers: std::iter::repeat_with(AtomicU64::default)
-                .take(GENERATIONS)
-                .collect(),
-            hasher: RandomState::new(),
+        if self.flight.is_some() {
+            self.remove_flight();
         }
-    }
-
-    fn of(&self, key: &ReadKey) -> &AtomicU64 {
-        match &key.subject {
-            Subject::Environment(id, _) => self.number(id),
-            Subject::List => self.number(&ListOf(&key.access)),
-        }
-    }
-
-    fn raise(&self, written: &impl Hash) {
-        self.number(written).fetch_add(1, Ordering::SeqCst);
-    }
-
-    #[expect(
-        clippy::indexing_slicing,
-        clippy::as_conversions,
-        clippy::cast_possible_truncation,
-        reason = "the index is below the length, and any bits of a hash will do"
-    )]
-    fn number(&self, written: &impl Hash) -> &AtomicU64 {
-        &self.numbers[self.hasher.hash_one(written) as usize % GENERATIONS]
     }
 }
 

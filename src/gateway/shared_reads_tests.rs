@@ -1,8 +1,9 @@
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::StatusCode;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use tokio::task::LocalSet;
@@ -72,6 +73,20 @@ fn asked(cache_control: &str) -> Freshness {
     Freshness::asked(&headers)
 }
 
+/// Somebody of the one tenant.
+fn reader(freshness: Freshness) -> Reader<'static> {
+    static TENANT: LazyLock<TenantId> = LazyLock::new(|| TenantId("tenant".to_owned()));
+    Reader {
+        tenant: &TENANT,
+        freshness,
+        may_wait: true,
+    }
+}
+
+fn anybody() -> Reader<'static> {
+    reader(anything())
+}
+
 fn anything() -> Freshness {
     Freshness::asked(&HeaderMap::new())
 }
@@ -79,7 +94,7 @@ fn anything() -> Freshness {
 /// Reads where the upstream would give `body` after a while.
 async fn read(reads: &SharedReads, key: ReadKey, freshness: Freshness, body: &str) -> (String, ReadSource) {
     let shared = reads
-        .read(key, freshness, async {
+        .read(key, reader(freshness), async {
             sleep(Duration::from_millis(100)).await;
             Ok::<_, ()>(state(body))
         })
@@ -101,7 +116,7 @@ async fn a_thousand_who_ask_at_once_cost_one_request() {
                     sleep(Duration::from_secs(1)).await;
                     Ok::<_, ()>(reply(StatusCode::OK, "state"))
                 };
-                reads.read(retrieve(), anything(), ask).await.unwrap()
+                reads.read(retrieve(), anybody(), ask).await.unwrap()
             })
         })
         .collect();
@@ -191,22 +206,92 @@ async fn a_refusal_serves_those_who_wait_and_nobody_after() {
         Ok::<_, ()>(reply(status, ""))
     };
     let (first, second) = tokio::join!(
-        reads.read(retrieve(), anything(), ask(StatusCode::NOT_FOUND)),
-        reads.read(retrieve(), anything(), ask(StatusCode::OK)),
+        reads.read(retrieve(), anybody(), ask(StatusCode::NOT_FOUND)),
+        reads.read(retrieve(), anybody(), ask(StatusCode::OK)),
     );
     assert_eq!(first.unwrap().reply.status, StatusCode::NOT_FOUND);
     let second = second.unwrap();
     assert_eq!(second.reply.status, StatusCode::NOT_FOUND);
     assert_eq!(second.source, ReadSource::Coalesced);
-    let third = reads.read(retrieve(), anything(), ask(StatusCode::OK)).await;
+    let third = reads.read(retrieve(), anybody(), ask(StatusCode::OK)).await;
     assert_eq!(third.unwrap().source, ReadSource::Miss);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_one_tenant_is_not_handed_to_another() {
+    let reads = SharedReads::new(&KEEPING);
+    let other = TenantId("other".to_owned());
+    let another = Reader {
+        tenant: &other,
+        ..anybody()
+    };
+    let ask = |status| async move {
+        sleep(Duration::from_millis(100)).await;
+        Ok::<_, ()>(reply(status, "{}"))
+    };
+    let too_large = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    let (first, same, others) = tokio::join!(
+        reads.read(list(), anybody(), ask(too_large)),
+        reads.read(list(), anybody(), ask(StatusCode::OK)),
+        reads.read(list(), another, ask(StatusCode::OK)),
+    );
+    assert_eq!(first.unwrap().reply.status, too_large);
+    assert_eq!(same.unwrap().reply.status, too_large);
+    let others = others.unwrap();
+    assert_eq!(
+        (others.reply.status, others.source),
+        (StatusCode::OK, ReadSource::Miss)
+    );
+    assert!(reads.flights.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_wait_asks_beside_the_one_who_does() {
+    let reads = SharedReads::new(&NOT_KEEPING);
+    let hurried = Reader {
+        may_wait: false,
+        ..anybody()
+    };
+    let ask = |seconds| async move {
+        sleep(Duration::from_secs(seconds)).await;
+        Ok::<_, ()>(state(&seconds.to_string()))
+    };
+    let (slow, hurried, patient) = tokio::join!(
+        reads.read(retrieve(), anybody(), ask(9)),
+        reads.read(retrieve(), hurried, ask(1)),
+        reads.read(retrieve(), anybody(), ask(2)),
+    );
+    let told = [slow, hurried, patient].map(|shared| said(&shared.unwrap().reply));
+    assert_eq!(told, ["9", "1", "9"]);
+    assert!(reads.flights.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_keeps_nothing_else_alive() {
+    let reads = SharedReads::new(&KEEPING);
+    let ask = async {
+        let mut reply = reply(StatusCode::OK, "{}");
+        reply
+            .headers
+            .insert("server", HeaderValue::from_static("upstream"));
+        Ok::<_, ()>(reply)
+    };
+    let first = reads.read(retrieve(), anybody(), ask).await.unwrap();
+    let second = reads
+        .read(retrieve(), anybody(), async { Err(()) })
+        .await
+        .unwrap();
+    assert!(matches!(second.source, ReadSource::Hit(_)));
+    assert_eq!(second.reply.body, first.reply.body);
+    assert_ne!(second.reply.body.as_ptr(), first.reply.body.as_ptr(), "a copy");
+    assert!(second.reply.headers.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_success_that_cannot_be_read_is_not_kept() {
     let reads = SharedReads::new(&KEEPING);
     let ask = async { Ok::<_, ()>(reply(StatusCode::OK, "[]")) };
-    reads.read(retrieve(), anything(), ask).await.unwrap();
+    reads.read(retrieve(), anybody(), ask).await.unwrap();
     assert_eq!(
         read(&reads, retrieve(), anything(), "1").await.1,
         ReadSource::Miss
@@ -221,9 +306,9 @@ async fn an_error_of_the_first_is_not_handed_to_those_who_wait() {
         outcome.map(|body| reply(StatusCode::OK, body))
     };
     let (first, second, third) = tokio::join!(
-        reads.read(retrieve(), anything(), ask(Err("its own limit"))),
-        reads.read(retrieve(), anything(), ask(Ok("second"))),
-        reads.read(retrieve(), anything(), ask(Ok("third"))),
+        reads.read(retrieve(), anybody(), ask(Err("its own limit"))),
+        reads.read(retrieve(), anybody(), ask(Ok("second"))),
+        reads.read(retrieve(), anybody(), ask(Ok("third"))),
     );
     assert_eq!(first.unwrap_err(), "its own limit");
     let (second, third) = (second.unwrap(), third.unwrap());
@@ -273,7 +358,7 @@ async fn a_write_outdates_its_environment_and_the_lists_and_nothing_else() {
 async fn what_was_made_is_there_for_who_asked_for_it_before() {
     let reads = SharedReads::new(&KEEPING);
     let mut making = reads.write(&access(), None);
-    let before = reads.read(retrieve(), anything(), async {
+    let before = reads.read(retrieve(), anybody(), async {
         sleep(Duration::from_secs(1)).await;
         Ok::<_, ()>(reply(StatusCode::NOT_FOUND, ""))
     });
@@ -348,7 +433,7 @@ async fn play(settings: &config::Cache, steps: Vec<Step>) {
                 sleep(ms(step.down)).await;
                 Ok::<_, ()>(state(&seen.to_string()))
             };
-            let reading = reads.read(retrieve(), anything(), ask);
+            let reading = reads.read(retrieve(), anybody(), ask);
             let patience = if step.is_dropped { ms(step.up) } else { ms(10_000) };
             if let Ok(shared) = tokio::time::timeout(patience, reading).await {
                 let shared = shared.unwrap();
