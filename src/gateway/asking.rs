@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::owner::Claimant;
 use super::plans::Served;
-use super::record::Record;
+use super::record::{Record, WaitingFor};
 use super::reply;
 use super::shared_reads::{Freshness, ReadKey, Subject};
 use crate::contract::{ApiError, ListQuery, Operation, RefusedReply, Target};
@@ -59,9 +59,13 @@ impl<'a> Asking<'a> {
         &mut self,
         waiting: impl Future<Output = T>,
         otherwise: ApiError,
+        record: &mut Record,
     ) -> Result<T, ApiError> {
         let until = self.deadline().waiting;
-        timeout_at(until, waiting).await.map_err(|_elapsed| otherwise)
+        record.begin_waiting(WaitingFor::Others);
+        let waited = timeout_at(until, waiting).await;
+        record.end_waiting();
+        waited.map_err(|_elapsed| otherwise)
     }
 
     /// Whether it has its place in flight.
@@ -112,19 +116,19 @@ impl<'a> Asking<'a> {
         let operation = target.operation;
         let headers = self.headers.clone();
         let deadline = self.deadline();
-        let asked = Instant::now();
+        record.begin_waiting(WaitingFor::Others);
         let token = self.token(operation, deadline).await;
-        record.waited += asked.elapsed();
+        record.end_waiting();
         let passage = Passage {
             token: token?,
             deadline,
             underway,
         };
-        record.begin_asking();
+        record.begin_waiting(WaitingFor::Upstream);
         let outcome = upstream
             .send(operation, &path_and_query(target, query), headers, body, passage)
             .await;
-        record.end_asking();
+        record.end_waiting();
         let reply = outcome.map_err(|failure| {
             tracing::warn!(operation = operation.name(), %failure, "no reply from the upstream");
             error_of(&failure, operation.is_write())

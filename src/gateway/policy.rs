@@ -71,7 +71,7 @@ impl Gateway {
             (Operation::Update, Some(id)) => {
                 // Together with everything else that this update has to wait for.
                 let turn = self.turns.wait(Claim::new(asking.claimant(), id));
-                let turn = asking.wait(turn, ApiError::EnvironmentBusy).await?;
+                let turn = asking.wait(turn, ApiError::EnvironmentBusy, record).await?;
                 let stored = self.retrieve_own(id, asking, Freshness::NEW, record).await?;
                 let stored = read_stored(&stored).map_err(ApiError::Policy)?;
                 if let Ok(resulting) = stored.merge(&params::<UpdateParams>(body)?, now) {

@@ -1,14 +1,12 @@
 //! Reading from the upstream by way of what others read at the same time or just before.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use tokio::time::timeout_at;
 
 use super::asking::Asking;
 use super::exchange::Gateway;
-use super::record::Record;
-use super::shared_reads::{Freshness, ReadSource, Reader};
+use super::record::{Record, WaitingFor};
+use super::shared_reads::{Freshness, Reader};
 use crate::contract::{ApiError, ListQuery, Target};
 use crate::upstream::Reply;
 
@@ -25,20 +23,18 @@ impl Gateway {
         let Some(key) = asking.read_key(target, query) else {
             return asking.ask(target, query, Bytes::new(), record).await;
         };
-        let started = Instant::now();
-        let until = asking.deadline().total;
         let reader = Reader {
             tenant: &asking.caller.tenant.id,
             freshness,
             may_wait: !asking.has_place(),
         };
+        let until = asking.deadline().total;
+        record.begin_waiting(WaitingFor::Others);
         let ask = asking.ask(target, query, Bytes::new(), record);
         let shared = timeout_at(until, self.reads.read(key, reader, ask)).await;
+        record.end_waiting();
         let shared = shared.map_err(|_elapsed| ApiError::UpstreamTimeout { after_write: false })??;
         self.metrics.record_read(shared.source.name());
-        if shared.source == ReadSource::Coalesced {
-            record.waited_for_upstream(started.elapsed());
-        }
         record.read_source = Some(match record.read_source {
             Some(earlier) => earlier.and(shared.source),
             None => shared.source,

@@ -19,12 +19,22 @@ pub(super) struct Record {
     pub(super) dialect: Option<&'static Dialect>,
     /// Where the reply to a retrieve or a list came from.
     pub(super) read_source: Option<ReadSource>,
+    /// How long the upstream took; none where it was not asked.
     upstream: Option<Duration>,
-    /// Since when the upstream is being asked, if it is.
-    asked: Option<Instant>,
+    /// How long others were waited for.
+    waited: Duration,
+    /// What is being waited for, and since when.
+    waiting: Option<(WaitingFor, Instant)>,
     pub(super) trail: Trail,
-    /// How long its turn was waited for.
-    pub(super) waited: Duration,
+}
+
+/// What a request waits for.
+#[derive(Clone, Copy)]
+pub(super) enum WaitingFor {
+    /// Its turn, or the reply to another's request.
+    Others,
+    /// The reply to its own request.
+    Upstream,
 }
 
 impl Record {
@@ -35,28 +45,28 @@ impl Record {
             operation: None,
             caller: None,
             dialect: None,
-            upstream: None,
             read_source: None,
-            asked: None,
+            upstream: None,
             waited: Duration::ZERO,
+            waiting: None,
             trail: Trail::default(),
         }
     }
 
-    /// Tells that the upstream is asked now.
-    pub(super) fn begin_asking(&mut self) {
-        self.asked = Some(Instant::now());
+    /// Tells that something is waited for from now on, and nothing else any more.
+    pub(super) fn begin_waiting(&mut self, what: WaitingFor) {
+        self.end_waiting();
+        self.waiting = Some((what, Instant::now()));
     }
 
-    /// Tells that the upstream was waited for, if by way of another's request.
-    pub(super) fn waited_for_upstream(&mut self, duration: Duration) {
-        self.upstream = Some(self.upstream.unwrap_or_default() + duration);
-    }
-
-    /// Tells that the upstream has answered, or is not waited for any more.
-    pub(super) fn end_asking(&mut self) {
-        if let Some(asked) = self.asked.take() {
-            self.waited_for_upstream(asked.elapsed());
+    /// Tells that it is there. Where whoever waited has been given up meanwhile, [`Record::finish`] says it.
+    pub(super) fn end_waiting(&mut self) {
+        match self.waiting.take() {
+            Some((WaitingFor::Others, since)) => self.waited += since.elapsed(),
+            Some((WaitingFor::Upstream, since)) => {
+                self.upstream = Some(self.upstream.unwrap_or_default() + since.elapsed());
+            }
+            None => {}
         }
     }
 
@@ -72,7 +82,7 @@ impl Record {
 
     /// Counts the request and writes its line. There is no credential, no query string and no body in it.
     pub(super) fn finish(&mut self, metrics: &Metrics, status: StatusCode, error: Option<&ApiError>) {
-        self.end_asking();
+        self.end_waiting();
         let total = self.started.elapsed();
         let kind = error.map(ApiError::kind);
         metrics.record(&Outcome {
@@ -119,5 +129,26 @@ fn new_request_id() -> String {
     match SystemRandom::new().fill(&mut bits) {
         Ok(()) => format!("req_{:032x}", u128::from_ne_bytes(bits)),
         Err(_) => "req_unnamed".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn waiting_that_is_given_up_is_not_the_gateways_own_time() {
+        let metrics = Metrics::new().unwrap();
+        let mut record = Record::start();
+        record.operation = Some(Operation::Update);
+        for what in [WaitingFor::Others, WaitingFor::Upstream] {
+            record.begin_waiting(what);
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        record.finish(&metrics, StatusCode::OK, Some(&ApiError::ClientGone));
+        let text = String::from_utf8(metrics.encode().unwrap()).unwrap();
+        let own = "envgate_own_duration_seconds_sum{operation=\"update\"} ";
+        let own = text.lines().find_map(|line| line.strip_prefix(own)).unwrap();
+        assert!(own.parse::<f64>().unwrap() < 0.5, "{own}");
     }
 }
