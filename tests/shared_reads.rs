@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use common::client::{Request, Response};
 use common::envgate::{Envgate, Setup, eventually};
 use common::upstream::{ENVIRONMENT, Then, Upstream};
+use parking_lot::Mutex;
 
 const CLIENTS: usize = 1000;
 
@@ -178,4 +179,39 @@ fn who_has_a_place_in_flight_does_not_wait_for_who_has_none() {
         "{:?}",
         started.elapsed()
     );
+}
+
+#[test]
+fn a_write_is_not_sent_late_because_it_waited_for_another_to_read() {
+    // The create tells what the stamp is.
+    let stamped = Mutex::new(String::new());
+    let upstream = Upstream::start(move |_, seen| {
+        if seen.line.starts_with("POST") && !seen.line.contains("env_") {
+            let body: serde_json::Value = serde_json::from_slice(&seen.body).unwrap();
+            let metadata = format!(r#""metadata":{}"#, body["metadata"]);
+            *stamped.lock() = ENVIRONMENT.replace(r#""metadata":{}"#, &metadata);
+        }
+        let environment = stamped.lock().clone();
+        match Then::respond("200 OK", &[], &environment.replace("env_1", "env_2")) {
+            _ if !seen.line.contains("env_2") => Then::respond("200 OK", &[], &environment),
+            Then::Reply(bytes) => Then::Late(Duration::from_secs(3), bytes),
+            then => then,
+        }
+    });
+    let envgate = Setup::new()
+        .upstream(upstream.address)
+        .set("ENVGATE_OWNERSHIP__STAMP", "true")
+        .set("ENVGATE_UPSTREAM__TIMEOUT", "4s")
+        .start();
+    assert_eq!(envgate.post("/v1/environments", r#"{"name":"n"}"#).status, 200);
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| envgate.get("/v1/environments/env_2"));
+        eventually("it is asked for", || upstream.seen().len() == 2);
+        // Whose it is has to be known first, and that comes with a second to live.
+        let refused = envgate.post("/v1/environments/env_2", r#"{"name":"m"}"#);
+        refused.expect_error(504, "timeout_error");
+        assert_eq!(refused.header("x-should-retry"), None, "it was not sent");
+        assert_eq!(reading.join().unwrap().status, 200);
+    });
+    assert_eq!(upstream.seen().len(), 2);
 }

@@ -153,11 +153,11 @@ impl<'a> Asking<'a> {
     /// Waits for permission to send one request, and for a place with the first.
     async fn token(&mut self, operation: Operation, deadline: Deadline) -> Result<Token<'_>, ApiError> {
         let kind = Kind::from(operation);
+        if operation.is_write() && Instant::now() >= deadline.waiting {
+            // What went before took so long that nobody might live to see how the write ends.
+            return Err(ApiError::UpstreamTimeout { after_write: false });
+        }
         let place = match &mut self.place {
-            Some(_) if operation.is_write() && Instant::now() >= deadline.waiting => {
-                // What went before took so long that nobody might live to see how the write ends.
-                return Err(ApiError::UpstreamTimeout { after_write: false });
-            }
             Some(place) => place,
             none => {
                 let entrant = self.served.entrant(&self.caller.tenant);
