@@ -23,12 +23,13 @@ impl Gateway {
     pub async fn adopt(&self, tenant: Arc<Tenant>, id: &EnvironmentId, is_forced: bool) -> Adoption {
         let _turn = self.adopting.lock().await;
         let mut record = Record::start();
-        let stamped = self.stamp_stored(Arc::clone(&tenant), id, is_forced, &mut record);
+        let underway = Underway::default();
+        let stamped = self.stamp_stored(Arc::clone(&tenant), id, is_forced, &underway, &mut record);
         let adoption = match stamped.await {
             Err(error) if is_not_found(&error) => Ok(Adoption::Refused(AdoptionRefusal::NotFound)),
             outcome => outcome,
         };
-        self.note_adoption(&mut record, tenant, id, &adoption);
+        self.note_adoption(&mut record, tenant, id, &underway, &adoption);
         adoption.unwrap_or_else(|error| Adoption::Refused(AdoptionRefusal::Upstream(error.to_string())))
     }
 
@@ -42,6 +43,7 @@ impl Gateway {
         tenant: Arc<Tenant>,
         id: &EnvironmentId,
         is_forced: bool,
+        underway: &Underway,
         record: &mut Record,
     ) -> Result<Adoption, ApiError> {
         let served = self.plans.of(&tenant)?;
@@ -51,8 +53,7 @@ impl Gateway {
             served.plan.workspace_id.as_ref(),
             served.upstream.translation(),
         );
-        let underway = Underway::default();
-        let mut asking = Asking::new(&caller, served, &headers, Freshness::NEW, &underway);
+        let mut asking = Asking::new(&caller, served, &headers, Freshness::NEW, underway);
 
         let target = |operation| Target {
             operation,
@@ -78,7 +79,6 @@ impl Gateway {
         let body = stamp.ok_or(ApiError::Internal)?.into();
         let update = target(Operation::Update);
         let _writing = self.reads.write(asking.claimant().access, Some(id));
-        record.trail.send();
         let reply = asking.ask(&update, &ListQuery::default(), body, record).await?;
         // Whatever the reply, it may have been written.
         self.ownership.forget(std::slice::from_ref(id));

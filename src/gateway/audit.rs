@@ -12,6 +12,7 @@ use crate::contract::{ApiError, Operation, Target};
 use crate::environment::EnvironmentId;
 use crate::store::{AuditEntry, AuditOperation, AuditOutcome, Documents};
 use crate::tenancy::{Adoption, AdoptionRefusal, Caller, Tenant};
+use crate::upstream::Underway;
 
 /// What is known of a write so far. A read leaves nothing.
 #[derive(Default)]
@@ -20,19 +21,10 @@ pub(super) struct Trail {
     /// The environment as it was, where owner or policy had to know.
     pub(super) before: Option<Bytes>,
     after: Option<Bytes>,
-    progress: Progress,
+    /// Whether the upstream said that it has done it.
+    is_done: bool,
     /// Whether the reply breaks the policy of the plan.
     pub(super) breaks_policy: bool,
-}
-
-/// How far a write came.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Progress {
-    #[default]
-    NotSent,
-    Sent,
-    /// The upstream said that it has done it.
-    Done,
 }
 
 impl Trail {
@@ -43,26 +35,22 @@ impl Trail {
         }
     }
 
-    /// The request itself goes up, after all that had to be read for it.
-    pub(super) fn send(&mut self) {
-        self.progress = Progress::Sent;
-    }
-
     /// The upstream answered with a success.
     pub(super) fn succeed(&mut self, target: &Target, reply: &Bytes) {
-        self.progress = Progress::Done;
+        self.is_done = true;
         if target.operation.is_write() && target.operation != Operation::Delete {
             self.after = Some(reply.clone());
         }
     }
 
-    fn outcome(&self, error: Option<&ApiError>) -> AuditOutcome {
-        match (error, self.progress) {
+    /// How a write ended that was sent, or was not.
+    fn outcome(&self, was_sent: bool, error: Option<&ApiError>) -> AuditOutcome {
+        match error {
             _ if self.breaks_policy => AuditOutcome::PolicyBreach,
-            (None, _) => AuditOutcome::Ok,
-            (Some(_), Progress::NotSent) => AuditOutcome::Refused,
-            (Some(error), Progress::Sent) if is_answer(error) => AuditOutcome::Refused,
-            (Some(_), Progress::Sent | Progress::Done) => AuditOutcome::Unknown,
+            None => AuditOutcome::Ok,
+            Some(_) if !was_sent => AuditOutcome::Refused,
+            Some(error) if !self.is_done && is_answer(error) => AuditOutcome::Refused,
+            Some(_) => AuditOutcome::Unknown,
         }
     }
 }
@@ -70,41 +58,59 @@ impl Trail {
 /// Whether an error that came after a write was sent says that it was not done.
 fn is_answer(error: &ApiError) -> bool {
     match error {
-        ApiError::UpstreamTimeout { .. }
-        | ApiError::UpstreamBroken { .. }
-        | ApiError::UpstreamReply { .. }
-        | ApiError::Internal => false,
-        // These come from whatever stands between, or from a service that failed half-way.
-        ApiError::Upstream(refusal) => !matches!(
-            refusal.status,
-            StatusCode::INTERNAL_SERVER_ERROR | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT
-        ),
+        ApiError::UpstreamTimeout { after_write }
+        | ApiError::UpstreamBroken { after_write }
+        | ApiError::UpstreamReply { after_write, .. } => !after_write,
+        ApiError::Internal => false,
+        // Others come from whatever stands between, or from a service that failed half-way.
+        ApiError::Upstream(refusal) => {
+            let status = refusal.status;
+            !status.is_server_error() || matches!(status.as_u16(), 503 | 529)
+        }
         _ => true,
     }
 }
 
 /// The record of a request that is being answered. Where its task is dropped before there is an answer, because the
 /// process stops, a write that had gone up is recorded all the same.
-pub(super) struct UnderWay<'a> {
+pub(super) struct OpenRecord<'a> {
     gateway: &'a Gateway,
+    underway: &'a Underway,
     pub(super) record: Record,
+    is_noted: bool,
 }
 
-impl<'a> UnderWay<'a> {
-    pub(super) fn start(gateway: &'a Gateway) -> Self {
+impl<'a> OpenRecord<'a> {
+    /// Of a request whose write, if it is one, tells `underway` when it is sent.
+    pub(super) fn start(gateway: &'a Gateway, underway: &'a Underway) -> Self {
         Self {
             gateway,
+            underway,
             record: Record::start(),
+            is_noted: false,
+        }
+    }
+
+    /// Hands a write of a known caller over to the audit, whatever became of it.
+    pub(super) fn note_write(&mut self, status: StatusCode, error: Option<&ApiError>) {
+        let outcome = self.record.trail.outcome(self.underway.is_set(), error);
+        self.note(outcome, Some(status), error.map(ApiError::kind));
+    }
+
+    fn note(&mut self, outcome: AuditOutcome, status: Option<StatusCode>, error: Option<&'static str>) {
+        self.is_noted = true;
+        if let Some(operation) = self.record.operation.filter(|operation| operation.is_write()) {
+            let ending = (outcome, status, error);
+            self.gateway
+                .hand_over(&mut self.record, AuditOperation::Write(operation), ending);
         }
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for OpenRecord<'_> {
     fn drop(&mut self) {
-        // A trail that was handed over is a new one.
-        if self.record.trail.progress != Progress::NotSent {
-            let cut_off = (AuditOutcome::Unknown, None, Some(AuditOutcome::CUT_OFF));
-            self.gateway.note(&mut self.record, cut_off);
+        if !self.is_noted && self.underway.is_set() {
+            self.note(AuditOutcome::Unknown, None, Some(AuditOutcome::CUT_OFF));
         }
     }
 }
@@ -113,18 +119,13 @@ impl Drop for UnderWay<'_> {
 type Ending = (AuditOutcome, Option<StatusCode>, Option<&'static str>);
 
 impl Gateway {
-    /// Hands a write of a known caller over to the audit, whatever became of it.
-    pub(super) fn note_write(&self, record: &mut Record, status: StatusCode, error: Option<&ApiError>) {
-        let outcome = record.trail.outcome(error);
-        self.note(record, (outcome, Some(status), error.map(ApiError::kind)));
-    }
-
     /// Hands an adoption over to the audit, unless the environment was the tenant's before.
     pub(super) fn note_adoption(
         &self,
         record: &mut Record,
         tenant: Arc<Tenant>,
         id: &EnvironmentId,
+        underway: &Underway,
         adoption: &Result<Adoption, ApiError>,
     ) {
         let (outcome, error) = match adoption {
@@ -135,18 +136,14 @@ impl Gateway {
                 (AuditOutcome::Unknown, Some(refusal.code()))
             }
             Ok(Adoption::Refused(refusal)) => (AuditOutcome::Refused, Some(refusal.code())),
-            Err(error) => (record.trail.outcome(Some(error)), Some(error.kind())),
+            Err(error) => {
+                let outcome = record.trail.outcome(underway.is_set(), Some(error));
+                (outcome, Some(error.kind()))
+            }
         };
         record.caller = Some(Caller::operator(tenant));
         record.trail.environment = Some(id.clone());
         self.hand_over(record, AuditOperation::Adopt, (outcome, None, error));
-    }
-
-    fn note(&self, record: &mut Record, ending: Ending) {
-        match record.operation.filter(|operation| operation.is_write()) {
-            Some(operation) => self.hand_over(record, AuditOperation::Write(operation), ending),
-            None => record.trail = Trail::default(),
-        }
     }
 
     fn hand_over(&self, record: &mut Record, operation: AuditOperation, (outcome, status, error): Ending) {
@@ -182,40 +179,80 @@ impl Gateway {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::UpstreamRefusal;
 
-    fn sent(target: &Target) -> Trail {
+    fn archive() -> Target {
+        Target {
+            operation: Operation::Archive,
+            environment: EnvironmentId::parse("env_1").ok(),
+        }
+    }
+
+    fn outcome_of(was_sent: bool, error: &ApiError) -> AuditOutcome {
         let mut trail = Trail::default();
-        trail.begin(target);
-        trail.send();
-        trail
+        trail.begin(&archive());
+        trail.outcome(was_sent, Some(error))
+    }
+
+    fn upstream(status: u16) -> ApiError {
+        ApiError::Upstream(Box::new(UpstreamRefusal {
+            status: StatusCode::from_u16(status).unwrap(),
+            error_type: "api_error".into(),
+            message: String::new(),
+            details: None,
+            headers: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn a_write_that_never_went_up_was_refused() {
+        for error in [
+            ApiError::UpstreamTimeout { after_write: false },
+            ApiError::UpstreamBroken { after_write: false },
+            ApiError::ClientGone,
+            ApiError::Internal,
+            upstream(500),
+        ] {
+            assert_eq!(outcome_of(false, &error), AuditOutcome::Refused, "{error}");
+        }
     }
 
     #[test]
     fn a_write_that_went_up_is_refused_only_where_the_upstream_said_so() {
-        let target = Target {
-            operation: Operation::Archive,
-            environment: EnvironmentId::parse("env_1").ok(),
-        };
-        let timeout = ApiError::UpstreamTimeout { after_write: true };
+        for (error, expected) in [
+            (
+                ApiError::UpstreamTimeout { after_write: true },
+                AuditOutcome::Unknown,
+            ),
+            (
+                ApiError::UpstreamBroken { after_write: true },
+                AuditOutcome::Unknown,
+            ),
+            (ApiError::Internal, AuditOutcome::Unknown),
+            (ApiError::UpstreamUnreachable, AuditOutcome::Refused),
+            (ApiError::EnvironmentNotFound, AuditOutcome::Refused),
+            (upstream(409), AuditOutcome::Refused),
+            (upstream(500), AuditOutcome::Unknown),
+            (upstream(503), AuditOutcome::Refused),
+            (upstream(524), AuditOutcome::Unknown),
+            (upstream(529), AuditOutcome::Refused),
+        ] {
+            assert_eq!(outcome_of(true, &error), expected, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_upstream_has_done_is_never_called_refused() {
+        let mut done = Trail::default();
+        done.begin(&archive());
+        done.succeed(&archive(), &Bytes::from_static(b"{}"));
         assert_eq!(
-            Trail::default().outcome(Some(&timeout)),
-            AuditOutcome::Refused,
-            "that was a read before it"
-        );
-        assert_eq!(sent(&target).outcome(Some(&timeout)), AuditOutcome::Unknown);
-        assert_eq!(
-            sent(&target).outcome(Some(&ApiError::UpstreamUnreachable)),
-            AuditOutcome::Refused
-        );
-        let mut done = sent(&target);
-        done.succeed(&target, &Bytes::from_static(b"{}"));
-        assert_eq!(
-            done.outcome(Some(&ApiError::EnvironmentNotFound)),
+            done.outcome(true, Some(&ApiError::EnvironmentNotFound)),
             AuditOutcome::Unknown,
             "it was done, to whatever it was by then"
         );
-        assert_eq!(done.outcome(None), AuditOutcome::Ok);
+        assert_eq!(done.outcome(true, None), AuditOutcome::Ok);
         done.breaks_policy = true;
-        assert_eq!(done.outcome(None), AuditOutcome::PolicyBreach);
+        assert_eq!(done.outcome(true, None), AuditOutcome::PolicyBreach);
     }
 }

@@ -152,16 +152,16 @@ impl Gateway {
     /// One request, from its header to an answer that is ready to be written.
     ///
     /// Nothing reaches the upstream before everything that can be judged here has been: its budget is the scarce
-    /// thing.
+    /// thing. `underway` is told once a write is on its way.
     pub(super) async fn exchange(
         &self,
         session: &mut ServerSession,
+        underway: &Underway,
         record: &mut Record,
     ) -> Result<Answer, ApiError> {
         let received = self.receive(session, record).await?;
         // What follows waits for others and needs the client no more, so the client can be watched meanwhile.
-        let underway = Underway::default();
-        watch::unless_gone(session, &underway, self.serve(&received, &underway, record)).await
+        watch::unless_gone(session, underway, self.serve(&received, underway, record)).await
     }
 
     /// All that needs the client.
@@ -294,7 +294,6 @@ impl Gateway {
         let access = asking.claimant().access;
         let mut writing =
             (target.operation.is_write()).then(|| self.reads.write(access, target.environment.as_ref()));
-        record.trail.send();
         let reply = match &writing {
             Some(_) => asking.ask(target, query, body, record).await?,
             None => {

@@ -11,9 +11,10 @@ use pingora::{Error, ErrorType};
 use prometheus::{IntCounter, IntGauge};
 
 use super::answer;
-use super::audit::UnderWay;
+use super::audit::OpenRecord;
 use super::exchange::Gateway;
 use crate::contract::ApiError;
+use crate::upstream::Underway;
 
 /// What Pingora calls for every request: the border between it and the exchange.
 pub(super) struct Proxy(pub(super) Arc<Gateway>);
@@ -32,20 +33,21 @@ impl ProxyHttp for Proxy {
         let gateway = &*self.0;
         let _in_flight = InFlight::enter(&gateway.metrics.in_flight);
         let session = session.as_mut();
-        let mut under_way = UnderWay::start(gateway);
-        let record = &mut under_way.record;
+        let underway = Underway::default();
+        let mut open = OpenRecord::start(gateway, &underway);
 
-        let outcome = without_panic(gateway.exchange(session, record), &gateway.metrics.panics).await;
+        let exchange = gateway.exchange(session, &underway, &mut open.record);
+        let outcome = without_panic(exchange, &gateway.metrics.panics).await;
         let (mut answer, error) = match outcome {
             Ok(answer) => (answer, None),
-            Err(error) => (gateway.answer_to(&error, record), Some(error)),
+            Err(error) => (gateway.answer_to(&error, &mut open.record), Some(error)),
         };
-        gateway.tell_standing(&mut answer, record);
+        gateway.tell_standing(&mut answer, &open.record);
         let status = answer.status;
         // Before the answer is written: a client that does not take it has written all the same.
-        gateway.note_write(record, status, error.as_ref());
+        open.note_write(status, error.as_ref());
         let written = answer::write(session, answer, gateway.is_stopping.load(Ordering::Relaxed)).await;
-        record.finish(&gateway.metrics, status, error.as_ref());
+        open.record.finish(&gateway.metrics, status, error.as_ref());
         written.map(|()| true)
     }
 
