@@ -291,7 +291,7 @@ impl Gateway {
         let body = self
             .ownership
             .stamp(target.operation, asking.caller, document.bytes.clone())?;
-        let access = asking.claimant().access;
+        let (access, asked_at) = (asking.claimant().access, self.ownership.moment());
         let mut writing =
             (target.operation.is_write()).then(|| self.reads.write(access, target.environment.as_ref()));
         let reply = match &writing {
@@ -314,7 +314,9 @@ impl Gateway {
                 writing.made(id);
             }
         }
-        let settled = self.ownership.settle(target, asking.claimant(), outcome);
+        let settled = self
+            .ownership
+            .settle(target, asking.claimant(), asked_at, outcome);
         settled.map_err(|error| self.ownership.explain(error, document.metadata_pairs()))
     }
 

@@ -1,5 +1,6 @@
 //! Whose an environment is: the stamp that goes up, the owner that is asked for, the 404 for anybody else's.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,8 @@ pub(super) struct Ownership {
     pub(super) stamp_key: StampKey,
     is_stamping: bool,
     owners: Cache<Claim, Standing>,
+    /// How often anything was forgotten.
+    forgettings: AtomicU64,
     sealer: OnceLock<CursorSealer>,
 }
 
@@ -65,6 +68,10 @@ impl Claim {
     }
 }
 
+/// A time between two forgettings. An answer to what was asked before the last one is not to be remembered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moment(u64);
+
 /// What a claim is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
@@ -82,6 +89,7 @@ impl Ownership {
                 .max_capacity(REMEMBERED)
                 .expire_after(ByStanding)
                 .build(),
+            forgettings: AtomicU64::new(0),
             sealer: OnceLock::new(),
         }
     }
@@ -147,38 +155,40 @@ impl Ownership {
     }
 
     /// Judges and remembers whose an environment is by what the upstream said of it. Whatever is not the caller's is
-    /// not there, in the gateway's own words.
+    /// not there, in the gateway's own words. `asked_at` is the [moment](Self::moment) from before it was asked.
     pub(super) fn settle(
         &self,
         target: &Target,
         claimant: Claimant<'_>,
+        asked_at: Moment,
         outcome: Result<Accepted, ApiError>,
     ) -> Result<Accepted, ApiError> {
         if !self.is_stamping {
             return outcome;
         }
+        let remember = |id, standing| self.remember(claimant, id, standing, asked_at);
         match (target.operation, &target.environment, outcome) {
             (_, Some(id), Err(error)) if is_not_found(&error) => {
-                self.remember(claimant, id, Standing::NotOwned);
+                remember(id, Standing::NotOwned);
                 Err(ApiError::EnvironmentNotFound)
             }
             // A write too: the environment may have become another's since it was asked for.
             (Operation::Retrieve | Operation::Update | Operation::Archive, Some(id), Ok(accepted)) => {
                 if !accepted.is_stamped_for(claimant.caller) {
-                    self.remember(claimant, id, Standing::NotOwned);
+                    remember(id, Standing::NotOwned);
                     return Err(ApiError::EnvironmentNotFound);
                 }
-                self.remember(claimant, id, Standing::Owned);
+                remember(id, Standing::Owned);
                 Ok(accepted)
             }
             (Operation::Create, _, Ok(accepted)) => {
                 if let (Some(id), true) = (&accepted.environment, accepted.is_stamped_for(claimant.caller)) {
-                    self.remember(claimant, id, Standing::Owned);
+                    remember(id, Standing::Owned);
                 }
                 Ok(accepted)
             }
             (Operation::Delete, Some(id), Ok(accepted)) => {
-                self.remember(claimant, id, Standing::NotOwned);
+                remember(id, Standing::NotOwned);
                 Ok(accepted)
             }
             (_, _, outcome) => outcome,
@@ -205,9 +215,15 @@ impl Ownership {
         }
     }
 
-    /// Forgets whose these environments are, for every tenant. Looks at all that is remembered: this is for what an
+    /// Now, as far as it matters for what is forgotten.
+    pub(super) fn moment(&self) -> Moment {
+        Moment(self.forgettings.load(Ordering::SeqCst))
+    }
+
+    /// Forgets whose these environments are, for every tenant, and what is being asked about them at present. Looks at all that is remembered: this is for what an
     /// operator does now and then.
     pub(super) fn forget(&self, ids: &[EnvironmentId]) {
+        self.forgettings.fetch_add(1, Ordering::SeqCst);
         let is_meant = |claim: &Arc<Claim>| ids.contains(&claim.environment);
         let meant: Vec<_> = self
             .owners
@@ -224,8 +240,12 @@ impl Ownership {
         self.owners.get(&Claim::new(claimant, environment))
     }
 
-    fn remember(&self, claimant: Claimant<'_>, environment: &EnvironmentId, standing: Standing) {
-        self.owners.insert(Claim::new(claimant, environment), standing);
+    fn remember(&self, claimant: Claimant<'_>, id: &EnvironmentId, standing: Standing, asked_at: Moment) {
+        self.owners.insert(Claim::new(claimant, id), standing);
+        // Looked at afterwards, for whoever forgets counts first and looks for entries then: one of the two finds it.
+        if self.moment() != asked_at {
+            self.owners.invalidate(&Claim::new(claimant, id));
+        }
     }
 }
 
@@ -270,12 +290,14 @@ impl Gateway {
             operation: Operation::Retrieve,
             environment: Some(id.clone()),
         };
+        let asked_at = self.ownership.moment();
         let reply = self
             .read(&retrieve, &ListQuery::default(), asking, freshness, record)
             .await?;
         let stored = reply.body.clone();
         let outcome = reply::accept(asking.plan().dialect, &self.ownership.stamp_key, &retrieve, reply);
-        self.ownership.settle(&retrieve, asking.claimant(), outcome)?;
+        self.ownership
+            .settle(&retrieve, asking.claimant(), asked_at, outcome)?;
         record.trail.before = Some(stored.clone());
         Ok(stored)
     }

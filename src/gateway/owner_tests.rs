@@ -67,10 +67,10 @@ fn only_a_create_is_stamped() {
 fn what_one_tenant_owns_says_nothing_to_another() {
     let (ownership, one, two) = (ownership(true), caller(), caller());
     let id = EnvironmentId::parse("env_1").unwrap();
-    ownership.remember(claimant(&one), &id, Standing::Owned);
+    ownership.remember(claimant(&one), &id, Standing::Owned, ownership.moment());
     assert_eq!(ownership.standing(claimant(&one), &id), Some(Standing::Owned));
     assert_eq!(ownership.standing(claimant(&two), &id), None);
-    ownership.remember(claimant(&two), &id, Standing::NotOwned);
+    ownership.remember(claimant(&two), &id, Standing::NotOwned, ownership.moment());
     assert_eq!(ownership.standing(claimant(&one), &id), Some(Standing::Owned));
 }
 
@@ -78,8 +78,8 @@ fn what_one_tenant_owns_says_nothing_to_another() {
 fn the_last_that_was_learnt_holds_for_as_long_as_its_kind_does() {
     let (ownership, caller) = (ownership(true), caller());
     let id = EnvironmentId::parse("env_1").unwrap();
-    ownership.remember(claimant(&caller), &id, Standing::Owned);
-    ownership.remember(claimant(&caller), &id, Standing::NotOwned);
+    ownership.remember(claimant(&caller), &id, Standing::Owned, ownership.moment());
+    ownership.remember(claimant(&caller), &id, Standing::NotOwned, ownership.moment());
     assert_eq!(
         ownership.standing(claimant(&caller), &id),
         Some(Standing::NotOwned)
@@ -114,12 +114,33 @@ fn what_is_forgotten_is_forgotten_for_every_tenant_and_nothing_else_is() {
     let (ownership, one, two) = (ownership(true), caller(), caller());
     let ids = ["env_1", "env_2"].map(|id| EnvironmentId::parse(id).unwrap());
     for id in &ids {
-        ownership.remember(claimant(&one), id, Standing::Owned);
-        ownership.remember(claimant(&two), id, Standing::NotOwned);
+        ownership.remember(claimant(&one), id, Standing::Owned, ownership.moment());
+        ownership.remember(claimant(&two), id, Standing::NotOwned, ownership.moment());
     }
     ownership.forget(&ids[..1]);
     for caller in [&one, &two] {
         assert_eq!(ownership.standing(claimant(caller), &ids[0]), None);
         assert!(ownership.standing(claimant(caller), &ids[1]).is_some());
     }
+}
+
+#[test]
+fn what_was_asked_before_something_was_forgotten_is_not_remembered_after_it() {
+    let (ownership, caller) = (ownership(true), caller());
+    let id = EnvironmentId::parse("env_1").unwrap();
+    let retrieve = Target {
+        operation: Operation::Retrieve,
+        environment: Some(id.clone()),
+    };
+    let is_absent = |asked_at| {
+        let absent = Err(refused(StatusCode::NOT_FOUND, "not found"));
+        let settled = ownership.settle(&retrieve, claimant(&caller), asked_at, absent);
+        assert!(matches!(settled, Err(ApiError::EnvironmentNotFound)));
+        ownership.standing(claimant(&caller), &id)
+    };
+    let before = ownership.moment();
+    // Somebody adopts it for this tenant meanwhile.
+    ownership.forget(std::slice::from_ref(&id));
+    assert_eq!(is_absent(before), None);
+    assert_eq!(is_absent(ownership.moment()), Some(Standing::NotOwned));
 }
