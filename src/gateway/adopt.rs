@@ -53,7 +53,7 @@ impl Gateway {
             served.plan.workspace_id.as_ref(),
             served.upstream.translation(),
         );
-        let mut asking = Asking::new(&caller, served, &headers, Freshness::NEW, underway);
+        let mut asking = Asking::new(&caller, served, headers, Freshness::NEW, underway);
 
         let target = |operation| Target {
             operation,

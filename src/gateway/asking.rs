@@ -1,3 +1,4 @@
+use std::mem;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -20,7 +21,7 @@ use crate::upstream::{BETA, Deadline, Failure, Passage, Reply, Underway, VERSION
 pub(super) struct Asking<'a> {
     pub(super) caller: &'a Caller,
     served: &'a Served,
-    headers: &'a HeaderMap,
+    headers: HeaderMap,
     /// How new the replies to its reads have to be.
     pub(super) freshness: Freshness,
     underway: &'a Underway,
@@ -32,7 +33,7 @@ impl<'a> Asking<'a> {
     pub(super) const fn new(
         caller: &'a Caller,
         served: &'a Served,
-        headers: &'a HeaderMap,
+        headers: HeaderMap,
         freshness: Freshness,
         underway: &'a Underway,
     ) -> Self {
@@ -114,7 +115,11 @@ impl<'a> Asking<'a> {
         let served = self.served;
         let (upstream, underway) = (&served.upstream, self.underway);
         let operation = target.operation;
-        let headers = self.headers.clone();
+        // A write is the last thing that anybody asks for.
+        let headers = match operation.is_write() {
+            true => mem::take(&mut self.headers),
+            false => self.headers.clone(),
+        };
         let deadline = self.deadline();
         record.begin_waiting(WaitingFor::Others);
         let token = self.token(operation, deadline).await;

@@ -161,7 +161,7 @@ impl Gateway {
     ) -> Result<Answer, ApiError> {
         let received = self.receive(session, record).await?;
         // What follows waits for others and needs the client no more, so the client can be watched meanwhile.
-        watch::unless_gone(session, underway, self.serve(&received, underway, record)).await
+        watch::unless_gone(session, underway, self.serve(received, underway, record)).await
     }
 
     /// All that needs the client.
@@ -215,7 +215,7 @@ impl Gateway {
     /// All that needs the upstream.
     async fn serve(
         &self,
-        received: &Received<'_>,
+        received: Received<'_>,
         underway: &Underway,
         record: &mut Record,
     ) -> Result<Answer, ApiError> {
@@ -229,25 +229,27 @@ impl Gateway {
             freshness,
         } = received;
         // One place in flight for all of it.
-        let mut asking = Asking::new(caller, served, headers, *freshness, underway);
+        let mut asking = Asking::new(&caller, served, headers, freshness, underway);
 
         // Before anything is changed: another tenant's environment is as good as none, and what would result must be
         // what the plan allows. Nobody else's turn comes before the reply is here.
         let _turn = match &asking.plan().policy {
             Some(policy) => {
-                self.check_policy(policy, target, &mut asking, &document.value, record)
+                let body = &document.value;
+                self.check_policy(policy, &target, &mut asking, body, record)
                     .await?
             }
-            None => self
-                .check_owner(target, &mut asking, record)
-                .await
-                .map(|()| None)?,
+            None => {
+                self.check_owner(&target, &mut asking, record).await?;
+                None
+            }
         };
 
-        let mut accepted = if target.operation == Operation::List && self.ownership.is_filtering(caller) {
-            self.list_own(query, &mut asking, record).await?
+        let mut accepted = if target.operation == Operation::List && self.ownership.is_filtering(&caller) {
+            self.list_own(&query, &mut asking, record).await?
         } else {
-            self.answer(target, query, &mut asking, document, record).await?
+            self.carry_out(&target, &query, &mut asking, &document, record)
+                .await?
         };
         if let (Operation::Retrieve | Operation::List, Some(source)) = (target.operation, record.read_source)
         {
@@ -280,7 +282,7 @@ impl Gateway {
     }
 
     /// Sends the request up, and settles with its reply whose the environment is.
-    async fn answer(
+    async fn carry_out(
         &self,
         target: &Target,
         query: &ListQuery,
