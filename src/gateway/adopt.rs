@@ -6,10 +6,10 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::asking::Asking;
-use super::exchange::Gateway;
 use super::record::Record;
 use super::reply;
 use super::shared_reads::Freshness;
+use super::state::Gateway;
 use crate::contract::{ApiError, ListQuery, Object, Operation, Target};
 use crate::environment::EnvironmentId;
 use crate::tenancy::{Adoption, AdoptionRefusal, Caller, Tenant};

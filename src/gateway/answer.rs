@@ -8,7 +8,9 @@ use pingora::protocols::http::ServerSession;
 use tokio::time::timeout;
 
 use super::head;
+use super::record::Record;
 use super::reply::Accepted;
+use super::state::Gateway;
 use crate::contract::{Answer, ApiError, Dialect, REQUEST_ID, Warnings};
 use crate::quota::TenantStanding;
 
@@ -56,7 +58,7 @@ pub(super) fn of_success(accepted: Accepted, warnings: &Warnings, request_id: &s
 }
 
 /// Adds where a tenant stands in its own limit of requests, under the names of the upstream's API.
-pub(super) fn add_standing(answer: &mut Answer, standing: &TenantStanding, now: Timestamp) {
+fn add_standing(answer: &mut Answer, standing: &TenantStanding, now: Timestamp) {
     answer
         .headers
         .push((RATE_LIMIT, HeaderValue::from(standing.limit)));
@@ -69,6 +71,25 @@ pub(super) fn add_standing(answer: &mut Answer, standing: &TenantStanding, now: 
     let reset = reset.round(to_second).unwrap_or(reset).to_string();
     if let Ok(reset) = HeaderValue::try_from(reset) {
         answer.headers.push((RATE_RESET, reset));
+    }
+}
+
+impl Gateway {
+    /// The answer to a request that failed, in the dialect of its caller's plan where that is known.
+    pub(super) fn answer_to(&self, error: &ApiError, record: &mut Record) -> Answer {
+        let dialect = record.dialect.unwrap_or(self.dialect);
+        of_error(error, dialect, record.request_id())
+    }
+
+    /// Tells a caller where it stands in its own limit of requests, if its plan has one.
+    pub(super) fn tell_standing(&self, answer: &mut Answer, record: &Record) {
+        let Some(tenant) = record.caller.as_ref().map(|caller| &caller.tenant) else {
+            return;
+        };
+        let served = self.plans.of(tenant).ok();
+        if let Some(standing) = served.and_then(|served| served.budget.standing(&served.entrant(tenant))) {
+            add_standing(answer, &standing, Timestamp::now());
+        }
     }
 }
 

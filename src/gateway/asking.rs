@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-use super::owner::Claimant;
+use super::ownership::Claimant;
 use super::plans::Served;
 use super::record::{Record, WaitingFor};
 use super::reply;

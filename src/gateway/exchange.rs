@@ -1,49 +1,21 @@
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+//! The exchange: each step of a request's way, in their order.
 
 use bytes::Bytes;
 use http::HeaderMap;
 use jiff::Timestamp;
 use pingora::protocols::http::ServerSession;
-use ring::error::Unspecified;
 use serde_json::{Map, Value};
 
 use super::asking::Asking;
-use super::body::{self, BodyLimits};
-use super::owner::Ownership;
-use super::plans::{Plans, Served};
-use super::policy::Turns;
+use super::plans::Served;
 use super::record::Record;
 use super::reply::Accepted;
-use super::shared_reads::{Freshness, SharedReads};
-use super::{answer, head, reply, watch};
-use crate::config::{Settings, UpstreamService};
-use crate::contract::{
-    Answer, ApiError, Dialect, ListQuery, Operation, Target, Warnings, beta_only, parse_document,
-};
-use crate::quota::Budget;
-use crate::store::Audit;
-use crate::telemetry::Metrics;
-use crate::tenancy::{self, Caller, Directory, Plan};
-use crate::upstream::{Origin, SetUpError, Underway, request_headers};
-
-/// All that an exchange needs, shared by every worker.
-pub struct Gateway {
-    directory: Arc<Directory>,
-    pub(super) plans: Plans,
-    origin: Arc<Origin>,
-    pub(super) ownership: Ownership,
-    pub(super) turns: Turns,
-    pub(super) reads: SharedReads,
-    /// One adoption at a time.
-    pub(super) adopting: tokio::sync::Mutex<()>,
-    /// What is spoken to those who are not known yet.
-    dialect: &'static Dialect,
-    limits: BodyLimits,
-    pub(super) audit: Option<Audit>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) is_stopping: AtomicBool,
-}
+use super::shared_reads::Freshness;
+use super::state::Gateway;
+use super::{answer, body, head, reply, watch};
+use crate::contract::{Answer, ApiError, ListQuery, Operation, Target, Warnings, beta_only, parse_document};
+use crate::tenancy::{self, Caller, Plan};
+use crate::upstream::{Underway, request_headers};
 
 /// A request that was received whole, and judged as far as that goes without asking anybody.
 struct Received<'g> {
@@ -77,78 +49,6 @@ impl Document {
 }
 
 impl Gateway {
-    /// Builds the gateway; nothing is bound and nothing connected yet. Writes are left with `audit`, if there is one.
-    ///
-    /// # Errors
-    /// [`SetUpError`] where no client of the upstream can be made.
-    pub fn new(
-        settings: &Settings,
-        service: &UpstreamService,
-        directory: Arc<Directory>,
-        audit: Option<Audit>,
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, SetUpError> {
-        let origin = Arc::new(Origin::new(
-            service.url.clone(),
-            settings.upstream.breaker,
-            Arc::clone(&metrics),
-        )?);
-        Ok(Self {
-            directory,
-            plans: Plans::new(settings, &service.credential, &origin, &metrics)?,
-            origin,
-            dialect: settings.contract.dialect,
-            ownership: Ownership::new(&settings.ownership),
-            turns: Turns::default(),
-            reads: SharedReads::new(&settings.cache),
-            adopting: tokio::sync::Mutex::default(),
-            limits: BodyLimits {
-                max_bytes: settings.listen.max_body_bytes,
-                timeout: settings.listen.body_timeout,
-            },
-            audit,
-            metrics,
-            is_stopping: AtomicBool::new(false),
-        })
-    }
-
-    /// Gives the gateway the key that page cursors are sealed with, from the store that all replicas share. Until it
-    /// has one, lists answer that the gateway is not ready.
-    ///
-    /// # Errors
-    /// Where the cipher does not take the key.
-    pub fn set_cursor_key(&self, key: &[u8; 32]) -> Result<(), Unspecified> {
-        self.ownership.set_cursor_key(key)
-    }
-
-    /// Where requests go up to. Somebody has to follow its name.
-    #[must_use]
-    pub const fn origin(&self) -> &Arc<Origin> {
-        &self.origin
-    }
-
-    /// The answer to a request that failed, in the dialect of its caller's plan where that is known.
-    pub(super) fn answer_to(&self, error: &ApiError, record: &mut Record) -> Answer {
-        let dialect = record.dialect.unwrap_or(self.dialect);
-        answer::of_error(error, dialect, record.request_id())
-    }
-
-    /// The budgets that requests spend; each wants its task to [run](Budget::run).
-    pub fn budgets(&self) -> impl Iterator<Item = &Arc<Budget>> {
-        self.plans.budgets()
-    }
-
-    /// Tells a caller where it stands in its own limit of requests, if its plan has one.
-    pub(super) fn tell_standing(&self, answer: &mut Answer, record: &Record) {
-        let Some(tenant) = record.caller.as_ref().map(|caller| &caller.tenant) else {
-            return;
-        };
-        let served = self.plans.of(tenant).ok();
-        if let Some(standing) = served.and_then(|served| served.budget.standing(&served.entrant(tenant))) {
-            answer::add_standing(answer, &standing, Timestamp::now());
-        }
-    }
-
     /// One request, from its header to an answer that is ready to be written.
     ///
     /// Nothing reaches the upstream before everything that can be judged here has been: its budget is the scarce

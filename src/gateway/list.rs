@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::asking::Asking;
-use super::exchange::Gateway;
 use super::record::Record;
 use super::reply::{self, Accepted};
+use super::state::Gateway;
 use crate::contract::{ApiError, Edits, ListQuery, Object, Operation, RefusedReply, Target};
 use crate::environment::EnvironmentId;
 use crate::tenancy::{CursorScope, CursorSealer, Place};

@@ -1,49 +1,21 @@
 //! Whether the environment that would result is one that the caller's plan allows.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use jiff::Timestamp;
-use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use tokio::sync::OwnedMutexGuard;
 
 use super::asking::Asking;
-use super::exchange::Gateway;
-use super::owner::Claim;
+use super::ownership::Claim;
 use super::record::Record;
 use super::shared_reads::Freshness;
+use super::state::Gateway;
+use super::turns::Turn;
 use crate::contract::{ApiError, Operation, Target};
 use crate::environment::{CreateParams, Environment, EnvironmentId, UpdateParams};
 use crate::tenancy::{Policy, read_stored};
 
 /// The fields of a body that make an environment. Where a plan lets unknown ones through, no policy looks at those.
 const FIELDS: [&str; 5] = ["config", "description", "metadata", "name", "scope"];
-
-/// One update at a time for each environment of a plan with a policy: between the look at what is stored and the
-/// reply nobody else of this gateway changes it.
-#[derive(Default)]
-pub(super) struct Turns(Mutex<HashMap<Claim, Arc<tokio::sync::Mutex<()>>>>);
-
-/// An update's turn, until it is dropped.
-pub(super) type Turn = OwnedMutexGuard<()>;
-
-/// From so many on, turns that nobody waits for are forgotten.
-const REMEMBERED_TURNS: usize = 1024;
-
-impl Turns {
-    async fn wait(&self, claim: Claim) -> Turn {
-        let turn = {
-            let mut turns = self.0.lock();
-            if turns.len() >= REMEMBERED_TURNS {
-                turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-            }
-            Arc::clone(turns.entry(claim).or_default())
-        };
-        turn.lock_owned().await
-    }
-}
 
 impl Gateway {
     /// Judges what a create or an update would give, by the policy of the caller's plan. What an update leaves out

@@ -12,7 +12,7 @@ use prometheus::{IntCounter, IntGauge};
 
 use super::answer;
 use super::audit::OpenRecord;
-use super::exchange::Gateway;
+use super::state::Gateway;
 use crate::contract::ApiError;
 use crate::upstream::Underway;
 

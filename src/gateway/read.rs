@@ -4,9 +4,9 @@ use bytes::Bytes;
 use tokio::time::timeout_at;
 
 use super::asking::Asking;
-use super::exchange::Gateway;
 use super::record::{Record, WaitingFor};
 use super::shared_reads::{Freshness, Reader};
+use super::state::Gateway;
 use crate::contract::{ApiError, ListQuery, Target};
 use crate::upstream::Reply;
 

@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::audit::Trail;
 use super::shared_reads::ReadSource;
+use super::trail::Trail;
 use crate::contract::{ApiError, Dialect, Operation};
 use crate::telemetry::{Metrics, Outcome};
 use crate::tenancy::Caller;

@@ -14,8 +14,8 @@ use pingora_runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::exchange::Gateway;
 use super::proxy::Proxy;
+use super::state::Gateway;
 
 /// A gateway that listens.
 pub struct Running {
