@@ -15,7 +15,7 @@ use crate::quota::Token;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tenancy::{StampRequired, Tenant};
-use crate::upstream::{Client, Deadline, Origin, Passage, Underway, request_headers};
+use crate::upstream::{Client, Deadline, Origin, SendPermit, Underway, request_headers};
 
 /// Reads the settings that `serve` would and proves the schemas; tells on standard error everything that is wrong
 /// with them or with the tenants that the store has under them, or on standard output in one line what was read.
@@ -153,7 +153,7 @@ async fn prove_upstream(
             "/v1/environments?limit=1",
             headers,
             Bytes::new(),
-            Passage {
+            SendPermit {
                 token: Token::free(),
                 deadline: Deadline::from_now(limits.timeout),
                 underway: &Underway::default(),

@@ -14,7 +14,7 @@ use super::shared_reads::{Freshness, ReadKey, Subject};
 use crate::contract::{ApiError, ListQuery, Operation, RefusedReply, Target};
 use crate::quota::{self, Kind, LimitedBy, Place, Refused, Token};
 use crate::tenancy::{Caller, Plan};
-use crate::upstream::{BETA, Deadline, Failure, Passage, Reply, Underway, VERSION};
+use crate::upstream::{BETA, Deadline, Failure, Reply, SendPermit, Underway, VERSION};
 
 /// A caller before the upstream: who asks, by which plan and credential, with which header, translated, and by when. From
 /// its first request on it has a place in flight, and keeps it for all that it needs.
@@ -124,14 +124,14 @@ impl<'a> Asking<'a> {
         record.begin_waiting(WaitingFor::Others);
         let token = self.token(operation, deadline).await;
         record.end_waiting();
-        let passage = Passage {
+        let permit = SendPermit {
             token: token?,
             deadline,
             underway,
         };
         record.begin_waiting(WaitingFor::Upstream);
         let outcome = upstream
-            .send(operation, &path_and_query(target, query), headers, body, passage)
+            .send(operation, &path_and_query(target, query), headers, body, permit)
             .await;
         record.end_waiting();
         let reply = outcome.map_err(|failure| {

@@ -28,14 +28,14 @@ pub struct Client {
 
 /// What is being sent, and who wants to know when it goes.
 #[derive(Clone, Copy)]
-struct Going<'a> {
+struct Sending<'a> {
     operation: Operation,
     underway: &'a Underway,
     deadline: Deadline,
 }
 
 /// What a request goes up with.
-pub struct Passage<'a> {
+pub struct SendPermit<'a> {
     /// What it spends.
     pub token: Token<'a>,
     /// By when all must be over.
@@ -176,27 +176,27 @@ impl Client {
         path_and_query: &str,
         headers: HeaderMap,
         body: Bytes,
-        passage: Passage<'_>,
+        permit: SendPermit<'_>,
     ) -> Result<Reply, Failure> {
         let request = self
             .request(operation, path_and_query, headers, body)
             .map_err(|error| Failure::Unreachable(io::Error::other(error)))?;
-        let Passage {
+        let SendPermit {
             token,
             deadline,
             underway,
-        } = passage;
+        } = permit;
         let origin = &*self.origin;
         // Before the token is spent: what is refused here is not sent.
         let leave = origin.breaker.admit(&origin.metrics.upstream);
         let leave = leave.map_err(|open| Failure::LeftAlone(open.retry_after))?;
-        let going = Going {
+        let sending = Sending {
             operation,
             underway,
             deadline,
         };
-        let sending = self.send_at_most_twice(going, request, token);
-        let outcome = match timeout_at(deadline.total, sending).await {
+        let attempts = self.send_at_most_twice(sending, request, token);
+        let outcome = match timeout_at(deadline.total, attempts).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => Err(Failure::Timeout(self.timeout)),
         };
@@ -230,19 +230,19 @@ impl Client {
 
     async fn send_at_most_twice(
         &self,
-        going: Going<'_>,
+        sending: Sending<'_>,
         request: Request<Full<Bytes>>,
         mut token: Token<'_>,
     ) -> Result<Reply, Failure> {
         let resolver = &self.origin.resolver;
         let Some(link) = self.pool.take(|address| resolver.is_current(address)) else {
-            return self.send_on_new(going, request, token).await;
+            return self.send_on_new(sending, request, token).await;
         };
-        let spare = (!going.operation.is_write()).then(|| request.clone());
-        let (again, token) = match (self.send_on(link, going, request, &mut token).await, spare) {
+        let spare = (!sending.operation.is_write()).then(|| request.clone());
+        let (again, token) = match (self.send_on(link, sending, request, &mut token).await, spare) {
             (Err(LinkFailure::NotSent(request)), _) => (*request, token),
             (Err(silent @ LinkFailure::Broken { is_silent: true, .. }), Some(spare)) => {
-                let Ok(another) = token.another(going.deadline.waiting).await else {
+                let Ok(another) = token.another(sending.deadline.waiting).await else {
                     return Err(silent.into_failure());
                 };
                 (spare, another)
@@ -250,19 +250,19 @@ impl Client {
             (outcome, _) => return outcome.map_err(LinkFailure::into_failure),
         };
         self.origin.metrics.upstream.resent.inc();
-        self.send_on_new(going, again, token).await
+        self.send_on_new(sending, again, token).await
     }
 
     async fn send_on_new(
         &self,
-        going: Going<'_>,
+        sending: Sending<'_>,
         request: Request<Full<Bytes>>,
         mut token: Token<'_>,
     ) -> Result<Reply, Failure> {
         // Never later than the whole exchange: a write that did not start must not look like one that did.
-        let left = going.deadline.total.saturating_duration_since(Instant::now());
+        let left = sending.deadline.total.saturating_duration_since(Instant::now());
         let link = self.origin.connect(left).await?;
-        self.send_on(link, going, request, &mut token)
+        self.send_on(link, sending, request, &mut token)
             .await
             .map_err(LinkFailure::into_failure)
     }
@@ -270,12 +270,12 @@ impl Client {
     async fn send_on(
         &self,
         mut link: Box<Link>,
-        going: Going<'_>,
+        sending: Sending<'_>,
         request: Request<Full<Bytes>>,
         token: &mut Token<'_>,
     ) -> Result<Reply, LinkFailure> {
-        if going.operation.is_write() {
-            going.underway.set();
+        if sending.operation.is_write() {
+            sending.underway.set();
         }
         token.sent();
         let outcome = link.exchange(request, self.max_response_bytes).await;

@@ -12,7 +12,7 @@ mod tls;
 mod translate;
 mod underway;
 
-pub use client::{Client, Failure, Passage, Reply, SetUpError};
+pub use client::{Client, Failure, Reply, SendPermit, SetUpError};
 pub use deadline::Deadline;
 pub use origin::{CONNECT_TIMEOUT, Origin};
 pub use translate::{BETA, Translation, VERSION, request_headers};
