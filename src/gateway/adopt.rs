@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::asking::Asking;
 use super::record::Record;
 use super::reply;
+use super::requester::Requester;
 use super::shared_reads::Freshness;
 use super::state::Gateway;
 use crate::contract::{ApiError, ListQuery, Object, Operation, Target};
@@ -53,7 +53,7 @@ impl Gateway {
             served.plan.workspace_id.as_ref(),
             served.upstream.translation(),
         );
-        let mut asking = Asking::new(&caller, served, headers, Freshness::NEW, underway);
+        let mut asking = Requester::new(&caller, served, headers, Freshness::NEW, underway);
 
         let target = |operation| Target {
             operation,

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use pingora::protocols::http::ServerSession;
 use serde_json::{Map, Value};
 
-use super::asking::Asking;
 use super::plans::Served;
 use super::record::Record;
 use super::reply::Accepted;
+use super::requester::Requester;
 use super::shared_reads::Freshness;
 use super::state::Gateway;
 use super::{answer, body, head, reply, watch};
@@ -129,26 +129,26 @@ impl Gateway {
             freshness,
         } = received;
         // One place in flight for all of it.
-        let mut asking = Asking::new(&caller, served, headers, freshness, underway);
+        let mut requester = Requester::new(&caller, served, headers, freshness, underway);
 
         // Before anything is changed: another tenant's environment is as good as none, and what would result must be
         // what the plan allows. Nobody else's turn comes before the reply is here.
-        let _turn = match &asking.plan().policy {
+        let _turn = match &requester.plan().policy {
             Some(policy) => {
                 let body = &document.value;
-                self.check_policy(policy, &target, &mut asking, body, record)
+                self.check_policy(policy, &target, &mut requester, body, record)
                     .await?
             }
             None => {
-                self.check_owner(&target, &mut asking, record).await?;
+                self.check_owner(&target, &mut requester, record).await?;
                 None
             }
         };
 
         let mut accepted = if target.operation == Operation::List && self.ownership.is_filtering(&caller) {
-            self.list_own(&query, &mut asking, record).await?
+            self.list_own(&query, &mut requester, record).await?
         } else {
-            self.carry_out(&target, &query, &mut asking, &document, record)
+            self.carry_out(&target, &query, &mut requester, &document, record)
                 .await?
         };
         if let (Operation::Retrieve | Operation::List, Some(source)) = (target.operation, record.read_source)
@@ -186,30 +186,30 @@ impl Gateway {
         &self,
         target: &Target,
         query: &ListQuery,
-        asking: &mut Asking<'_>,
+        requester: &mut Requester<'_>,
         document: &Document,
         record: &mut Record,
     ) -> Result<Accepted, ApiError> {
         let body = self
             .ownership
-            .stamp(target.operation, asking.caller, document.bytes.clone())?;
-        let (access, asked_at) = (asking.claimant().access, self.ownership.moment());
+            .stamp(target.operation, requester.caller, document.bytes.clone())?;
+        let (access, asked_at) = (requester.claimant().access, self.ownership.moment());
         let mut writing =
             (target.operation.is_write()).then(|| self.reads.write(access, target.environment.as_ref()));
         let reply = match &writing {
-            Some(_) => asking.ask(target, query, body, record).await?,
+            Some(_) => requester.ask(target, query, body, record).await?,
             None => {
-                let freshness = asking.freshness;
-                self.read(target, query, asking, freshness, record).await?
+                let freshness = requester.freshness;
+                self.read(target, query, requester, freshness, record).await?
             }
         };
         if reply.status.is_success() {
             record.trail.succeed(target, &reply.body);
         }
-        if let (Some(policy), true) = (&asking.plan().policy, reply.status.is_success()) {
+        if let (Some(policy), true) = (&requester.plan().policy, reply.status.is_success()) {
             self.watch_result(policy, target, &reply.body, record);
         }
-        let outcome = reply::accept(asking.plan().dialect, &self.ownership.stamp_key, target, reply);
+        let outcome = reply::accept(requester.plan().dialect, &self.ownership.stamp_key, target, reply);
         if let (Operation::Create, Ok(accepted)) = (target.operation, &outcome) {
             record.trail.environment.clone_from(&accepted.environment);
             if let (Some(writing), Some(id)) = (&mut writing, &accepted.environment) {
@@ -218,7 +218,7 @@ impl Gateway {
         }
         let settled = self
             .ownership
-            .settle(target, asking.claimant(), asked_at, outcome);
+            .settle(target, requester.claimant(), asked_at, outcome);
         settled.map_err(|error| self.ownership.explain(error, document.metadata_pairs()))
     }
 

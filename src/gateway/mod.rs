@@ -6,7 +6,6 @@
 
 mod adopt;
 mod answer;
-mod asking;
 mod audit;
 mod body;
 mod exchange;
@@ -21,6 +20,7 @@ mod proxy;
 mod read;
 mod record;
 mod reply;
+mod requester;
 mod server;
 mod shared_reads;
 mod state;

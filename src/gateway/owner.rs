@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::asking::Asking;
 use super::ownership::Standing;
 use super::record::Record;
 use super::reply;
+use super::requester::Requester;
 use super::shared_reads::Freshness;
 use super::state::Gateway;
 use crate::contract::{ApiError, ListQuery, Operation, Target};
@@ -17,7 +17,7 @@ impl Gateway {
     pub(super) async fn check_owner(
         &self,
         target: &Target,
-        asking: &mut Asking<'_>,
+        requester: &mut Requester<'_>,
         record: &mut Record,
     ) -> Result<(), ApiError> {
         let Some(id) = target
@@ -27,11 +27,14 @@ impl Gateway {
         else {
             return Ok(());
         };
-        match (self.ownership.standing(asking.claimant(), id), target.operation) {
+        match (
+            self.ownership.standing(requester.claimant(), id),
+            target.operation,
+        ) {
             (Some(Standing::NotOwned), _) => Err(ApiError::EnvironmentNotFound),
             (Some(Standing::Owned), _) | (None, Operation::Retrieve) => Ok(()),
             (None, _) => {
-                let stored = self.retrieve_own(id, asking, Freshness::ANY, record).await;
+                let stored = self.retrieve_own(id, requester, Freshness::ANY, record).await;
                 stored.map(drop)
             }
         }
@@ -41,11 +44,11 @@ impl Gateway {
     pub(super) async fn retrieve_own(
         &self,
         id: &EnvironmentId,
-        asking: &mut Asking<'_>,
+        requester: &mut Requester<'_>,
         freshness: Freshness,
         record: &mut Record,
     ) -> Result<Bytes, ApiError> {
-        if self.ownership.standing(asking.claimant(), id) == Some(Standing::NotOwned) {
+        if self.ownership.standing(requester.claimant(), id) == Some(Standing::NotOwned) {
             return Err(ApiError::EnvironmentNotFound);
         }
         let retrieve = Target {
@@ -54,12 +57,17 @@ impl Gateway {
         };
         let asked_at = self.ownership.moment();
         let reply = self
-            .read(&retrieve, &ListQuery::default(), asking, freshness, record)
+            .read(&retrieve, &ListQuery::default(), requester, freshness, record)
             .await?;
         let stored = reply.body.clone();
-        let outcome = reply::accept(asking.plan().dialect, &self.ownership.stamp_key, &retrieve, reply);
+        let outcome = reply::accept(
+            requester.plan().dialect,
+            &self.ownership.stamp_key,
+            &retrieve,
+            reply,
+        );
         self.ownership
-            .settle(&retrieve, asking.claimant(), asked_at, outcome)?;
+            .settle(&retrieve, requester.claimant(), asked_at, outcome)?;
         record.trail.before = Some(stored.clone());
         Ok(stored)
     }

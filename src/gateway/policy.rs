@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::asking::Asking;
 use super::ownership::Claim;
 use super::record::Record;
+use super::requester::Requester;
 use super::shared_reads::Freshness;
 use super::state::Gateway;
 use super::turns::Turn;
@@ -27,7 +27,7 @@ impl Gateway {
         &self,
         policy: &Policy,
         target: &Target,
-        asking: &mut Asking<'_>,
+        requester: &mut Requester<'_>,
         body: &Value,
         record: &mut Record,
     ) -> Result<Option<Turn>, ApiError> {
@@ -42,16 +42,16 @@ impl Gateway {
             }
             (Operation::Update, Some(id)) => {
                 // Together with everything else that this update has to wait for.
-                let turn = self.turns.wait(Claim::new(asking.claimant(), id));
-                let turn = asking.wait(turn, ApiError::EnvironmentBusy, record).await?;
-                let stored = self.retrieve_own(id, asking, Freshness::NEW, record).await?;
+                let turn = self.turns.wait(Claim::new(requester.claimant(), id));
+                let turn = requester.wait(turn, ApiError::EnvironmentBusy, record).await?;
+                let stored = self.retrieve_own(id, requester, Freshness::NEW, record).await?;
                 let stored = read_stored(&stored).map_err(ApiError::Policy)?;
                 if let Ok(resulting) = stored.merge(&params::<UpdateParams>(body)?, now) {
                     policy.judge(&resulting).map_err(ApiError::Policy)?;
                 }
                 Ok(Some(turn))
             }
-            _ => self.check_owner(target, asking, record).await.map(|()| None),
+            _ => self.check_owner(target, requester, record).await.map(|()| None),
         }
     }
 

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use tokio::time::timeout_at;
 
-use super::asking::Asking;
 use super::record::{Record, WaitingFor};
+use super::requester::Requester;
 use super::shared_reads::{Freshness, Reader};
 use super::state::Gateway;
 use crate::contract::{ApiError, ListQuery, Target};
@@ -16,21 +16,21 @@ impl Gateway {
         &self,
         target: &Target,
         query: &ListQuery,
-        asking: &mut Asking<'_>,
+        requester: &mut Requester<'_>,
         freshness: Freshness,
         record: &mut Record,
     ) -> Result<Reply, ApiError> {
-        let Some(key) = asking.read_key(target, query) else {
-            return asking.ask(target, query, Bytes::new(), record).await;
+        let Some(key) = requester.read_key(target, query) else {
+            return requester.ask(target, query, Bytes::new(), record).await;
         };
         let reader = Reader {
-            tenant: &asking.caller.tenant.id,
+            tenant: &requester.caller.tenant.id,
             freshness,
-            may_wait: !asking.has_place(),
+            may_wait: !requester.has_place(),
         };
-        let until = asking.deadline().total;
+        let until = requester.deadline().total;
         record.begin_waiting(WaitingFor::Others);
-        let ask = asking.ask(target, query, Bytes::new(), record);
+        let ask = requester.ask(target, query, Bytes::new(), record);
         let shared = timeout_at(until, self.reads.read(key, reader, ask)).await;
         record.end_waiting();
         let shared = shared.map_err(|_elapsed| ApiError::UpstreamTimeout { after_write: false })??;

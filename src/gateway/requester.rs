@@ -16,9 +16,9 @@ use crate::quota::{self, Kind, LimitedBy, Place, Refused, Token};
 use crate::tenancy::{Caller, Plan};
 use crate::upstream::{BETA, Deadline, Failure, Reply, SendPermit, Underway, VERSION};
 
-/// A caller before the upstream: who asks, by which plan and credential, with which header, translated, and by when. From
-/// its first request on it has a place in flight, and keeps it for all that it needs.
-pub(super) struct Asking<'a> {
+/// Who asks the upstream, for all of one exchange: a caller, by which plan and credential, with which header, translated,
+/// and by when. From its first request on it has a place in flight, and keeps it for all that it needs.
+pub(super) struct Requester<'a> {
     pub(super) caller: &'a Caller,
     served: &'a Served,
     headers: HeaderMap,
@@ -29,7 +29,7 @@ pub(super) struct Asking<'a> {
     place: Option<Place>,
 }
 
-impl<'a> Asking<'a> {
+impl<'a> Requester<'a> {
     pub(super) const fn new(
         caller: &'a Caller,
         served: &'a Served,
