@@ -81,7 +81,11 @@ fn answer(stored: &mut BTreeMap<String, Metadata>, seen: &Seen) -> Then {
                 "metadata: at most 16 pairs",
             );
         }
+        let breaks = metadata.contains_key(STAMP) && metadata.contains_key("breaks");
         *metadata = changed;
+        if breaks {
+            return Then::Reset;
+        }
     }
     let body = json!({"id": id, "type": "environment", "name": id, "metadata": metadata});
     Then::respond(
@@ -245,6 +249,31 @@ fn another_tenants_environment_changes_hands_with_force_alone() {
 }
 
 /// The adoptions that the audit has, newest first, once there are so many.
+#[test]
+fn an_adoption_of_which_nobody_knows_whether_it_happened_is_the_end_of_the_old_claim() {
+    // Whoever takes it from its tenant gets no answer.
+    let old = Old::start(&[("env_1", &[("breaks", "yes")])]);
+    let envgate = old.setup().start();
+    let acme = second_tenant(&envgate);
+    let first = adopt(&envgate, TOKEN, &["--tenant", "demo", "env_1"]);
+    assert!(first.status.success(), "{}", text(&first.stderr));
+    eventually("the gateway knows the second tenant", || {
+        get(envgate.gateway, &acme, "env_1").status == 404
+    });
+    assert_eq!(get(envgate.gateway, &envgate.key, "env_1").status, 200);
+
+    let forced = adopt(&envgate, TOKEN, &["--tenant", "acme", "--force", "env_1"]);
+    assert_eq!(forced.status.code(), Some(1));
+    let delete =
+        Request::new(envgate.gateway, "DELETE", "/v1/environments/env_1").header("x-api-key", &envgate.key);
+    assert_eq!(delete.send().status, 404);
+    let seen = old.upstream.seen();
+    assert!(
+        seen.iter().all(|seen| !seen.line.starts_with("DELETE")),
+        "{seen:?}"
+    );
+}
+
 fn audited(envgate: &Envgate, count: usize) -> Vec<Value> {
     let read = || {
         let audit = Request::new(envgate.admin, "GET", "/api/v1/audit?operation=adopt")

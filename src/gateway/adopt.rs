@@ -78,11 +78,12 @@ impl Gateway {
         let stamp = self.ownership.stamp_key.insert("{}", &caller.tenant.id.0);
         let body = stamp.ok_or(ApiError::Internal)?.into();
         let update = target(Operation::Update);
-        let _writing = self.reads.write(asking.claimant().access, Some(id));
-        let reply = asking.ask(&update, &ListQuery::default(), body, record).await?;
-        // Whatever the reply, it may have been written.
+        let writing = self.reads.write(asking.claimant().access, Some(id));
+        let reply = asking.ask(&update, &ListQuery::default(), body, record).await;
+        // Whatever came of it, it may have been written.
+        drop(writing);
         self.ownership.forget(std::slice::from_ref(id));
-        let changed = match reply::success(update.operation, reply) {
+        let changed = match reply::success(update.operation, reply?) {
             Err(error) if is_metadata_full(&error) => {
                 return Ok(Adoption::Refused(AdoptionRefusal::MetadataFull(
                     error.to_string(),
