@@ -1,10 +1,13 @@
--- One update request, again and again, with the headers that the official Python SDK sends.
+-- One request, again and again, with the headers that the official Python SDK sends: an update with a body, a retrieve
+-- without.
 -- wrk … -s load.lua URL -- KEY BODY; prints one JSON line of what happened.
 
 function init(args)
-   wrk.method = "POST"
+   wrk.method = args[2] == "" and "GET" or "POST"
    wrk.path = "/v1/environments/env_011CZkZ9X2dpNyB7HsEFoRfW"
-   wrk.body = args[2]
+   if args[2] ~= "" then
+      wrk.body = args[2]
+   end
    wrk.headers = {
       ["Host"] = wrk.host .. ":" .. wrk.port,
       ["Accept"] = "application/json",

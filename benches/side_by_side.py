@@ -7,7 +7,8 @@ spent on one request is what a core is worth, and what the ratios are of. Peers 
 so that a machine that gets slower does so for all; the median of the rounds counts.
 
 What the rows are: `accepted` is an update that reaches the upstream and comes back; `rejected` one that
-breaks the schema (400); `unknown key` one whose key nobody has (401). Only envgate knows the last two.
+breaks the schema (400); `unknown key` one whose key nobody has (401); `audited` is `accepted` with a record of each in
+SQLite, which the same core writes; `from memory` a retrieve that the gateway has just had. Only envgate knows the last four.
 """
 
 import argparse
@@ -102,7 +103,7 @@ class Row:
         """Sends one request and insists on its status, so that no row measures something else."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
-        connection.request("POST", PATH, self.body, headers)
+        connection.request("POST" if self.body else "GET", PATH, self.body or None, headers)
         reply = connection.getresponse()
         text = reply.read().decode(errors="replace")
         connection.close()
@@ -190,7 +191,20 @@ def bare(stack, directory, upstream):
 
 
 def envgate(stack, directory, upstream):
-    """envgate, with a tenant and a key made by its own commands: three rows."""
+    """envgate, with a tenant and a key made by its own commands: five rows, one of them with the audit."""
+    process, port, key = gateway(stack, directory, upstream, audit="false")
+    audited, audited_port, audited_key = gateway(stack, directory, upstream, audit="true")
+    return [
+        Row("envgate", "accepted", process, port, key, GOOD, 200),
+        Row("envgate", "audited", audited, audited_port, audited_key, GOOD, 200),
+        Row("envgate", "from memory", process, port, key, "", 200),
+        Row("envgate", "rejected", process, port, key, BAD, 400),
+        Row("envgate", "unknown key", process, port, "sk-eg-nobody-has-this-one", GOOD, 401),
+    ]
+
+
+def gateway(stack, directory, upstream, audit):
+    """Starts one; returns its process, its port and a key."""
     environment = {
         "PATH": os.environ["PATH"],
         "ENVGATE_LISTEN__ADDRESS": "127.0.0.1:0",
@@ -198,7 +212,8 @@ def envgate(stack, directory, upstream):
         "ENVGATE_UPSTREAM__URL": f"http://127.0.0.1:{upstream}",
         "ENVGATE_UPSTREAM__CREDENTIAL": UPSTREAM_KEY,
         "ENVGATE_OWNERSHIP__STAMP": "false",  # one tenant; the mock upstream keeps no environments
-        "ENVGATE_STORE__URL": f"sqlite:{directory}/envgate.db",
+        "ENVGATE_STORE__URL": f"sqlite:{directory}/audit-{audit}.db",
+        "ENVGATE_AUDIT__ENABLED": audit,
         "ENVGATE_LOG__LEVEL": "warn",
         "ENVGATE_SERVER__THREADS": "1",
     }
@@ -216,11 +231,7 @@ def envgate(stack, directory, upstream):
     if port is None:
         sys.exit("envgate does not say where it listens")
     wait_for(port, process, "envgate")
-    return [
-        Row("envgate", "accepted", process, port, key, GOOD, 200),
-        Row("envgate", "rejected", process, port, key, BAD, 400),
-        Row("envgate", "unknown key", process, port, "sk-eg-nobody-has-this-one", GOOD, 401),
-    ]
+    return process, port, key
 
 
 def report(rows):

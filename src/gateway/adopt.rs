@@ -35,6 +35,8 @@ impl Gateway {
 
     /// Forgets whose these environments are, for every tenant.
     pub fn forget_owners(&self, ids: &[EnvironmentId]) {
+        // First, so that no reply from before brings back what is forgotten then.
+        ids.iter().for_each(|id| self.reads.outdate(id));
         self.ownership.forget(ids);
     }
 

@@ -51,6 +51,11 @@ impl Generations {
         writing
     }
 
+    /// An environment has become another than what was read of it, whoever wrote it.
+    pub(super) fn outdate(&self, environment: &EnvironmentId) {
+        self.raise(environment);
+    }
+
     fn raise(&self, written: &impl Hash) {
         self.number(written).fetch_add(1, Ordering::SeqCst);
     }

@@ -185,6 +185,11 @@ impl SharedReads {
         Ok(Shared { reply, source })
     }
 
+    /// Lets nobody go by what was read of an environment so far: somebody else has written it.
+    pub(super) fn outdate(&self, environment: &EnvironmentId) {
+        self.generations.outdate(environment);
+    }
+
     /// Says that a write of an environment begins, or of one that is yet to be made. It ends when what is given back
     /// is dropped, which must be before the client is answered.
     pub(super) fn write(&self, access: &Arc<str>, environment: Option<&EnvironmentId>) -> Writing<'_> {

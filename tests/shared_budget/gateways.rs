@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const LIMIT: usize = 30;
 const PLACES: u32 = 5;
 /// Between the sending of a request and its arrival; two may differ by so much.
-const ON_THE_WAY: Duration = Duration::from_millis(150);
+const ON_THE_WAY: Duration = Duration::from_millis(250);
 
 /// When requests came, and how many were there at once.
 #[derive(Default)]

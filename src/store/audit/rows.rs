@@ -42,8 +42,9 @@ const COLUMNS: [&str; 13] = [
     "repeats",
     "change_json",
 ];
-/// How many records are written in one statement: each of those is a way to the database and back.
-const WRITTEN_AT_ONCE: usize = 100;
+/// How many records are written in one statement: each of those is a way to the database and back, but SQLite's driver
+/// looks for each placeholder among all before it, so that long statements cost by the square.
+const WRITTEN_AT_ONCE: usize = 8;
 /// How many records are forgotten in one statement, so that no other write waits long.
 const FORGOTTEN_AT_ONCE: u16 = 500;
 
