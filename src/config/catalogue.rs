@@ -96,7 +96,7 @@ pub const SETTINGS: &[SettingDoc] = &[
         path: "upstream.timeout",
         form: "duration",
         default: Some("60s"),
-        doc: "how long one exchange may take, from connecting to the last byte of the reply",
+        doc: "how long a request may take once it needs the upstream: its turn in the budget, and all to the last byte of the last reply",
     },
     SettingDoc {
         path: "upstream.max_response_bytes",

@@ -66,7 +66,7 @@ pub struct Admin {
 pub struct Upstream {
     /// The service and the operator's credential for it; none for the embedded environments service.
     pub service: Option<UpstreamService>,
-    /// How long one exchange with it may take, from connecting to the last byte of the reply.
+    /// How long a request may take once it needs it: its turn in the budget, and all to the last byte of the last reply.
     pub timeout: Duration,
     /// The largest reply body, in bytes.
     pub max_response_bytes: usize,
