@@ -61,7 +61,9 @@ impl Gateway {
     ) -> Result<Answer, ApiError> {
         let received = self.receive(session, record).await?;
         // What follows waits for others and needs the client no more, so the client can be watched meanwhile.
-        watch::unless_gone(session, underway, self.serve(received, underway, record)).await
+        // On the heap, for those who come so far: in here it would make every future around it larger, several times over.
+        let serving = Box::pin(self.serve(received, underway, record));
+        watch::unless_gone(session, underway, serving).await
     }
 
     /// All that needs the client.

@@ -67,17 +67,16 @@ impl ProxyHttp for Proxy {
 
 /// The border that no panic crosses: the request fails, the worker and its other connections go on. The panic's own
 /// message has gone to standard error by then.
-async fn without_panic<T>(
+fn without_panic<T>(
     exchange: impl Future<Output = Result<T, ApiError>>,
     panics: &IntCounter,
-) -> Result<T, ApiError> {
-    AssertUnwindSafe(exchange)
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_panic| {
+) -> impl Future<Output = Result<T, ApiError>> {
+    AssertUnwindSafe(exchange).catch_unwind().map(|outcome| {
+        outcome.unwrap_or_else(|_panic| {
             panics.inc();
             Err(ApiError::Internal)
         })
+    })
 }
 
 /// Counts a request in, and out again however it ends.

@@ -130,9 +130,10 @@ impl<'a> Requester<'a> {
             underway,
         };
         record.begin_waiting(WaitingFor::Upstream);
-        let outcome = upstream
-            .send(operation, &path_and_query(target, query), headers, body, permit)
-            .await;
+        let path_and_query = path_and_query(target, query);
+        // On the heap, because it is large, and several futures around it would have a place for it each.
+        let sending = Box::pin(upstream.send(operation, &path_and_query, headers, body, permit));
+        let outcome = sending.await;
         record.end_waiting();
         let reply = outcome.map_err(|failure| {
             tracing::warn!(operation = operation.name(), %failure, "no reply from the upstream");

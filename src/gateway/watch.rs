@@ -29,10 +29,12 @@ pub(super) async fn unless_gone<T>(
         outcome = &mut exchange => return outcome,
         () = sleep(UNWATCHED) => {}
     }
+    // On the heap, because few get here, and it is large.
+    let gone = Box::pin(gone(session));
     select! {
         biased;
         outcome = &mut exchange => outcome,
-        () = gone(session) => match underway.is_set() {
+        () = gone => match underway.is_set() {
             true => exchange.await,
             false => Err(ApiError::ClientGone),
         },
