@@ -3,6 +3,18 @@
 //! An operation is one straight-line exchange inside `request_filter`, which answers and stops there. Pingora's
 //! later phases lose a body over 64 KiB that was read early, cannot change a status once a header went out, and
 //! do not see an upstream error without a body.
+//!
+//! | what | where |
+//! |---|---|
+//! | listening, and the border to Pingora | `server`, `proxy` |
+//! | the way itself, step by step | `exchange` |
+//! | the header, the plan, the body | `head`, `plans`, `body` |
+//! | whose an environment is | `ownership` remembers, `owner` asks, `list` picks, `adopt` changes it |
+//! | what a plan allows | `policy`, one update of an environment after the other by `turns` |
+//! | a read that others want too | `read`, `shared_reads`, outdated by `generations` |
+//! | the upstream, with a place in the budget | `requester`; `watch` looks after the client meanwhile |
+//! | the reply, and the answer that it becomes | `reply`, `answer` |
+//! | what stays of a request | `record`; of a write, `trail` and `audit` |
 
 mod adopt;
 mod answer;

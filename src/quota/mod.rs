@@ -12,12 +12,8 @@
 //! makes possible is admitted by one task for each budget, [`Budget::run`]. Where neither the budget nor the tenant
 //! has a limit there is no lock at all.
 //!
-//! # Where a gate shared by replicas goes
-//!
-//! `Gate` alone knows whether there is room, and nothing in it waits. A gate whose truth is elsewhere is the same
-//! questions asked of an allowance: the task of the budget, which may wait, fetches rate slots and places for as many
-//! as are queued, the gate hands them out, and the task returns what was given back. Lanes, places and tokens do not
-//! change.
+//! `Gate` alone knows whether there is room, and nothing in it waits. Where replicas share the budget it has what
+//! Redis has admitted, for which a second task of the budget asks, [`Budget::share`]; see `shared`.
 
 mod admission;
 mod budget;
