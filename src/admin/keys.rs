@@ -11,7 +11,7 @@ use super::page::PageQuery;
 use super::problem::Problem;
 use super::{Admin, Named, answer, asked, with};
 use crate::environment::EnvironmentId;
-use crate::store::{IssuedKey, ListedKey, StoreError};
+use crate::store::{IssuedKey, ListedKey, StoreError, written};
 use crate::tenancy::{KeyId, KeyTerms, Restrictions, duration, moment, operation};
 
 /// How long a rotated key goes on where the request does not say: long enough to hand the new one round.
@@ -89,7 +89,7 @@ async fn rotate(State(admin): State<Admin>, Named(id): Named, request: Request) 
     );
     let replaced = json!({
         "id": rotation.old.as_str(),
-        "expires_at": time(rotation.old_expires_at),
+        "expires_at": written(rotation.old_expires_at),
     });
     let content = with(with_text(&rotation.issued, now), "replaces", replaced);
     Ok(answer(StatusCode::CREATED, &content))
@@ -123,11 +123,6 @@ fn with_text(issued: &IssuedKey, now: Timestamp) -> Value {
     with(shown(&issued.listed, now), "key", issued.text.reveal())
 }
 
-/// In the form of all times of the API.
-fn time(at: Timestamp) -> String {
-    format!("{at:.6}")
-}
-
 fn shown(key: &ListedKey, now: Timestamp) -> Value {
     let restrictions = key.terms.restrictions.as_ref();
     let operations = restrictions.and_then(Restrictions::operations);
@@ -141,8 +136,8 @@ fn shown(key: &ListedKey, now: Timestamp) -> Value {
         "operations": operations,
         "environments": restrictions.and_then(Restrictions::environments),
         "created_at": key.created_at,
-        "expires_at": key.terms.expires_at.map(time),
+        "expires_at": key.terms.expires_at.map(written),
         "revoked_at": key.revoked_at,
-        "last_used_at": key.last_used_at.map(time),
+        "last_used_at": key.last_used_at.map(written),
     })
 }

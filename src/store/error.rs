@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
+use tokio::time::timeout;
 
 /// Why the store did not do what it was asked. No message has a password or a key in it.
 #[derive(Debug, thiserror::Error)]
@@ -67,10 +68,17 @@ pub enum StoreError {
     NoRandomNumbers,
 }
 
-impl StoreError {
-    /// The store was waited for in vain.
-    pub(super) fn no_answer(waited: Duration) -> Self {
-        Self::Unreachable(format!("no answer within {} s", waited.as_secs_f64()).into())
+/// What the store answers, if it does so in time: one that went away silently would be waited for without end.
+pub(super) async fn within<T, E: Into<StoreError>>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, StoreError> {
+    match timeout(limit, answer).await {
+        Ok(answer) => answer.map_err(Into::into),
+        Err(_elapsed) => {
+            let reason = format!("no answer within {} s", limit.as_secs_f64());
+            Err(StoreError::Unreachable(reason.into()))
+        }
     }
 }
 

@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::error::within;
 use super::{Changes, Store, StoreError};
 use crate::environment::EnvironmentId;
 use crate::telemetry::Metrics;
@@ -113,10 +114,7 @@ impl Store {
         directory: &Directory,
         forget: &(impl Fn(&[EnvironmentId]) + Send + Sync),
     ) -> Result<i64, StoreError> {
-        // A network that went away silently would be waited for without end.
-        let number = timeout(ANSWER_TIMEOUT, self.change_number())
-            .await
-            .map_err(|_| StoreError::no_answer(ANSWER_TIMEOUT))??;
+        let number = within(ANSWER_TIMEOUT, self.change_number()).await?;
         if directory.is_loaded() && number == known {
             return Ok(known);
         }
@@ -127,9 +125,7 @@ impl Store {
                 forget(&changes.adopted);
             }
         };
-        let number = timeout(READ_TIMEOUT, self.each_change_since(known, take))
-            .await
-            .map_err(|_| StoreError::no_answer(READ_TIMEOUT))??;
+        let number = within(READ_TIMEOUT, self.each_change_since(known, take)).await?;
         directory.set_loaded();
         Ok(number)
     }

@@ -51,7 +51,7 @@ fn now() -> String {
 }
 
 /// A time as it is stored: RFC 3339 in UTC with microseconds, so that texts are in the order of their times.
-fn written(time: Timestamp) -> String {
+pub(crate) fn written(time: Timestamp) -> String {
     format!("{time:.6}")
 }
 

@@ -4,9 +4,9 @@ use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection, PgPool};
-use tokio::time::timeout;
 
 use super::StoreError;
+use super::error::within;
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/postgres");
 
@@ -34,9 +34,7 @@ pub(super) async fn connect(url: &str) -> Result<AnyPool, StoreError> {
     })?;
     install_default_drivers();
     // A pool keeps trying until its time is up and then says only that; one connection says what is wrong.
-    let first = timeout(CONNECT_TIMEOUT, AnyConnection::connect(url))
-        .await
-        .map_err(|_| StoreError::no_answer(CONNECT_TIMEOUT))??;
+    let first = within(CONNECT_TIMEOUT, AnyConnection::connect(url)).await?;
     first.close().await?;
     let pool = AnyPoolOptions::new()
         .max_connections(CONNECTIONS)

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use crate::store::{Store, StoreError};
+use crate::store::Store;
+use crate::store::error::within;
 use crate::telemetry::Metrics;
 
 /// How often old records are looked for.
@@ -19,10 +20,7 @@ impl Store {
         loop {
             // A retention that reaches back before all time keeps everything.
             let before = Timestamp::now().checked_sub(retention).unwrap_or(Timestamp::MIN);
-            let outcome = timeout(ANSWER_TIMEOUT, self.forget_audit(before))
-                .await
-                .unwrap_or_else(|_| Err(StoreError::no_answer(ANSWER_TIMEOUT)));
-            match outcome {
+            match within(ANSWER_TIMEOUT, self.forget_audit(before)).await {
                 Ok(0) => {}
                 Ok(records) => tracing::info!(records, "old records of the audit were deleted"),
                 Err(error) => {

@@ -2,11 +2,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::lines::Lines;
 use super::queue::Queue;
 use super::{AuditEntry, AuditRecord};
+use crate::store::error::within;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
@@ -98,10 +99,7 @@ impl AuditWriter {
         while !self.kept.is_empty() && Instant::now() >= self.retry_at {
             let count = self.kept.len().min(BATCH);
             let batch = self.kept.get(..count).unwrap_or_default();
-            let outcome = timeout(ANSWER_TIMEOUT, store.write_audit(batch))
-                .await
-                .unwrap_or_else(|_| Err(StoreError::no_answer(ANSWER_TIMEOUT)));
-            match outcome {
+            match within(ANSWER_TIMEOUT, store.write_audit(batch)).await {
                 Ok(()) => self.has_written(count),
                 Err(error) => self.has_failed(&error),
             }
