@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 
+use super::ownership::{is_metadata_refused, is_not_found};
 use super::record::Record;
 use super::reply;
 use super::requester::Requester;
@@ -13,7 +14,7 @@ use super::state::Gateway;
 use crate::contract::{ApiError, ListQuery, Object, Operation, Target};
 use crate::environment::EnvironmentId;
 use crate::tenancy::{Adoption, AdoptionRefusal, Caller, Tenant};
-use crate::upstream::{Underway, request_headers};
+use crate::upstream::Underway;
 
 impl Gateway {
     /// Stamps an environment for a tenant, unless it bears another's stamp; `is_forced` takes it even then. The
@@ -50,19 +51,15 @@ impl Gateway {
     ) -> Result<Adoption, ApiError> {
         let served = self.plans.of(&tenant)?;
         let caller = Caller::operator(tenant);
-        let headers = request_headers(
-            &HeaderMap::new(),
-            served.plan.workspace_id.as_ref(),
-            served.upstream.translation(),
-        );
-        let mut asking = Requester::new(&caller, served, headers, Freshness::NEW, underway);
+        let headers = served.translated(&HeaderMap::new());
+        let mut requester = Requester::new(&caller, served, headers, Freshness::NEW, underway);
 
         let target = |operation| Target {
             operation,
             environment: Some(id.clone()),
         };
         let retrieve = target(Operation::Retrieve);
-        let stored = asking
+        let stored = requester
             .ask(&retrieve, &ListQuery::default(), Bytes::new(), record)
             .await?;
         let stored = reply::success(retrieve.operation, stored)?.body;
@@ -80,16 +77,16 @@ impl Gateway {
         let stamp = self.ownership.stamp_key.insert("{}", &caller.tenant.id.0);
         let body = stamp.ok_or(ApiError::Internal)?.into();
         let update = target(Operation::Update);
-        let writing = self.reads.write(asking.claimant().access, Some(id));
-        let reply = asking.ask(&update, &ListQuery::default(), body, record).await;
+        let writing = self.reads.write(requester.claimant().access, Some(id));
+        let reply = requester.ask(&update, &ListQuery::default(), body, record).await;
         // Whatever came of it, it may have been written.
         drop(writing);
         self.ownership.forget(std::slice::from_ref(id));
         let changed = match reply::success(update.operation, reply?) {
-            Err(error) if is_metadata_full(&error) => {
-                return Ok(Adoption::Refused(AdoptionRefusal::MetadataFull(
-                    error.to_string(),
-                )));
+            // The only metadata that was sent is the stamp, which is well-formed: what is wrong with it can only be that
+            // it is one pair too many.
+            Err(ApiError::Upstream(refusal)) if is_metadata_refused(&refusal) => {
+                return Ok(Adoption::Refused(AdoptionRefusal::MetadataFull(refusal.message)));
             }
             outcome => outcome?.body,
         };
@@ -105,15 +102,4 @@ impl Gateway {
         let object = Object::read(std::str::from_utf8(environment).ok()?)?;
         Some(self.ownership.stamp_key.read(&object)?.into_owned())
     }
-}
-
-fn is_not_found(error: &ApiError) -> bool {
-    matches!(error, ApiError::Upstream(refusal) if refusal.status == StatusCode::NOT_FOUND)
-}
-
-/// The only metadata that was sent is the stamp, which is well-formed: what is wrong with it can only be that it is one
-/// pair too many.
-fn is_metadata_full(error: &ApiError) -> bool {
-    matches!(error, ApiError::Upstream(refusal)
-        if refusal.status == StatusCode::BAD_REQUEST && refusal.message.to_lowercase().contains("metadata"))
 }

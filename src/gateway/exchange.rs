@@ -15,7 +15,7 @@ use super::state::Gateway;
 use super::{answer, body, head, reply, watch};
 use crate::contract::{Answer, ApiError, ListQuery, Operation, Target, Warnings, beta_only, parse_document};
 use crate::tenancy::{self, Caller, Plan};
-use crate::upstream::{Underway, request_headers};
+use crate::upstream::Underway;
 
 /// A request that was received whole, and judged as far as that goes without asking anybody.
 struct Received<'g> {
@@ -98,19 +98,15 @@ impl Gateway {
         let query = self.query(target.operation, session.req_header().uri.query())?;
 
         let document = self.document(session, target.operation, &served.plan).await?;
-        let headers = request_headers(
-            &session.req_header().headers,
-            served.plan.workspace_id.as_ref(),
-            served.upstream.translation(),
-        );
+        let header = &session.req_header().headers;
         Ok(Received {
             target,
             caller,
             served,
             query,
             document,
-            headers,
-            freshness: Freshness::asked(&session.req_header().headers),
+            headers: served.translated(header),
+            freshness: Freshness::asked(header),
         })
     }
 

@@ -196,10 +196,7 @@ impl Ownership {
     pub(super) fn explain(&self, error: ApiError, metadata_pairs: usize) -> ApiError {
         match error {
             ApiError::Upstream(refusal)
-                if self.is_stamping
-                    && metadata_pairs >= NEAR_THE_LIMIT
-                    && refusal.status == StatusCode::BAD_REQUEST
-                    && refusal.message.to_lowercase().contains("metadata") =>
+                if self.is_stamping && metadata_pairs >= NEAR_THE_LIMIT && is_metadata_refused(&refusal) =>
             {
                 let message = format!(
                     "{} (one pair of the metadata is reserved by the gateway)",
@@ -246,8 +243,14 @@ impl Ownership {
     }
 }
 
-fn is_not_found(error: &ApiError) -> bool {
+/// Whether the upstream says that there is no such environment.
+pub(super) fn is_not_found(error: &ApiError) -> bool {
     matches!(error, ApiError::Upstream(refusal) if refusal.status == StatusCode::NOT_FOUND)
+}
+
+/// Whether the upstream refuses a write for its metadata.
+pub(super) fn is_metadata_refused(refusal: &UpstreamRefusal) -> bool {
+    refusal.status == StatusCode::BAD_REQUEST && refusal.message.to_lowercase().contains("metadata")
 }
 
 /// An answer is remembered as long as its kind allows, from its last writing on.

@@ -1,12 +1,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use http::HeaderMap;
+
 use crate::config::{self, Access, Secret, Settings};
 use crate::contract::ApiError;
 use crate::quota::{Budget, Entrant, Limits, TenantLimits};
 use crate::telemetry::Metrics;
 use crate::tenancy::{Plan, Tenant};
-use crate::upstream::{Client, Origin, SetUpError};
+use crate::upstream::{Client, Origin, SetUpError, request_headers};
 
 /// All plans by name, made once.
 pub(super) struct Plans {
@@ -29,6 +31,12 @@ pub(super) struct Served {
 }
 
 impl Served {
+    /// A client's header as it goes up.
+    pub(super) fn translated(&self, client: &HeaderMap) -> HeaderMap {
+        let workspace_id = self.plan.workspace_id.as_ref();
+        request_headers(client, workspace_id, self.upstream.translation())
+    }
+
     /// A tenant of the plan, as its budget sees it.
     pub(super) fn entrant<'a>(&self, tenant: &'a Tenant) -> Entrant<'a> {
         Entrant {
