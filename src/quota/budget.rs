@@ -20,7 +20,6 @@ pub struct Budget {
     name: String,
     limits: Limits,
     span: Duration,
-    is_unlimited: bool,
     /// Whether the upstream has asked for silence, so that those without any limit look no further.
     is_closed: AtomicBool,
     state: Mutex<State>,
@@ -51,7 +50,6 @@ impl Budget {
             name: name.to_owned(),
             limits,
             span,
-            is_unlimited: limits.is_unlimited(),
             is_closed: AtomicBool::new(false),
             state: Mutex::new(State {
                 admission: Admission::new(&limits, span),
@@ -93,7 +91,10 @@ impl Budget {
         kind: Kind,
         until: Instant,
     ) -> Result<Place, Refused> {
-        if self.is_unlimited && entrant.limits.is_unlimited() && !self.is_closed.load(Ordering::Relaxed) {
+        if self.limits.is_unlimited()
+            && entrant.limits.is_unlimited()
+            && !self.is_closed.load(Ordering::Relaxed)
+        {
             self.metrics.admitted.inc();
             return Ok(Place::free());
         }
@@ -173,7 +174,7 @@ impl Budget {
 
     /// Asks Redis, from now on and until `stopped`, whether more may go up, because other replicas use the budget too.
     pub async fn share(self: Arc<Self>, mut link: Link, stopped: impl Future<Output = ()>) {
-        if self.is_unlimited {
+        if self.limits.is_unlimited() {
             return;
         }
         self.change(|admission, now| {

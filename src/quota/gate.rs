@@ -25,15 +25,10 @@ pub(super) struct Gate {
 
 impl Gate {
     pub(super) fn new(limits: &Limits, span: Duration) -> Self {
-        let of_kind = |kind| match kind {
-            Kind::Create => limits.creates,
-            Kind::Read => limits.reads,
-            Kind::Change => None,
-        };
         Self {
             limits: *limits,
             requests: Window::new(limits.requests, span),
-            by_kind: ByKind::new(|kind| Window::new(of_kind(kind), span)),
+            by_kind: ByKind::new(|kind| Window::new(limits.of(kind), span)),
             places: limits.concurrent,
             in_flight: 0,
             closed_until: None,
@@ -65,8 +60,9 @@ impl Gate {
                 Mode::Together | Mode::Quiet => self.limits,
             };
             self.requests.set_limit(limits.requests);
-            self.by_kind.of_mut(Kind::Create).set_limit(limits.creates);
-            self.by_kind.of_mut(Kind::Read).set_limit(limits.reads);
+            for kind in Kind::ALL {
+                self.by_kind.of_mut(kind).set_limit(limits.of(kind));
+            }
             self.places = limits.concurrent;
         }
         mode

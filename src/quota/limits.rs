@@ -1,6 +1,7 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use super::kind::Kind;
 use crate::config;
 use crate::tenancy::TenantId;
 
@@ -20,6 +21,15 @@ pub struct Limits {
 impl Limits {
     pub(super) fn is_unlimited(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The further limit that requests of one kind have.
+    pub(super) const fn of(&self, kind: Kind) -> Option<u32> {
+        match kind {
+            Kind::Create => self.creates,
+            Kind::Read => self.reads,
+            Kind::Change => None,
+        }
     }
 
     /// What one of so many replicas may use where nobody can tell what the others do. It may be nothing.
