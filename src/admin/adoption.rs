@@ -22,7 +22,7 @@ pub type Adopter =
     Arc<dyn Fn(Arc<Tenant>, EnvironmentId, bool) -> BoxFuture<'static, Adoption> + Send + Sync>;
 
 /// How many environments one request can name: each costs the upstream's budget two requests.
-const MOST: usize = 100;
+pub const MOST_ADOPTED_AT_ONCE: usize = 100;
 
 pub(super) fn routes() -> Router<Admin> {
     Router::new().route("/api/v1/tenants/{name}/environments", post(adopt))
@@ -37,8 +37,11 @@ async fn adopt(
     let ids = fields.list("environments", |id| {
         EnvironmentId::parse(id).map_err(|error| error.to_string())
     });
-    if !(1..=MOST).contains(&ids.len()) {
-        fields.fault("environments", &format!("expected 1 to {MOST} ids"));
+    if !(1..=MOST_ADOPTED_AT_ONCE).contains(&ids.len()) {
+        fields.fault(
+            "environments",
+            &format!("expected 1 to {MOST_ADOPTED_AT_ONCE} ids"),
+        );
     }
     let is_forced = fields.truth("force").unwrap_or_default();
     fields.finish()?;

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::problem::{FieldFault, Problem};
 use crate::config::nearest;
-use crate::contract::{parse_document, quoted};
+use crate::contract::{parse_document, pointer_token, quoted};
 
 /// The largest body.
 const MAX_BYTES: usize = 64 * 1024;
@@ -151,8 +151,7 @@ fn unknown_field(name: &str, known: &[&str]) -> FieldFault {
         None => format!("there are {}", known.join(", ")),
     };
     FieldFault {
-        // RFC 6901 §3
-        pointer: format!("/{}", name.replace('~', "~0").replace('/', "~1")),
+        pointer: format!("/{}", pointer_token(name)),
         detail: format!("unknown field {shown}; {hint}"),
     }
 }

@@ -34,7 +34,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-pub use adoption::Adopter;
+pub use adoption::{Adopter, MOST_ADOPTED_AT_ONCE};
 
 use crate::config::Settings;
 use crate::store::{Store, StoreError};

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::admin_client::AdminClient;
 use super::output::{CommandError, say, table};
+use crate::admin::MOST_ADOPTED_AT_ONCE;
 use crate::config;
 use crate::environment::EnvironmentId;
 
@@ -29,9 +30,6 @@ pub(super) struct Options {
     environments: Vec<EnvironmentId>,
 }
 
-/// As many as the admin API takes at once.
-const AT_ONCE: usize = 100;
-
 #[tokio::main(flavor = "current_thread")]
 pub(super) async fn run(config: Option<&Path>, options: Options) -> Result<ExitCode, CommandError> {
     let settings = config::from_process(config)?;
@@ -40,7 +38,7 @@ pub(super) async fn run(config: Option<&Path>, options: Options) -> Result<ExitC
     let path = format!("/api/v1/tenants/{tenant}/environments");
     let mut rows = Vec::new();
     let mut failure = None;
-    for ids in options.environments.chunks(AT_ONCE) {
+    for ids in options.environments.chunks(MOST_ADOPTED_AT_ONCE) {
         let asked = json!({ "environments": ids, "force": options.force });
         match admin.post(&path, &asked).await {
             Ok(answer) => rows.extend(

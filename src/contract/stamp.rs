@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{Edits, Member, Object, Violation, Violations};
+use super::{Edits, Member, Object, Violation, Violations, pointer_token};
 
 /// The metadata key that is reserved for the id of the tenant who owns an environment.
 ///
@@ -53,8 +53,7 @@ impl StampKey {
         if !metadata.is_some_and(|metadata| metadata.contains_key(&self.0)) {
             return Ok(());
         }
-        // RFC 6901 §3
-        let escaped = self.0.replace('~', "~0").replace('/', "~1");
+        let escaped = pointer_token(&self.0);
         Err(Violations {
             told: vec![Violation {
                 pointer: format!("/metadata/{escaped}"),

@@ -1,7 +1,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::contract::{Violation, Violations, quoted};
+use crate::contract::{Violation, Violations, pointer_token, quoted};
 use crate::environment::{Config, Environment};
 
 /// Reads an environment from the upstream's JSON, for a policy to judge.
@@ -35,7 +35,7 @@ fn surplus(value: &Value, known: &Value) -> Option<String> {
         return None;
     };
     members.iter().find_map(|(name, member)| {
-        let step = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        let step = format!("/{}", pointer_token(name));
         match known.get(name) {
             Some(known) => surplus(member, known).map(|below| step + &below),
             None => Some(step),
