@@ -377,5 +377,4 @@ pub const SETTINGS: &[SettingDoc] = &[
 ];
 
 #[cfg(test)]
-#[path = "catalogue_tests.rs"]
 mod tests;

@@ -362,9 +362,7 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 #[cfg(test)]
-#[path = "load_tests.rs"]
 pub(super) mod tests;
 
 #[cfg(test)]
-#[path = "load_upstream_tests.rs"]
 mod upstream_tests;

@@ -101,5 +101,4 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-#[path = "load_budgets_tests.rs"]
 mod tests;

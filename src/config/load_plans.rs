@@ -158,5 +158,4 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-#[path = "load_plans_tests.rs"]
 mod tests;

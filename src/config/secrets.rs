@@ -136,5 +136,4 @@ fn has_password(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "secrets_tests.rs"]
 mod tests;

@@ -328,5 +328,4 @@ fn describe(error: &serde_json::Error, text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "document_tests.rs"]
 mod tests;

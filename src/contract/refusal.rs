@@ -127,5 +127,4 @@ fn message_of(status: StatusCode) -> String {
 }
 
 #[cfg(test)]
-#[path = "refusal_tests.rs"]
 mod tests;

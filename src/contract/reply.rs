@@ -167,5 +167,4 @@ fn missing_packages(packages: Option<&Object<'_>>) -> String {
 }
 
 #[cfg(test)]
-#[path = "reply_tests.rs"]
 mod tests;

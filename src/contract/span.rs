@@ -255,5 +255,4 @@ impl<'de> Deserialize<'de> for Members<'de> {
 }
 
 #[cfg(test)]
-#[path = "span_tests.rs"]
 mod tests;

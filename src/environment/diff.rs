@@ -205,5 +205,4 @@ fn ends_as_host(authority: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "diff_tests.rs"]
 mod tests;

@@ -244,9 +244,7 @@ fn in_microseconds(time: Timestamp) -> Timestamp {
 }
 
 #[cfg(test)]
-#[path = "merge_tests.rs"]
 mod tests;
 
 #[cfg(test)]
-#[path = "merge_properties.rs"]
 mod properties;

@@ -211,5 +211,4 @@ impl<'t> UpstreamPage<'t> {
 }
 
 #[cfg(test)]
-#[path = "list_tests.rs"]
 mod tests;

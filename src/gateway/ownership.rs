@@ -282,5 +282,4 @@ impl Expiry<Claim, Standing> for ByStanding {
 }
 
 #[cfg(test)]
-#[path = "ownership_tests.rs"]
 mod tests;

@@ -365,9 +365,7 @@ impl ReadSource {
 }
 
 #[cfg(test)]
-#[path = "shared_reads_tests.rs"]
 mod tests;
 
 #[cfg(test)]
-#[path = "shared_reads_interleavings.rs"]
 mod interleavings;

@@ -365,5 +365,4 @@ fn gauge(count: usize) -> i64 {
 }
 
 #[cfg(test)]
-#[path = "budget_tests.rs"]
 mod tests;

@@ -324,5 +324,4 @@ fn in_tags(count: usize) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "lanes_tests.rs"]
 mod tests;

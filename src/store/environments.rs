@@ -192,5 +192,4 @@ fn environment(document: &str) -> Result<Environment, StoreError> {
 }
 
 #[cfg(test)]
-#[path = "environments_tests.rs"]
 mod tests;

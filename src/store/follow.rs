@@ -132,5 +132,4 @@ impl Store {
 }
 
 #[cfg(test)]
-#[path = "follow_tests.rs"]
 mod tests;

@@ -329,5 +329,4 @@ fn listed_key(row: ListedRow) -> Result<ListedKey, StoreError> {
 }
 
 #[cfg(test)]
-#[path = "keys_tests.rs"]
 mod tests;

@@ -52,5 +52,4 @@ fn scheme(url: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-#[path = "open_tests.rs"]
 mod tests;

@@ -208,5 +208,4 @@ pub(super) fn tenant((id, name, plan, created_at, is_suspended): TenantRow) -> T
 }
 
 #[cfg(test)]
-#[path = "tenants_tests.rs"]
 mod tests;

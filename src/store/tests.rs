@@ -2,11 +2,9 @@
 
 use std::ops::Deref;
 
-use super::Store;
+use envgate_test_servers::postgres;
 
-#[path = "../../tests/common/postgres.rs"]
-#[allow(unreachable_pub, dead_code, reason = "it is the integration tests' too")]
-pub(in crate::store) mod postgres;
+use super::Store;
 
 /// What a test runs on: each runs on both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

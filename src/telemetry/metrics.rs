@@ -354,5 +354,4 @@ impl Registrar<'_> {
 }
 
 #[cfg(test)]
-#[path = "metrics_tests.rs"]
 mod tests;

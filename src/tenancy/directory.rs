@@ -300,5 +300,4 @@ impl Hasher for DigestHasher {
 }
 
 #[cfg(test)]
-#[path = "directory_tests.rs"]
 mod tests;

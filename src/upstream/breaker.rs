@@ -228,5 +228,4 @@ impl Drop for Leave<'_> {
 }
 
 #[cfg(test)]
-#[path = "breaker_tests.rs"]
 mod tests;

@@ -104,5 +104,4 @@ impl Origin {
 }
 
 #[cfg(test)]
-#[path = "origin_tests.rs"]
 mod tests;

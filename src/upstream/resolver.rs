@@ -144,5 +144,4 @@ impl Resolver {
 }
 
 #[cfg(test)]
-#[path = "resolver_tests.rs"]
 mod tests;

@@ -176,5 +176,4 @@ fn fault_in<E: Display>(document: &'static str) -> impl FnOnce(E) -> SchemaFault
 #[cfg(test)]
 mod agreement_tests;
 #[cfg(test)]
-#[path = "schema_tests.rs"]
 mod tests;

@@ -185,5 +185,4 @@ fn ends_in(text: &str, endings: &[&str]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "requirement_tests.rs"]
 mod tests;

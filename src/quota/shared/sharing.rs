@@ -340,5 +340,4 @@ impl Sharing {
 }
 
 #[cfg(test)]
-#[path = "sharing_tests.rs"]
 mod tests;

@@ -105,5 +105,4 @@ impl Counted {
 }
 
 #[cfg(test)]
-#[path = "repeats_tests.rs"]
 mod tests;

@@ -202,5 +202,4 @@ impl TryFrom<Row> for AuditRecord {
 }
 
 #[cfg(test)]
-#[path = "rows_tests.rs"]
 mod tests;

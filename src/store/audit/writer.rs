@@ -162,5 +162,4 @@ impl AuditWriter {
 }
 
 #[cfg(test)]
-#[path = "writer_tests.rs"]
 mod tests;

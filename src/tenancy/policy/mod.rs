@@ -136,5 +136,4 @@ fn shown(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "policy_tests.rs"]
 mod tests;

@@ -164,5 +164,4 @@ fn count(entries: &[String]) -> String {
 }
 
 #[cfg(test)]
-#[path = "packages_tests.rs"]
 mod tests;

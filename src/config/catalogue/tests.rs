@@ -1,0 +1,52 @@
+use super::*;
+use crate::config::lookup::{names, setting};
+
+/// The settings as README.md shows them.
+fn table() -> String {
+    let mut table = "| setting | takes | default | |\n|---|---|---|---|\n".to_owned();
+    for setting in SETTINGS {
+        let default = setting
+            .default
+            .map_or(String::new(), |default| format!("`{default}`"));
+        table.push_str(&format!(
+            "| `{}` | {} | {default} | {} |\n",
+            setting.path, setting.form, setting.doc
+        ));
+    }
+    table
+}
+
+#[test]
+fn the_readme_shows_every_setting_as_the_catalogue_has_it() {
+    let readme = include_str!("../../../README.md");
+    let table = table();
+    assert!(
+        readme.contains(&format!("\n\n{table}\n")),
+        "put this table under \"Settings\" in README.md:\n\n{table}"
+    );
+}
+
+#[test]
+fn every_setting_stands_next_to_the_others_of_its_table() {
+    let mut names = names("");
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "a table is named in two places");
+}
+
+#[test]
+fn a_path_of_the_file_is_an_instance_of_a_setting() {
+    for (path, expected) in [
+        ("upstream.url", Some("upstream.url")),
+        ("plans.gold.operations", Some("plans.NAME.operations")),
+        (
+            "plans.gold.policy.packages.pip.deny",
+            Some("plans.NAME.policy.packages.MANAGER.deny"),
+        ),
+        ("plans.operations", None),
+        ("upstream", None),
+    ] {
+        assert_eq!(setting(path).map(|setting| setting.path), expected, "{path}");
+    }
+}

@@ -1,0 +1,10 @@
+//! The admin API: tenants, keys and plans over HTTP, for whoever has the token.
+
+mod access;
+mod api;
+mod audit;
+mod keys;
+mod plans;
+mod refusals;
+mod store;
+mod tenants;

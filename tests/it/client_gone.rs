@@ -1,0 +1,191 @@
+//! Clients that leave before their answer is there, and clients that only look as if they had.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::common::envgate::{Envgate, Setup, eventually, pause};
+use crate::common::upstream::{Then, Upstream};
+use rstest::rstest;
+
+const PATH: &str = "/v1/environments/env_1";
+const IN_FLIGHT: &str = "envgate_requests_in_flight";
+/// The upstream takes so long for an answer.
+const SLOW: Duration = Duration::from_secs(3);
+const UPDATE: &str = r#"{"name":"n"}"#;
+
+fn slow_upstream() -> Upstream {
+    slow_for(|_| true)
+}
+
+fn slow_for(is_slow: impl Fn(&str) -> bool + Send + Sync + 'static) -> Upstream {
+    Upstream::start(move |_, request| match Then::environment() {
+        Then::Reply(bytes) if is_slow(&request.line) => Then::Late(SLOW, bytes),
+        then => then,
+    })
+}
+
+/// How a client leaves.
+#[derive(Clone, Copy, Debug)]
+enum Leaving {
+    /// Its program closes the connection, or ends.
+    Closing,
+    /// Its machine resets the connection.
+    Resetting,
+}
+
+impl Leaving {
+    fn leave(self, client: TcpStream) {
+        if matches!(self, Self::Resetting) {
+            let socket = socket2::SockRef::from(&client);
+            socket.set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        drop(client);
+    }
+}
+
+/// Sends a request, and waits until the upstream has it.
+fn ask(envgate: &Envgate, upstream: &Upstream, method: &str, body: Option<&str>) -> TcpStream {
+    let request = envgate.request(method, PATH);
+    let bytes = match body {
+        Some(body) => request.body(body).bytes(),
+        None => request.bytes(),
+    };
+    let before = upstream.seen().len();
+    let mut client = TcpStream::connect(envgate.gateway).unwrap();
+    client.write_all(&bytes).unwrap();
+    eventually("the upstream is asked", || upstream.seen().len() > before);
+    client
+}
+
+fn requests(operation: &str, error: &str, status: &str) -> String {
+    format!(r#"envgate_requests_total{{error="{error}",operation="{operation}",status="{status}"}}"#)
+}
+
+#[rstest]
+#[case(Leaving::Closing)]
+#[case(Leaving::Resetting)]
+fn a_read_is_given_up_when_its_client_is_gone(#[case] leaving: Leaving) {
+    let upstream = slow_upstream();
+    let envgate = Envgate::in_front_of(upstream.address);
+    let started = Instant::now();
+    leaving.leave(ask(&envgate, &upstream, "GET", None));
+    envgate.expect_metric(&requests("retrieve", "client_gone", "4xx"), 1.0);
+    envgate.expect_metric(IN_FLIGHT, 0.0);
+    assert!(started.elapsed() < SLOW, "nobody waited for the upstream");
+    let log = envgate.log();
+    let line = log.lines().find(|line| line.contains("client_gone")).unwrap();
+    assert!(line.contains("status=499"), "{line}");
+}
+
+#[rstest]
+#[case(Leaving::Closing)]
+#[case(Leaving::Resetting)]
+fn a_write_on_its_way_is_seen_to_its_end(#[case] leaving: Leaving) {
+    let upstream = slow_upstream();
+    let envgate = Envgate::in_front_of(upstream.address);
+    leaving.leave(ask(&envgate, &upstream, "POST", Some(UPDATE)));
+    pause(SLOW / 2);
+    assert!(
+        (envgate.metric(IN_FLIGHT) - 1.0).abs() < f64::EPSILON,
+        "it is waited for"
+    );
+    eventually("the write is recorded", || {
+        envgate.metric(&requests("update", "none", "2xx")) > 0.0
+    });
+    envgate.expect_metric(IN_FLIGHT, 0.0);
+    assert_eq!(upstream.seen().len(), 1);
+}
+
+#[test]
+fn a_write_that_was_not_sent_when_its_client_left_is_never_sent() {
+    let upstream = slow_for(|line| line.starts_with("GET"));
+    // With stamps, whose the environment is has to be asked for before an update.
+    let envgate = Setup::new()
+        .upstream(upstream.address)
+        .set("ENVGATE_OWNERSHIP__STAMP", "true")
+        .start();
+    Leaving::Closing.leave(ask(&envgate, &upstream, "POST", Some(UPDATE)));
+    envgate.expect_metric(&requests("update", "client_gone", "4xx"), 1.0);
+    pause(SLOW);
+    let seen = upstream.seen();
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert!(seen[0].line.starts_with("GET"));
+}
+
+#[test]
+fn a_client_that_only_ended_its_side_gets_its_answer() {
+    let upstream = slow_upstream();
+    let envgate = Envgate::in_front_of(upstream.address);
+    let mut client = ask(&envgate, &upstream, "GET", None);
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    let (interim, last) = answer.split_at(answer.find("HTTP/1.1 200").expect(&answer));
+    assert_eq!(
+        interim.replace("HTTP/1.1 100 Continue\r\n\r\n", ""),
+        "",
+        "signs of life at most"
+    );
+    assert!(
+        last.ends_with('}') && last.contains("Connection: close"),
+        "{last}"
+    );
+    envgate.expect_metric(&requests("retrieve", "none", "2xx"), 1.0);
+}
+
+#[test]
+fn a_client_of_http_1_0_that_ended_its_side_hears_nothing_but_its_answer() {
+    let upstream = slow_upstream();
+    let envgate = Envgate::in_front_of(upstream.address);
+    let request = String::from_utf8(envgate.request("GET", PATH).bytes()).unwrap();
+    let mut client = TcpStream::connect(envgate.gateway).unwrap();
+    client
+        .write_all(request.replace("HTTP/1.1", "HTTP/1.0").as_bytes())
+        .unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.") && answer.contains(" 200 OK"),
+        "{answer}"
+    );
+    assert!(!answer.contains("100 Continue"), "{answer}");
+}
+
+#[test]
+fn a_client_that_sends_its_next_request_early_gets_its_answer_and_then_a_close() {
+    let upstream = slow_upstream();
+    let envgate = Envgate::in_front_of(upstream.address);
+    let mut client = ask(&envgate, &upstream, "GET", None);
+    pause(Duration::from_millis(200));
+    client.write_all(&envgate.request("GET", PATH).bytes()).unwrap();
+    let mut answer = Vec::new();
+    // The close may come as a reset, for what was sent early is not read.
+    let _ = client.read_to_end(&mut answer);
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(answer.contains("Connection: close"), "{answer}");
+    assert_eq!(upstream.seen().len(), 1);
+}
+
+#[test]
+fn a_client_that_leaves_during_the_try_of_an_open_breaker_makes_way_for_another() {
+    let upstream = Upstream::start(|number, _| match (number, Then::environment()) {
+        (0, _) => Then::Reset,
+        (1, Then::Reply(bytes)) => Then::Late(SLOW, bytes),
+        (_, then) => then,
+    });
+    let envgate = Setup::new()
+        .upstream(upstream.address)
+        .set("ENVGATE_UPSTREAM__BREAKER_FAILURES", "1")
+        .set("ENVGATE_UPSTREAM__BREAKER_PAUSE", "100ms")
+        .start();
+    assert_eq!(envgate.get(PATH).status, 502);
+    pause(Duration::from_millis(150));
+    Leaving::Closing.leave(ask(&envgate, &upstream, "GET", None));
+    let another = envgate.get("/v1/environments/env_another");
+    assert_eq!(another.status, 503, "one tries");
+    envgate.expect_metric(&requests("retrieve", "client_gone", "4xx"), 1.0);
+    assert_eq!(envgate.get(PATH).status, 200);
+}

@@ -1,0 +1,8 @@
+//! What the tests share: the built binary on free ports, a client that sees every byte, and an upstream that
+//! records what it is sent and can misbehave.
+
+pub mod client;
+pub mod envgate;
+pub mod upstream;
+
+pub const EXAMPLE: &str = "/v1/environments/env_011CZkZ9X2dpNyB7HsEFoRfW";

@@ -1,0 +1,35 @@
+//! Everything that is promised to users, through the built binary and real sockets: a module for each capability.
+#![allow(
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    missing_docs
+)]
+
+mod common;
+
+mod admin;
+mod adopt;
+mod audit;
+mod bad_input;
+mod breaker;
+mod budget;
+mod captured_requests;
+mod client_gone;
+mod clients;
+mod embedded;
+mod exchange;
+mod faults;
+mod keys;
+mod operator;
+mod ownership;
+mod plans;
+mod policy;
+mod replicas;
+mod shared_budget;
+mod shared_reads;
+mod tls;
+mod upstream_faults;

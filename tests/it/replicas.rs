@@ -1,0 +1,202 @@
+//! Two gateways on one PostgreSQL, in front of an environments service that knows nothing of it.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::common::client::Request;
+use crate::common::envgate::{Envgate, OPERATOR_KEY, Setup, eventually, pause};
+use envgate_test_servers::postgres::{CUT_LISTENERS, Server};
+use sqlx::{Connection, PgConnection};
+
+const ENVIRONMENTS: &str = "/v1/environments";
+/// How long a key that was revoked may live.
+const LONGEST_LIFE: Duration = Duration::from_millis(1500);
+
+struct Replicas {
+    gateways: [Envgate; 2],
+    /// Where commands are run.
+    operator: Setup,
+    database: Server,
+    upstream: Child,
+}
+
+impl Replicas {
+    fn start() -> Self {
+        let database = Server::start();
+        let setup = || Setup::new().set("ENVGATE_STORE__URL", &database.url());
+        let operator = setup();
+        let (upstream, address) = start_upstream(&operator);
+        let first = setup().upstream(address).start();
+        let second = setup().upstream(address).start_for(&first.key);
+        Self {
+            gateways: [first, second],
+            operator,
+            database,
+            upstream,
+        }
+    }
+
+    fn create_key(&self) -> String {
+        self.operator
+            .run_well(&["keys", "create", "--tenant", "demo", "--quiet"])
+    }
+
+    /// Makes keys and revokes them, one after the other.
+    fn expect_that_revoked_keys_die(&self) {
+        for _ in 0..3 {
+            let key = self.create_key();
+            eventually("the key works on both", || self.all_answer(&key, 200));
+            self.operator.run_well(&["keys", "revoke", &key]);
+            let revoked = Instant::now();
+            while !self.all_answer(&key, 401) {
+                assert!(
+                    revoked.elapsed() < LONGEST_LIFE,
+                    "still alive after {LONGEST_LIFE:?}"
+                );
+                pause(Duration::from_millis(10));
+            }
+        }
+        assert!(self.all_answer(&self.gateways[0].key, 200), "other keys go on");
+    }
+
+    fn all_answer(&self, key: &str, status: u16) -> bool {
+        let mut gateways = self.gateways.iter();
+        gateways.all(|gateway| list(gateway.gateway, key) == status)
+    }
+}
+
+impl Drop for Replicas {
+    fn drop(&mut self) {
+        let _ = self.upstream.kill();
+        let _ = self.upstream.wait();
+    }
+}
+
+fn start_upstream(setup: &Setup) -> (Child, SocketAddr) {
+    let arguments = [
+        "upstream",
+        "--address",
+        "127.0.0.1:0",
+        "--store",
+        "sqlite:upstream.db",
+    ];
+    let mut child = setup
+        .command(&arguments)
+        .env("ENVGATE_UPSTREAM__CREDENTIAL", OPERATOR_KEY)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut said = BufReader::new(child.stdout.take().unwrap());
+    said.read_line(&mut line).unwrap();
+    let address = line.trim().rsplit("http://").next().unwrap().parse().unwrap();
+    (child, address)
+}
+
+/// Lets nobody listen for long; gives how often somebody tried.
+#[tokio::main(flavor = "current_thread")]
+async fn cut_listeners(url: &str, is_over: &AtomicBool) -> usize {
+    let mut database = PgConnection::connect(url).await.unwrap();
+    let mut cut = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let listeners = sqlx::query(CUT_LISTENERS).fetch_all(&mut database).await;
+        cut += listeners.unwrap().len();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    cut
+}
+
+fn list(gateway: SocketAddr, key: &str) -> u16 {
+    Request::new(gateway, "GET", ENVIRONMENTS)
+        .header("x-api-key", key)
+        .send()
+        .status
+}
+
+#[test]
+fn a_key_that_was_revoked_is_dead_on_every_replica_within_a_second_and_a_half() {
+    Replicas::start().expect_that_revoked_keys_die();
+}
+
+#[test]
+fn a_key_that_was_revoked_is_as_dead_when_every_notification_is_cut() {
+    let replicas = Replicas::start();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let cutting = std::thread::spawn({
+        let (url, is_over) = (replicas.database.url(), Arc::clone(&is_over));
+        move || cut_listeners(&url, &is_over)
+    });
+    replicas.expect_that_revoked_keys_die();
+    is_over.store(true, Ordering::Relaxed);
+    let cut = cutting.join().unwrap();
+    assert!(cut > 2, "{cut} connections were cut: nobody listens again");
+    for gateway in &replicas.gateways {
+        let log = gateway.log();
+        assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
+    }
+}
+
+#[test]
+fn no_request_fails_because_the_store_is_away_and_what_changes_later_is_seen() {
+    let mut replicas = Replicas::start();
+    let key = replicas.gateways[0].key.clone();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let load: Vec<_> = replicas
+        .gateways
+        .iter()
+        .map(|gateway| {
+            let (address, key, is_over) = (gateway.gateway, key.clone(), Arc::clone(&is_over));
+            std::thread::spawn(move || {
+                let mut statuses = Vec::new();
+                while !is_over.load(Ordering::Relaxed) {
+                    statuses.push(list(address, &key));
+                    pause(Duration::from_millis(10));
+                }
+                statuses
+            })
+        })
+        .collect();
+
+    replicas.database.kill();
+    for gateway in &replicas.gateways {
+        eventually("the gateway notices", || {
+            gateway.admin_get("/readyz").text().contains("degraded")
+        });
+        assert_eq!(gateway.admin_get("/readyz").status, 200);
+        assert!(gateway.metric("envgate_store_failures_total") >= 1.0);
+        assert!(gateway.metric("envgate_store_up").abs() < f64::EPSILON);
+    }
+    let refused = replicas.operator.run(&["keys", "create", "--tenant", "demo"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let reason = String::from_utf8(refused.stderr).unwrap();
+    assert!(reason.contains("the store cannot be reached"), "{reason}");
+
+    replicas.database.start_again();
+    let created = replicas.create_key();
+    eventually("a new key works on both", || replicas.all_answer(&created, 200));
+    for gateway in &replicas.gateways {
+        assert!(!gateway.admin_get("/readyz").text().contains("degraded"));
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for statuses in load {
+        let statuses = statuses.join().unwrap();
+        assert!(statuses.len() > 100, "the load was {} requests", statuses.len());
+        assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    }
+}
+
+#[test]
+fn the_embedded_service_keeps_its_environments_where_the_gateway_keeps_its_keys() {
+    let database = Server::start();
+    let setup = || Setup::new().set("ENVGATE_STORE__URL", &database.url());
+    let first = setup().start();
+    let example = crate::common::EXAMPLE;
+    assert_eq!(first.post(example, r#"{"name":"shared"}"#).status, 200);
+    let second = setup().start_for(&first.key);
+    assert_eq!(second.get(example).json()["name"], "shared");
+}

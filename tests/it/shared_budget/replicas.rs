@@ -1,0 +1,355 @@
+//! Budgets as several processes would have them, each with a runtime of its own.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use envgate::quota::{Budget, Entrant, Kind, Limits, Link, Refused, TenantLimits, Terms};
+use envgate::telemetry::Metrics;
+use envgate::tenancy::TenantId;
+use parking_lot::Mutex;
+use prometheus::IntCounter;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::drive_time;
+use crate::common::envgate::{eventually, pause};
+use envgate_test_servers::redis::Redis;
+
+/// A short window stands for the minute.
+const SPAN: Duration = Duration::from_secs(1);
+/// Long enough for every exchange here, on a busy machine too.
+const LEASE: Duration = Duration::from_millis(1500);
+const LIMIT: u32 = 12;
+const PLACES: u32 = 5;
+
+fn terms() -> Terms {
+    Terms {
+        limits: Limits {
+            requests: Some(LIMIT),
+            concurrent: Some(PLACES),
+            ..Limits::default()
+        },
+        replicas: 2,
+        span: SPAN,
+        lease: LEASE,
+        hold: Duration::from_millis(500),
+    }
+}
+
+/// What the upstream sees of all replicas.
+#[derive(Default)]
+struct Upstream {
+    sent: Mutex<Vec<Instant>>,
+    in_flight: AtomicU32,
+    most_in_flight: AtomicU32,
+}
+
+impl Upstream {
+    fn count(&self) -> usize {
+        self.sent.lock().len()
+    }
+
+    /// That no stretch of time as long as the window has more requests than the limit, and that the places were enough.
+    fn assert_bound(&self) {
+        let mut sent = self.sent.lock().clone();
+        sent.sort_unstable();
+        let limit = usize::try_from(LIMIT).unwrap();
+        for (first, one_too_many) in sent.iter().zip(sent.iter().skip(limit)) {
+            let stretch = *one_too_many - *first;
+            assert!(stretch >= SPAN, "{} requests in {stretch:?}", limit + 1);
+        }
+        let most = self.most_in_flight.load(Ordering::SeqCst);
+        assert!(most <= PLACES, "{most} in flight");
+    }
+}
+
+struct InFlight(Arc<Upstream>);
+
+impl InFlight {
+    fn enter(upstream: &Arc<Upstream>) -> Self {
+        let in_flight = upstream.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        upstream.most_in_flight.fetch_max(in_flight, Ordering::SeqCst);
+        Self(Arc::clone(upstream))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A replica with a runtime of its own, so that it can die at once with all that it is about.
+struct Replica {
+    runtime: Runtime,
+    budget: Arc<Budget>,
+    admitted: IntCounter,
+    stop: Option<oneshot::Sender<()>>,
+    sharing: Option<JoinHandle<()>>,
+}
+
+impl Replica {
+    fn start(url: &str) -> Self {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let metrics = Metrics::new().unwrap().budget("test", true);
+        let admitted = metrics.admitted.clone();
+        let budget = Budget::new("test", terms().limits, SPAN, metrics);
+        let link = Link::new(url, "test", terms()).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        runtime.spawn(Arc::clone(&budget).run());
+        let sharing = runtime.spawn(Arc::clone(&budget).share(link, async {
+            let _ = stopped.await;
+        }));
+        Self {
+            runtime,
+            budget,
+            admitted,
+            stop: Some(stop),
+            sharing: Some(sharing),
+        }
+    }
+
+    /// How many exchanges have had their turn.
+    fn admitted(&self) -> u64 {
+        self.admitted.get()
+    }
+
+    /// Clients that ask without end.
+    fn drive(&self, clients: usize, upstream: &Arc<Upstream>) {
+        for client in 0..clients {
+            let (budget, upstream) = (Arc::clone(&self.budget), Arc::clone(upstream));
+            self.runtime.spawn(async move {
+                let tenant = TenantId(format!("tenant {}", client % 3));
+                for round in 0_u64.. {
+                    let answering =
+                        Duration::from_millis((round * 37 + u64::try_from(client).unwrap() * 13) % 90);
+                    let visited = visit(&budget, &tenant, &upstream, answering).await;
+                    if visited.is_err() {
+                        sleep(Duration::from_millis(20)).await;
+                    }
+                }
+            });
+        }
+    }
+
+    /// Dies as a process does.
+    fn kill(self) {
+        self.runtime.shutdown_background();
+    }
+
+    fn stop(mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+        let sharing = self.sharing.take().unwrap();
+        self.runtime.block_on(sharing).unwrap();
+        self.runtime.shutdown_background();
+    }
+}
+
+/// One exchange, now and then with a second request.
+async fn visit(
+    budget: &Arc<Budget>,
+    tenant: &TenantId,
+    upstream: &Arc<Upstream>,
+    answering: Duration,
+) -> Result<(), Refused> {
+    let entrant = Entrant {
+        tenant,
+        limits: TenantLimits::default(),
+    };
+    let until = Instant::now() + Duration::from_millis(300);
+    let mut place = budget.enter(&entrant, Kind::Read, until).await?;
+    let _in_flight = InFlight::enter(upstream);
+    let kinds = if answering.as_millis().is_multiple_of(4) {
+        [Kind::Read, Kind::Change].as_slice()
+    } else {
+        [Kind::Read].as_slice()
+    };
+    for kind in kinds {
+        let mut token = place.token(*kind, until).await?;
+        token.sent();
+        upstream.sent.lock().push(Instant::now());
+        sleep(answering).await;
+    }
+    Ok(())
+}
+
+async fn served_within(upstream: &Upstream, patience: Duration) {
+    let before = upstream.count();
+    let served = timeout(patience, async {
+        while upstream.count() == before {
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    served.await.expect("no request goes up any more");
+}
+
+#[test]
+fn two_replicas_together_use_all_of_the_budget_and_no_more() {
+    let redis = Redis::start();
+    let upstream = Arc::new(Upstream::default());
+    let replicas = [Replica::start(&redis.url()), Replica::start(&redis.url())];
+    replicas.iter().for_each(|replica| replica.drive(20, &upstream));
+    pause(drive_time());
+    replicas.into_iter().for_each(Replica::kill);
+    upstream.assert_bound();
+    let windows = drive_time().as_millis() / SPAN.as_millis();
+    let all = usize::try_from(LIMIT).unwrap() * usize::try_from(windows).unwrap();
+    assert!(
+        upstream.count() * 10 >= all * 7,
+        "only {} of {all}",
+        upstream.count()
+    );
+}
+
+#[test]
+fn the_bound_holds_and_service_returns_whatever_dies() {
+    let mut redis = Redis::start();
+    let upstream = Arc::new(Upstream::default());
+    let patience = SPAN + LEASE + Duration::from_secs(3);
+    let waits = Builder::new_current_thread().enable_all().build().unwrap();
+    let drive = |replica: &Replica| replica.drive(20, &upstream);
+
+    let (one, two) = (Replica::start(&redis.url()), Replica::start(&redis.url()));
+    drive(&one);
+    drive(&two);
+    let rounds = drive_time().as_secs().div_ceil(4);
+    let mut two = two;
+    for _ in 0..rounds {
+        pause(SPAN * 2);
+        two.kill();
+        waits.block_on(served_within(&upstream, patience));
+        two = Replica::start(&redis.url());
+        drive(&two);
+        pause(SPAN);
+        redis.kill();
+        // Without Redis first nobody, then each its share.
+        pause(Duration::from_millis(200));
+        waits.block_on(served_within(&upstream, patience));
+        pause(SPAN);
+        redis.start_again();
+        waits.block_on(served_within(&upstream, patience));
+        pause(SPAN);
+        // Killed and back before anybody notices much, and empty.
+        redis.kill();
+        redis.start_again();
+        waits.block_on(served_within(&upstream, patience));
+    }
+    one.kill();
+    two.kill();
+    upstream.assert_bound();
+}
+
+#[test]
+fn a_replica_that_parts_leaves_its_share_to_the_others() {
+    let redis = Redis::start();
+    let upstream = Arc::new(Upstream::default());
+    let (one, two) = (Replica::start(&redis.url()), Replica::start(&redis.url()));
+    pause(SPAN);
+    two.stop();
+    one.drive(20, &upstream);
+    pause(SPAN * 4);
+    one.kill();
+    upstream.assert_bound();
+    let more_than_its_share = usize::try_from(LIMIT).unwrap() * 3;
+    assert!(
+        upstream.count() >= more_than_its_share,
+        "only {}",
+        upstream.count()
+    );
+}
+
+#[test]
+fn a_redis_that_has_forgotten_lets_nobody_spend_what_a_dead_replica_may_have_spent() {
+    let mut redis = Redis::start();
+    let upstream = Arc::new(Upstream::default());
+    let waits = Builder::new_current_thread().enable_all().build().unwrap();
+    let (one, two) = (Replica::start(&redis.url()), Replica::start(&redis.url()));
+    two.drive(20, &upstream);
+    eventually("all of the budget is spent by one", || {
+        upstream.count() >= usize::try_from(LIMIT).unwrap()
+    });
+    two.kill();
+    redis.kill();
+    redis.start_again();
+    one.drive(20, &upstream);
+    waits.block_on(served_within(&upstream, SPAN + LEASE + Duration::from_secs(3)));
+    pause(SPAN);
+    one.kill();
+    upstream.assert_bound();
+}
+
+/// A wire to a server on this machine, which can be cut while the server goes on for others.
+struct Wire {
+    address: SocketAddr,
+    is_cut: Arc<AtomicBool>,
+}
+
+impl Wire {
+    fn to(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let is_cut = Arc::new(AtomicBool::new(false));
+        let cut = Arc::clone(&is_cut);
+        std::thread::spawn(move || {
+            for near in listener.incoming() {
+                let (near, far) = (near.unwrap(), TcpStream::connect(server).unwrap());
+                for (from, to) in [(&near, &far), (&far, &near)] {
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    let cut = Arc::clone(&cut);
+                    std::thread::spawn(move || {
+                        let mut bytes = [0; 4096];
+                        // What comes when it is cut is lost; nobody is told.
+                        while let Ok(count @ 1..) = from.read(&mut bytes) {
+                            if !cut.load(Ordering::SeqCst) && to.write_all(&bytes[..count]).is_err() {
+                                return;
+                            }
+                        }
+                        let _ = to.shutdown(Shutdown::Both);
+                    });
+                }
+            }
+        });
+        Self { address, is_cut }
+    }
+
+    fn url(&self) -> String {
+        format!("redis://{}/", self.address)
+    }
+
+    fn set_cut(&self, is_cut: bool) {
+        self.is_cut.store(is_cut, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_replica_that_is_cut_off_goes_by_its_share_and_the_others_leave_that_to_it() {
+    let redis = Redis::start();
+    let wire = Wire::to(redis.address());
+    let upstream = Arc::new(Upstream::default());
+    let (one, two) = (Replica::start(&redis.url()), Replica::start(&wire.url()));
+    one.drive(20, &upstream);
+    two.drive(20, &upstream);
+    pause(SPAN);
+    wire.set_cut(true);
+    pause(SPAN * 2 + LEASE);
+    // By now both go on: one by what Redis leaves it, the other by its share.
+    let readings = [&one, &two].map(|replica| replica.admitted());
+    pause(SPAN * 2);
+    for (replica, before) in [&one, &two].into_iter().zip(readings) {
+        assert!(replica.admitted() > before, "both are served");
+    }
+    wire.set_cut(false);
+    pause(SPAN * 2);
+    one.kill();
+    two.kill();
+    upstream.assert_bound();
+}
