@@ -1,11 +1,17 @@
 //! The exchange: each step of a request's way, in their order.
 
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::HeaderMap;
 use jiff::Timestamp;
 use pingora::protocols::http::ServerSession;
+use prometheus::{IntCounter, IntGauge};
 use serde_json::{Map, Value};
 
+use super::audit::OpenRecord;
 use super::plans::Served;
 use super::record::Record;
 use super::reply::Accepted;
@@ -250,5 +256,85 @@ impl Gateway {
             value,
             warnings,
         })
+    }
+}
+
+/// Answers one request: what it is answered with is what its exchange comes to, or the error that it failed with.
+pub(super) async fn answer_request(gateway: &Gateway, session: &mut ServerSession) -> pingora::Result<()> {
+    let _in_flight = InFlight::enter(&gateway.metrics.in_flight);
+    let underway = Underway::default();
+    let mut open = OpenRecord::start(gateway, &underway);
+
+    let exchange = gateway.exchange(session, &underway, &mut open.record);
+    let outcome = without_panic(exchange, &gateway.metrics.panics).await;
+    let (mut answer, error) = match outcome {
+        Ok(answer) => (answer, None),
+        Err(error) => (gateway.answer_to(&error, &mut open.record), Some(error)),
+    };
+    gateway.tell_standing(&mut answer, &open.record);
+    let status = answer.status;
+    // Before the answer is written: a client that does not take it has written all the same.
+    open.note_write(status, error.as_ref());
+    let written = answer::write(session, answer, gateway.is_stopping.load(Ordering::Relaxed)).await;
+    open.record.finish(&gateway.metrics, status, error.as_ref());
+    written
+}
+
+/// The border that no panic crosses: the request fails, the worker and its other connections go on. The panic's own
+/// message has gone to standard error by then.
+fn without_panic<T>(
+    exchange: impl Future<Output = Result<T, ApiError>>,
+    panics: &IntCounter,
+) -> impl Future<Output = Result<T, ApiError>> {
+    AssertUnwindSafe(exchange).catch_unwind().map(|outcome| {
+        outcome.unwrap_or_else(|_panic| {
+            panics.inc();
+            Err(ApiError::Internal)
+        })
+    })
+}
+
+/// Counts a request in, and out again however it ends.
+struct InFlight<'a>(&'a IntGauge);
+
+impl<'a> InFlight<'a> {
+    fn enter(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Dialect;
+
+    #[tokio::test]
+    async fn a_panic_is_counted_and_answered_500_in_the_envelope() {
+        let panics = IntCounter::new("panics", "panics").unwrap();
+        let error = without_panic::<()>(async { panic!("a fault of the gateway") }, &panics)
+            .await
+            .unwrap_err();
+        assert_eq!(panics.get(), 1);
+        let answer = answer::of_error(&error, &Dialect::SANDBASE, "req_1");
+        assert_eq!(answer.status, 500);
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(body["error"]["type"], "api_error");
+        assert!(!body.to_string().contains("a fault of the gateway"), "{body}");
+        let advice = answer.headers.iter().find(|(name, _)| name == "x-should-retry");
+        assert_eq!(advice.unwrap().1, "false", "nobody knows how far it came");
+    }
+
+    #[tokio::test]
+    async fn what_does_not_panic_passes() {
+        let panics = IntCounter::new("panics", "panics").unwrap();
+        assert_eq!(without_panic(async { Ok(7) }, &panics).await.unwrap(), 7);
+        assert_eq!(panics.get(), 0);
     }
 }
