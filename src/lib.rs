@@ -8,8 +8,9 @@
 //!
 //! | room | what it is | whom it may know |
 //! |---|---|---|
-//! | [`environment`] | the resource itself: ids, model, merge of an update. Pure | nobody |
-//! | [`contract`] | what the API promises: operations, schemas, violations, dialects, errors. Pure | `environment` |
+//! | [`text`] | what people and programs write: names, durations, times, JSON pointers, ids, cursors. Pure | nobody |
+//! | [`environment`] | the resource itself: ids, model, merge of an update. Pure | `text` |
+//! | [`contract`] | what the API promises: operations, schemas, violations, dialects, errors. Pure | `environment`, `text` |
 //! | [`config`] | settings as the operator writes them; parsing and checking | `contract` |
 //! | [`telemetry`] | metrics and logs | `contract`, `config` |
 //! | [`tenancy`] | tenants, plans and their policies, keys, the directory that a request is looked up in. Pure | `config` and below |
@@ -34,4 +35,5 @@ pub mod quota;
 pub mod store;
 pub mod telemetry;
 pub mod tenancy;
+pub mod text;
 pub mod upstream;

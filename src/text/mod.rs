@@ -1,0 +1,15 @@
+//! What people and programs write: names, durations, times, JSON pointers, ids, page cursors. Pure.
+
+mod cursor;
+mod duration;
+mod json;
+mod name;
+mod random;
+mod time;
+
+pub use cursor::{CursorError, CursorSealer};
+pub use duration::{format_seconds, parse_duration, whole_seconds};
+pub use json::{JsonPointer, escape_pointer_token, json_kind};
+pub use name::{join_names, nearest_name};
+pub use random::{NoRandomNumbers, random_base58, random_bytes};
+pub use time::{format_timestamp, parse_moment};
