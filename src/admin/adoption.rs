@@ -16,8 +16,8 @@ use crate::environment::EnvironmentId;
 use crate::store::Store;
 use crate::tenancy::{Adoption, AdoptionRefusal, Tenant};
 
-/// Makes an environment a tenant's, where it is nobody's, or where the last argument says so, whosever it is. The
-/// gateway can; this room does not know it.
+/// Makes an environment a tenant's, where it is nobody's, or where the last argument says so, whosever it is.
+/// The gateway can; this room does not know it.
 pub type Adopter =
     Arc<dyn Fn(Arc<Tenant>, EnvironmentId, bool) -> BoxFuture<'static, Adoption> + Send + Sync>;
 
@@ -55,7 +55,7 @@ async fn adopt(
         // Whoever asked may go away at any time; what was begun is finished all the same.
         let adoption = adopt_one(admin.clone(), Arc::clone(&tenant), id.clone(), is_forced);
         let adoption = tokio::spawn(adoption).await.map_err(|_| Problem::Internal)??;
-        outcomes.push(shown(&id, &adoption));
+        outcomes.push(to_json(&id, &adoption));
     }
     Ok(answer(StatusCode::OK, &json!({ "data": outcomes })))
 }
@@ -75,13 +75,13 @@ async fn adopt_one(
         outcome = adoption.name(),
         "the admin API was asked to adopt an environment"
     );
-    tell_others(store, &id, &adoption).await;
+    record_adoption(store, &id, &adoption).await;
     Ok(adoption)
 }
 
-/// Tells the gateways that share the store to forget whose the environment was, where that may have changed. One that
-/// is not told remembers it for some minutes more, so this is no reason to fail.
-async fn tell_others(store: &Store, id: &EnvironmentId, adoption: &Adoption) {
+/// Tells the gateways that share the store to forget whose the environment was, where that may have changed.
+/// One that is not told remembers it for some minutes more, so this is no reason to fail.
+async fn record_adoption(store: &Store, id: &EnvironmentId, adoption: &Adoption) {
     if let Adoption::Refused(AdoptionRefusal::NotFound | AdoptionRefusal::AnothersOwn) = adoption {
         return;
     }
@@ -91,7 +91,7 @@ async fn tell_others(store: &Store, id: &EnvironmentId, adoption: &Adoption) {
     }
 }
 
-fn shown(id: &EnvironmentId, adoption: &Adoption) -> Value {
+fn to_json(id: &EnvironmentId, adoption: &Adoption) -> Value {
     let content = json!({ "id": id, "outcome": adoption.name() });
     match adoption {
         Adoption::Refused(refusal) => with(

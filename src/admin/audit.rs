@@ -47,12 +47,12 @@ async fn list(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Result<R
 
 fn filters(parameters: &mut Parameters) -> Result<AuditQuery, Problem> {
     let query = AuditQuery {
-        tenant: parameters.parsed("tenant", tenant)?,
-        environment: parameters.parsed("environment", environment)?,
-        operation: parameters.parsed("operation", operation)?,
-        outcome: parameters.parsed("outcome", outcome)?,
-        from: parameters.parsed("from", time)?,
-        until: parameters.parsed("until", time)?,
+        tenant: parameters.parsed("tenant", parse_tenant)?,
+        environment: parameters.parsed("environment", parse_environment)?,
+        operation: parameters.parsed("operation", parse_operation)?,
+        outcome: parameters.parsed("outcome", parse_outcome)?,
+        from: parameters.parsed("from", parse_time)?,
+        until: parameters.parsed("until", parse_time)?,
         ..AuditQuery::default()
     };
     match (query.from, query.until) {
@@ -62,7 +62,7 @@ fn filters(parameters: &mut Parameters) -> Result<AuditQuery, Problem> {
 }
 
 /// Whether there is such a tenant does not matter: records outlive tenants.
-fn tenant(text: &str) -> Result<String, String> {
+fn parse_tenant(text: &str) -> Result<String, String> {
     // No name has one, and PostgreSQL cannot even be asked for NUL.
     if text.is_empty() || text.contains(char::is_control) {
         return Err("expected the name or the id of a tenant".to_owned());
@@ -70,39 +70,39 @@ fn tenant(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn environment(text: &str) -> Result<String, String> {
+fn parse_environment(text: &str) -> Result<String, String> {
     EnvironmentId::parse(text)
         .map(String::from)
         .map_err(|error| error.to_string())
 }
 
-fn operation(text: &str) -> Result<String, String> {
+fn parse_operation(text: &str) -> Result<String, String> {
     let names = AuditOperation::ALL.map(AuditOperation::name);
-    one_of(&names, text, &names.join(", "))
+    parse_one_of(&names, text, &names.join(", "))
 }
 
 /// An outcome, or the kind of error that one had.
-fn outcome(text: &str) -> Result<String, String> {
+fn parse_outcome(text: &str) -> Result<String, String> {
     let names = AuditOutcome::ALL.map(AuditOutcome::name);
-    let told = format!("{}, or the error of a record, such as policy", names.join(", "));
+    let expected = format!("{}, or the error of a record, such as policy", names.join(", "));
     let errors = [
         &ApiError::KINDS[..],
         &AdoptionRefusal::CODES,
         &[AuditOutcome::CUT_OFF],
     ];
-    one_of(&[&names[..], &errors.concat()].concat(), text, &told)
+    parse_one_of(&[&names[..], &errors.concat()].concat(), text, &expected)
 }
 
-fn one_of(known: &[&str], text: &str, told: &str) -> Result<String, String> {
+fn parse_one_of(known: &[&str], text: &str, expected: &str) -> Result<String, String> {
     if known.contains(&text) {
         return Ok(text.to_owned());
     }
     let hint = nearest(text, known.iter().copied());
     let hint = hint.map_or(String::new(), |name| format!("; did you mean {name}?"));
-    Err(format!("expected one of {told}{hint}"))
+    Err(format!("expected one of {expected}{hint}"))
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+fn parse_time(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| {
         "expected a date and time such as 2026-12-31T18:00:00Z; the + of an offset is written %2B".to_owned()
     })

@@ -8,7 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::admin_client::AdminClient;
-use super::output::{CommandError, say, table};
+use super::output::{CommandError, format_table, print};
 use crate::admin::MOST_ADOPTED_AT_ONCE;
 use crate::config;
 use crate::environment::EnvironmentId;
@@ -21,8 +21,8 @@ pub(super) struct Options {
     /// Also take environments that are another tenant's, or were that of one who was deleted
     #[arg(long)]
     force: bool,
-    /// Where the gateway's admin API is, such as http://127.0.0.1:9090; left out, at admin.address. Its token is read
-    /// from the settings, or from ENVGATE_ADMIN__TOKEN
+    /// Where the gateway's admin API is, such as http://127.0.0.1:9090; left out, at admin.address. Its token
+    /// is read from the settings, or from ENVGATE_ADMIN__TOKEN
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
     /// The environments
@@ -39,15 +39,15 @@ pub(super) async fn run(config: Option<&Path>, options: Options) -> Result<ExitC
     let mut rows = Vec::new();
     let mut failure = None;
     for ids in options.environments.chunks(MOST_ADOPTED_AT_ONCE) {
-        let asked = json!({ "environments": ids, "force": options.force });
-        match admin.post(&path, &asked).await {
+        let document = json!({ "environments": ids, "force": options.force });
+        match admin.post(&path, &document).await {
             Ok(answer) => rows.extend(
                 answer
                     .get("data")
                     .and_then(Value::as_array)
                     .into_iter()
                     .flatten()
-                    .map(row),
+                    .map(read_outcome),
             ),
             Err(error) => {
                 failure = Some(error);
@@ -55,10 +55,10 @@ pub(super) async fn run(config: Option<&Path>, options: Options) -> Result<ExitC
             }
         }
     }
-    // What was done is told even where the rest failed.
+    // What was done is printed even where the rest failed.
     if !rows.is_empty() {
         let cells: Vec<_> = rows.iter().map(|row| row.cells.clone()).collect();
-        say(&table(["ENVIRONMENT", "OUTCOME"], &cells))?;
+        print(&format_table(["ENVIRONMENT", "OUTCOME"], &cells))?;
     }
     match failure {
         Some(error) => Err(error.into()),
@@ -73,15 +73,15 @@ struct Row {
     is_good: bool,
 }
 
-fn row(outcome: &Value) -> Row {
-    let text = |name: &str| outcome.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (is_good, told) = match text("outcome") {
+fn read_outcome(outcome: &Value) -> Row {
+    let field = |name: &str| outcome.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (is_good, text) = match field("outcome") {
         "adopted" => (true, "adopted".to_owned()),
         "already_own" => (true, "already its own".to_owned()),
-        _ => (false, format!("refused: {}", text("detail"))),
+        _ => (false, format!("refused: {}", field("detail"))),
     };
     Row {
-        cells: [text("id").to_owned(), told],
+        cells: [field("id").to_owned(), text],
         is_good,
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
-use super::output::{CommandError, say, table};
+use super::output::{CommandError, format_table, print};
 use crate::config;
 use crate::contract::Operation;
 use crate::environment::EnvironmentId;
@@ -86,7 +86,7 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitC
             format!("revoked key {revoked}")
         }
     };
-    say(&said)?;
+    print(&said)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -148,7 +148,7 @@ async fn list(store: &Store, tenant: Option<&str>) -> Result<String, CommandErro
         "RESTRICTED TO",
         "CREATED",
     ];
-    Ok(table(headings, &rows))
+    Ok(format_table(headings, &rows))
 }
 
 fn row(key: ListedKey, now: Timestamp) -> [String; 8] {

@@ -88,7 +88,7 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(failure) => {
-            output::complain(&failure);
+            output::print_error(&failure);
             ExitCode::FAILURE
         }
     }

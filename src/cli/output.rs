@@ -1,4 +1,4 @@
-//! What commands say to the person at the terminal, and what they fail with.
+//! What commands print for the person at the terminal, and what they fail with.
 
 use std::io::{self, Write};
 
@@ -38,8 +38,8 @@ pub(super) enum CommandError {
     Io(#[from] io::Error),
 }
 
-/// Says something on standard output, where a reader that has gone away is no reason to fail.
-pub(super) fn say(text: &str) -> io::Result<()> {
+/// Prints a line on standard output, where a reader that has gone away is no reason to fail.
+pub(super) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -47,20 +47,23 @@ pub(super) fn say(text: &str) -> io::Result<()> {
     }
 }
 
-/// Says why a command failed, on standard error.
-pub(super) fn complain(failure: &CommandError) {
+/// Prints why a command failed, on standard error.
+pub(super) fn print_error(failure: &CommandError) {
     // Where not even standard error can be written to, the exit status has to do.
     let _ = writeln!(io::stderr().lock(), "envgate: {failure}");
 }
 
-/// Says on standard error what a command found odd but did all the same.
-pub(super) fn warn(text: &str) {
+/// Prints on standard error what a command found odd but did all the same.
+pub(super) fn print_warning(text: &str) {
     // As for a failure: there is nowhere else to say it.
     let _ = writeln!(io::stderr().lock(), "envgate: warning: {text}");
 }
 
 /// Lines up rows under their headings, as lists of commands show them.
-pub(super) fn table<const COLUMNS: usize>(headings: [&str; COLUMNS], rows: &[[String; COLUMNS]]) -> String {
+pub(super) fn format_table<const COLUMNS: usize>(
+    headings: [&str; COLUMNS],
+    rows: &[[String; COLUMNS]],
+) -> String {
     let mut widths = headings.map(|heading| heading.chars().count());
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -91,7 +94,7 @@ mod tests {
             ["long name".to_owned(), "2".to_owned()],
         ];
         assert_eq!(
-            table(["NAME", "N"], &rows),
+            format_table(["NAME", "N"], &rows),
             "NAME       N\na          1\nlong name  2"
         );
     }

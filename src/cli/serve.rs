@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::output::{CommandError, say};
+use super::output::{CommandError, print};
 use super::signals::Signals;
 use super::welcome;
 use crate::admin::{self, Admin, Adopter};
@@ -27,9 +27,9 @@ use crate::tenancy::{Directory, KeyText, StampRequired, Tenant};
 use crate::upstream::CONNECT_TIMEOUT;
 
 /// How long requests that are in flight may take to finish once the process was told to stop.
-const PATIENCE: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long what is known of the use of keys, and the audit, may take to be written at the end.
-const LAST_WRITES: Duration = Duration::from_secs(2);
+const FINAL_WRITES_TIMEOUT: Duration = Duration::from_secs(2);
 /// Threads for SQL, the admin endpoints and the embedded service; the gateway has workers of its own.
 const BACKGROUND_THREADS: usize = 2;
 /// What a word from Redis may take, on top of what it allows.
@@ -62,7 +62,7 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
         Some(service) => (service, None),
         None => Embedded::bind().map(|embedded| (embedded.service.clone(), Some(embedded)))?,
     };
-    let (audit, audit_writer) = audit(&settings, &metrics)?;
+    let (audit, audit_writer) = open_audit(&settings, &metrics)?;
     let gateway = Gateway::new(
         &settings,
         &service,
@@ -78,7 +78,7 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
     let listener = gateway::bind(settings.listen.address)?;
     let admin_listener = bind(settings.admin.address)?;
     let base_url = format!("http://{}", listener.local_addr()?);
-    say(&welcome::addresses(
+    print(&welcome::format_addresses(
         &base_url,
         admin_listener.local_addr()?,
         &service.url,
@@ -97,7 +97,11 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
         is_stopping: Arc::clone(&is_stopping),
     };
     let sharing = share_budgets(&gateway, &settings, &stopped)?;
-    tokio::spawn(admin::serve(admin_listener, admin, until(stopped.clone())));
+    tokio::spawn(admin::serve(
+        admin_listener,
+        admin,
+        wait_for_stop(stopped.clone()),
+    ));
 
     let is_embedded = embedded.is_some();
     let background = Background {
@@ -111,25 +115,28 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
         metrics,
         store,
     };
-    let mut attending = tokio::spawn(background.run(embedded, stopped));
+    let mut background_task = tokio::spawn(background.run(embedded, stopped));
 
     tokio::select! {
         signal = signals.next() => tracing::info!(signal, "stopping: what is in flight may finish; a second signal stops at once"),
         // It ends on its own only where going on would be of no use.
-        ended = &mut attending => return ended.map_err(std::io::Error::other)?.map(|()| ExitCode::FAILURE),
+        ended = &mut background_task => return ended.map_err(std::io::Error::other)?.map(|()| ExitCode::FAILURE),
     }
     is_stopping.store(true, Ordering::Relaxed);
     tokio::spawn(async move {
         signals.next().await;
         std::process::exit(130);
     });
-    let cut_off = running.stop(PATIENCE).await;
+    let cut_off = running.stop(DRAIN_TIMEOUT).await;
     if cut_off > 0 {
-        tracing::warn!(cut_off, "requests were cut off after {PATIENCE:?}");
+        tracing::warn!(cut_off, "requests were cut off after {DRAIN_TIMEOUT:?}");
     }
     let _ = stop.send(true);
     // What the store is still to be told is worth a moment, but not a wait for one that does not answer.
-    let _ = tokio::time::timeout(LAST_WRITES, async { tokio::join!(attending, sharing.join_all()) }).await;
+    let _ = tokio::time::timeout(FINAL_WRITES_TIMEOUT, async {
+        tokio::join!(background_task, sharing.join_all())
+    })
+    .await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -147,7 +154,7 @@ fn share_budgets(
             let lease = settings.upstream.timeout + ROUND_TRIP;
             let terms = budget.terms(settings.quota.replicas, lease, CONNECT_TIMEOUT + ROUND_TRIP);
             let link = Link::new(redis.reveal(), budget.name(), terms)?;
-            sharing.spawn(Arc::clone(budget).share(link, until(stopped.clone())));
+            sharing.spawn(Arc::clone(budget).share(link, wait_for_stop(stopped.clone())));
         }
     }
     Ok(sharing)
@@ -198,13 +205,13 @@ impl Background {
         let audit_writer = self.audit_writer.take();
         let last_writes = async {
             tokio::join!(
-                store.record_uses(&self.directory, &self.metrics, until(stopped.clone())),
-                write_audit(audit_writer, &store, until(stopped.clone())),
+                store.record_uses(&self.directory, &self.metrics, wait_for_stop(stopped.clone())),
+                write_audit(audit_writer, &store, wait_for_stop(stopped.clone())),
             )
         };
         tokio::select! {
             () = store.follow(Arc::clone(&self.directory), Arc::clone(&self.metrics), forget) => {}
-            () = forget_audit(self.settings.audit.retention, &store, &self.metrics) => {}
+            () = delete_old_audit(self.settings.audit.retention, &store, &self.metrics) => {}
             _ = last_writes => {}
         }
         Ok(())
@@ -214,9 +221,9 @@ impl Background {
     async fn prepare(&self, store: &Store) -> Result<(), CommandError> {
         let config = self.config.as_deref();
         if self.is_embedded {
-            welcome::with_demo(store, &self.settings.ownership, &self.base_url, config).await?;
+            welcome::print_demo(store, &self.settings.ownership, &self.base_url, config).await?;
         } else {
-            welcome::with_hint(store, config).await?;
+            welcome::print_hint(store, config).await?;
         }
         let tenants = store.tenants().await?;
         StampRequired::check(&self.settings, tenants.iter().map(Tenant::name_and_plan))?;
@@ -229,7 +236,7 @@ impl Background {
 }
 
 /// The audit and its writer, if the settings want one.
-fn audit(
+fn open_audit(
     settings: &Settings,
     metrics: &Arc<Metrics>,
 ) -> std::io::Result<(Option<Audit>, Option<AuditWriter>)> {
@@ -247,7 +254,7 @@ async fn write_audit(writer: Option<AuditWriter>, store: &Store, shutdown: impl 
 }
 
 /// Does not end, as there is always more to forget.
-async fn forget_audit(retention: Option<Duration>, store: &Store, metrics: &Metrics) {
+async fn delete_old_audit(retention: Option<Duration>, store: &Store, metrics: &Metrics) {
     match retention {
         Some(retention) => store.keep_audit_for(retention, metrics).await,
         None => std::future::pending().await,
@@ -284,7 +291,7 @@ impl Embedded {
             self.listener,
             store.clone(),
             self.service.credential,
-            until(stopped),
+            wait_for_stop(stopped),
         ));
     }
 }
@@ -296,7 +303,7 @@ pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
-async fn until(mut stopped: watch::Receiver<bool>) {
+async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
     // An error means that the sender is gone, which is a stop as well.
     let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
 }

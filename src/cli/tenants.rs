@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::output::{CommandError, say, table, warn};
+use super::output::{CommandError, format_table, print, print_warning};
 use crate::config::{self, Settings};
 use crate::store::Store;
 use crate::tenancy::{StampRequired, Tenant};
@@ -78,7 +78,7 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitC
             format!("deleted tenant {name} ({id}) and its keys")
         }
     };
-    say(&said)?;
+    print(&said)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -86,7 +86,7 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitC
 /// do not have: others may, so it is no fault yet.
 async fn check_plan(settings: &Settings, store: &Store, name: &str, plan: &str) -> Result<(), CommandError> {
     if !settings.plans.contains_key(plan) {
-        warn(&format!(
+        print_warning(&format!(
             "the plan {plan:?} is not configured; keys of tenants on it are answered 403 until it is"
         ));
     }
@@ -111,5 +111,5 @@ async fn list(store: &Store) -> Result<String, CommandError> {
             ]
         })
         .collect();
-    Ok(table(["NAME", "PLAN", "STATE", "CREATED", "ID"], &rows))
+    Ok(format_table(["NAME", "PLAN", "STATE", "CREATED", "ID"], &rows))
 }

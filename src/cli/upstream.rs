@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::output::{CommandError, say};
+use super::output::{CommandError, print};
 use super::serve::bind;
 use super::signals::Signals;
 use crate::config::{self, Log, LogFormat};
@@ -39,7 +39,7 @@ pub(super) async fn run(options: Options) -> Result<ExitCode, CommandError> {
     let credential = config::credential_from_process(CREDENTIAL)?;
     let store = Store::open(&options.store).await?;
     let listener = bind(options.address)?;
-    say(&format!(
+    print(&format!(
         "environments service at http://{}",
         listener.local_addr()?
     ))?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::output::{CommandError, say};
+use super::output::{CommandError, print};
 use crate::config::{Ownership, UpstreamUrl};
 use crate::embedded;
 use crate::store::{Store, StoreError};
@@ -13,8 +13,8 @@ use crate::tenancy::{KeyTerms, Tenant};
 /// The tenant of the first start on the embedded environments service.
 const DEMO: &str = "demo";
 
-/// Where everything listens.
-pub(super) fn addresses(
+/// The lines that say where everything listens.
+pub(super) fn format_addresses(
     base_url: &str,
     admin: SocketAddr,
     upstream: &UpstreamUrl,
@@ -31,18 +31,18 @@ pub(super) fn addresses(
     )
 }
 
-/// On the first start: makes the demo tenant, its key and the example environment, and prints a request to paste.
-/// Later: says how to make another key.
-pub(super) async fn with_demo(
+/// On the first start: makes the demo tenant, its key and the example environment, and prints a request to
+/// paste. Later: says how to make another key.
+pub(super) async fn print_demo(
     store: &Store,
     ownership: &Ownership,
     base_url: &str,
     config: Option<&Path>,
 ) -> Result<(), CommandError> {
     if let Some(tenant) = store.tenants().await?.first() {
-        return Ok(say(&format!(
+        return Ok(print(&format!(
             "Make another key with:\n\n  {}\n",
-            keys_create(&tenant.name, config)
+            keys_create_command(&tenant.name, config)
         ))?);
     }
     let tenant = match store.create_tenant(DEMO, Tenant::DEFAULT_PLAN).await {
@@ -56,7 +56,7 @@ pub(super) async fn with_demo(
     let key = store.create_key(DEMO, &KeyTerms::default()).await?;
     let key = key.reveal();
     let id = embedded::EXAMPLE_ID;
-    Ok(say(&format!(
+    Ok(print(&format!(
         r#"Tenant "{DEMO}" has this key, shown only now:
 
   {key}
@@ -72,18 +72,18 @@ Update the example environment:
 }
 
 /// With an upstream of the operator's own, nothing is made for them; a hint says what to do first.
-pub(super) async fn with_hint(store: &Store, config: Option<&Path>) -> Result<(), CommandError> {
+pub(super) async fn print_hint(store: &Store, config: Option<&Path>) -> Result<(), CommandError> {
     if store.tenants().await?.is_empty() {
         let option = config_option(config);
-        say(&format!(
+        print(&format!(
             "There is no tenant yet. Make one, and a key for it:\n\n  envgate tenants create NAME{option}\n  {}\n",
-            keys_create("NAME", config)
+            keys_create_command("NAME", config)
         ))?;
     }
     Ok(())
 }
 
-fn keys_create(tenant: &str, config: Option<&Path>) -> String {
+fn keys_create_command(tenant: &str, config: Option<&Path>) -> String {
     format!("envgate keys create --tenant {tenant}{}", config_option(config))
 }
 

@@ -17,8 +17,8 @@ pub enum LogError {
     Started(#[from] TryInitError),
 }
 
-/// Pingora tells of each client that hung up as an error, and at `debug` prints request headers whole, credentials
-/// included. No setting brings those back.
+/// Pingora tells of each client that hung up as an error, and at `debug` prints request headers whole,
+/// credentials included. No setting brings those back.
 const CAPPED: [&str; 4] = [
     "pingora_core=error",
     "pingora_proxy=off",

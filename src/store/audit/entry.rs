@@ -90,8 +90,8 @@ pub struct AuditEntry {
     pub environment: Option<EnvironmentId>,
     /// How it ended.
     pub outcome: AuditOutcome,
-    /// What the client got; none where its connection was cut off, and for an adoption, which is one of several that a
-    /// request asked for.
+    /// What the client got; none where its connection was cut off, and for an adoption, which is one of
+    /// several that a request asked for.
     pub status: Option<StatusCode>,
     /// The kind of error that the client got, or why it got nothing.
     pub error: Option<&'static str>,

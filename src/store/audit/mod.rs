@@ -1,7 +1,7 @@
 //! The audit: who changed which environment, or was refused to, and what changed.
 //!
 //! ```text
-//! request tasks ─ AuditEntry ─▶ Audit ─ bounded queue ─▶ AuditWriter ─ AuditRecord ─▶ the store, and a file of JSON lines
+//! request tasks ─ AuditEntry ─▶ Audit ─ bounded queue ─▶ AuditWriter ─ AuditRecord ─▶ the store and a file
 //!                                 └─ Repeats: refusals that come again are counted ─┘
 //! ```
 //!

@@ -1,20 +1,16 @@
-use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use prometheus::IntCounter;
 use tokio::sync::{Notify, mpsc};
 
-use super::lines::Lines;
 use super::repeats::Repeats;
-use super::writer::BATCH;
-use super::{AuditEntry, AuditOutcome, AuditWriter};
-use crate::config;
-use crate::contract::StampKey;
-use crate::telemetry::Metrics;
+use super::{AuditEntry, AuditOutcome};
 
 /// How many entries wait for the writer.
 const QUEUE: usize = 1024;
+/// How many records are written in one transaction.
+pub(super) const BATCH: usize = 100;
 
 /// Where request tasks leave what they did. Clones share one queue.
 #[derive(Clone, Debug)]
@@ -37,17 +33,8 @@ pub(super) struct Queue {
 }
 
 impl Audit {
-    /// Makes the audit and its writer, which has to be run. The file of JSON lines, where the settings name one, is
-    /// opened here.
-    ///
-    /// # Errors
-    /// Where the file cannot be written to; the error names it.
-    pub fn open(
-        settings: &config::Audit,
-        stamp_key: &StampKey,
-        metrics: &Arc<Metrics>,
-    ) -> io::Result<(Self, AuditWriter)> {
-        let lines = settings.file.as_deref().map(Lines::open).transpose()?;
+    /// An empty queue, and the writer's end of it. What does not fit is counted in `dropped`.
+    pub(super) fn new(dropped: IntCounter) -> (Self, Queue) {
         let (sender, entries) = mpsc::channel(QUEUE);
         let is_enough = Arc::new(Notify::new());
         let repeats = Arc::new(Mutex::new(Repeats::default()));
@@ -55,19 +42,18 @@ impl Audit {
             entries: sender,
             is_enough: Arc::clone(&is_enough),
             repeats: Arc::clone(&repeats),
-            dropped: metrics.audit_dropped.clone(),
+            dropped,
         };
         let queue = Queue {
             entries,
             is_enough,
             repeats,
         };
-        let writer = AuditWriter::new(queue, lines, stamp_key.to_string(), Arc::clone(metrics));
-        Ok((audit, writer))
+        (audit, queue)
     }
 
-    /// Takes an entry without waiting. Refusals that come again are counted only; what does not fit is counted as
-    /// dropped.
+    /// Takes an entry without waiting. Refusals that come again are counted only; what does not fit is
+    /// counted as dropped.
     pub fn note(&self, entry: AuditEntry) {
         if entry.outcome != AuditOutcome::Refused {
             return self.send(entry);

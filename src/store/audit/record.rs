@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::store::written;
 
-/// One write of an environment, or several refusals of one kind, as operators read it. There is no secret in it.
+/// One write of an environment, or several refusals of one kind, as operators read it. There is no secret in
+/// it.
 ///
 /// Names are texts, because a record outlives the version of envgate that wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,7 +36,8 @@ pub struct AuditRecord {
     pub request_id: String,
     /// How many requests the record stands for: 1, or more where one refusal came again and again.
     pub repeats: u64,
-    /// What changed, as [`environment::diff`](crate::environment::diff()) tells it; none where too little is known.
+    /// What changed, as [`environment::diff`](crate::environment::diff()) tells it; none where too little is
+    /// known.
     pub change: Option<Value>,
 }
 

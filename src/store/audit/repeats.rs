@@ -12,8 +12,8 @@ const PERIOD: SignedDuration = SignedDuration::from_secs(60);
 /// How many different refusals are told apart at a time; about 1 KiB each.
 const MOST_REFUSALS: usize = 4096;
 
-/// Refusals that come again: the first is for the audit at once, those that follow within a minute become one entry
-/// when the minute is over. So a client that asks the same thing for ever fills no disk.
+/// Refusals that come again: the first is for the audit at once, those that follow within a minute become one
+/// entry when the minute is over. So a client that asks the same thing for ever fills no disk.
 #[derive(Debug, Default)]
 pub(super) struct Repeats(HashMap<Refusal, Counted>);
 
@@ -66,9 +66,9 @@ impl Repeats {
         Ok(Vec::new())
     }
 
-    /// What was counted in minutes that are over, `most` at a time; the next refusal of their kind is a first one
-    /// again.
-    pub(super) fn due(&mut self, now: Timestamp, most: usize) -> Vec<AuditEntry> {
+    /// What was counted in minutes that are over, `most` at a time; the next refusal of their kind is a first
+    /// one again.
+    pub(super) fn take_due(&mut self, now: Timestamp, most: usize) -> Vec<AuditEntry> {
         let mut due = Vec::new();
         self.0.retain(|_, counted| {
             let stays = !counted.is_over(now) || due.len() >= most;

@@ -21,7 +21,8 @@ pub struct AuditQuery {
     pub from: Option<Timestamp>,
     /// The time that the latest record comes before.
     pub until: Option<Timestamp>,
-    /// The id of the record that all come before, whether it is still there or not; none begins with the newest.
+    /// The id of the record that all come before, whether it is still there or not; none begins with the
+    /// newest.
     pub before: Option<String>,
     /// How many at most.
     pub limit: u16,
@@ -42,8 +43,9 @@ const COLUMNS: [&str; 13] = [
     "repeats",
     "change_json",
 ];
-/// How many records are written in one statement: each of those is a way to the database and back, but SQLite's driver
-/// looks for each placeholder among all before it, so that long statements cost by the square.
+/// How many records are written in one statement: each of those is a way to the database and back, but
+/// SQLite's driver looks for each placeholder among all before it, so that long statements cost by the
+/// square.
 const WRITTEN_AT_ONCE: usize = 8;
 /// How many records are forgotten in one statement, so that no other write waits long.
 const FORGOTTEN_AT_ONCE: u16 = 500;
@@ -66,8 +68,8 @@ struct Row {
 }
 
 impl Store {
-    /// Writes records, all or none. One that is there already stays as it is, so that a batch can be tried again when
-    /// nobody knows how far it came.
+    /// Writes records, all or none. One that is there already stays as it is, so that a batch can be tried
+    /// again when nobody knows how far it came.
     ///
     /// # Errors
     /// [`StoreError::Unreachable`]

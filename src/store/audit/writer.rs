@@ -1,3 +1,4 @@
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,14 +6,14 @@ use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::lines::Lines;
-use super::queue::Queue;
+use super::queue::{Audit, BATCH, Queue};
 use super::{AuditEntry, AuditRecord};
+use crate::config;
+use crate::contract::StampKey;
 use crate::store::error::within;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
-/// How many records are written in one transaction.
-pub(super) const BATCH: usize = 100;
 /// How long a record waits for others.
 const PERIOD: Duration = Duration::from_millis(200);
 /// How many records are kept while the store is away; after that the queue fills up.
@@ -38,8 +39,26 @@ pub struct AuditWriter {
     retry_at: Instant,
 }
 
+impl Audit {
+    /// Makes the audit and its writer, which has to be run. The file of JSON lines, where the settings name
+    /// one, is opened here.
+    ///
+    /// # Errors
+    /// Where the file cannot be written to; the error names it.
+    pub fn open(
+        settings: &config::Audit,
+        stamp_key: &StampKey,
+        metrics: &Arc<Metrics>,
+    ) -> io::Result<(Self, AuditWriter)> {
+        let lines = settings.file.as_deref().map(Lines::open).transpose()?;
+        let (audit, queue) = Self::new(metrics.audit_dropped.clone());
+        let writer = AuditWriter::new(queue, lines, stamp_key.to_string(), Arc::clone(metrics));
+        Ok((audit, writer))
+    }
+}
+
 impl AuditWriter {
-    pub(super) fn new(queue: Queue, lines: Option<Lines>, stamp_key: String, metrics: Arc<Metrics>) -> Self {
+    fn new(queue: Queue, lines: Option<Lines>, stamp_key: String, metrics: Arc<Metrics>) -> Self {
         Self {
             queue,
             lines,
@@ -53,8 +72,8 @@ impl AuditWriter {
         }
     }
 
-    /// Writes until `shutdown` is done, and then all that is left, however long the store takes for it. While the store
-    /// is away records are kept and tried again.
+    /// Writes until `shutdown` is done, and then all that is left, however long the store takes for it. While
+    /// the store is away records are kept and tried again.
     pub async fn run(mut self, store: &Store, shutdown: impl Future<Output = ()>) {
         tokio::pin!(shutdown);
         let mut ticks = interval(PERIOD);
@@ -90,7 +109,7 @@ impl AuditWriter {
     /// What was counted waits where it was counted while there is no room here.
     fn keep_repeats(&mut self) {
         let room = MOST_KEPT.saturating_sub(self.kept.len());
-        let due = self.queue.repeats.lock().due(Timestamp::now(), room);
+        let due = self.queue.repeats.lock().take_due(Timestamp::now(), room);
         due.into_iter().for_each(|entry| self.keep(entry));
     }
 
@@ -122,8 +141,8 @@ impl AuditWriter {
         }
     }
 
-    /// The file gets each record once, whether the store is there or not. A line that cannot be written is not tried
-    /// again: nobody knows how much of it is there.
+    /// The file gets each record once, whether the store is there or not. A line that cannot be written is
+    /// not tried again: nobody knows how much of it is there.
     async fn write_lines(&mut self) {
         let (Some(lines), Some(records)) = (&self.lines, self.kept.get(self.lined..)) else {
             return;

@@ -31,10 +31,13 @@ fn the_first_is_written_at_once_and_the_others_as_one_when_the_minute_is_over() 
     for second in 1..=59 {
         assert!(repeats.note(at(second, "policy")).unwrap().is_empty());
     }
-    assert!(repeats.due(after(59), 10).is_empty(), "the minute is not over");
-    assert_eq!(told(&repeats.due(after(60), 10)), [("req_59", 59)]);
+    assert!(
+        repeats.take_due(after(59), 10).is_empty(),
+        "the minute is not over"
+    );
+    assert_eq!(told(&repeats.take_due(after(60), 10)), [("req_59", 59)]);
     assert_eq!(told(&repeats.note(at(61, "policy")).unwrap()), [("req_61", 1)]);
-    assert!(repeats.due(after(200), 10).is_empty(), "it came once only");
+    assert!(repeats.take_due(after(200), 10).is_empty(), "it came once only");
 }
 
 #[test]
@@ -80,8 +83,8 @@ fn no_more_is_given_at_once_than_there_is_room_for() {
         repeats.note(at(0, error)).unwrap();
         repeats.note(at(1, error)).unwrap();
     }
-    assert_eq!(repeats.due(after(60), 2).len(), 2);
-    assert_eq!(repeats.due(after(60), 2).len(), 1);
+    assert_eq!(repeats.take_due(after(60), 2).len(), 2);
+    assert_eq!(repeats.take_due(after(60), 2).len(), 1);
 }
 
 #[test]
@@ -108,6 +111,6 @@ fn so_many_different_refusals_and_no_more_are_remembered_until_their_minute_is_o
         repeats.note(numbered(7, 1)).unwrap().is_empty(),
         "this one is known"
     );
-    repeats.due(after(60), 10);
+    repeats.take_due(after(60), 10);
     assert_eq!(repeats.note(numbered(MOST_REFUSALS, 61)).unwrap().len(), 1);
 }
