@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::lookup::{names, setting};
 
-/// The settings as README.md shows them.
+/// The settings as docs/configuration.md shows them.
 fn table() -> String {
     let mut table = "| setting | takes | default | |\n|---|---|---|---|\n".to_owned();
     for setting in SETTINGS {
@@ -17,12 +17,12 @@ fn table() -> String {
 }
 
 #[test]
-fn the_readme_shows_every_setting_as_the_catalogue_has_it() {
-    let readme = include_str!("../../../README.md");
+fn the_page_on_settings_shows_every_setting_as_the_catalogue_has_it() {
+    let page = include_str!("../../../docs/configuration.md");
     let table = table();
     assert!(
-        readme.contains(&format!("\n\n{table}\n")),
-        "put this table under \"Settings\" in README.md:\n\n{table}"
+        page.contains(&format!("\n\n{table}")),
+        "put this table into docs/configuration.md:\n\n{table}"
     );
 }
 
