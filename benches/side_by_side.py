@@ -190,21 +190,22 @@ def bare(stack, directory, upstream):
     return [Row("bare Pingora", "accepted", process, port, "any", GOOD, 200)]
 
 
-def envgate(stack, directory, upstream):
+def envgate(stack, directory, upstream, binary=ENVGATE, name="envgate"):
     """envgate, with a tenant and a key made by its own commands: five rows, one of them with the audit."""
-    process, port, key = gateway(stack, directory, upstream, audit="false")
-    audited, audited_port, audited_key = gateway(stack, directory, upstream, audit="true")
+    process, port, key = gateway(stack, directory / name, upstream, binary, audit="false")
+    audited, audited_port, audited_key = gateway(stack, directory / name, upstream, binary, audit="true")
     return [
-        Row("envgate", "accepted", process, port, key, GOOD, 200),
-        Row("envgate", "audited", audited, audited_port, audited_key, GOOD, 200),
-        Row("envgate", "from memory", process, port, key, "", 200),
-        Row("envgate", "rejected", process, port, key, BAD, 400),
-        Row("envgate", "unknown key", process, port, "sk-eg-nobody-has-this-one", GOOD, 401),
+        Row(name, "accepted", process, port, key, GOOD, 200),
+        Row(name, "audited", audited, audited_port, audited_key, GOOD, 200),
+        Row(name, "from memory", process, port, key, "", 200),
+        Row(name, "rejected", process, port, key, BAD, 400),
+        Row(name, "unknown key", process, port, "sk-eg-nobody-has-this-one", GOOD, 401),
     ]
 
 
-def gateway(stack, directory, upstream, audit):
+def gateway(stack, directory, upstream, binary, audit):
     """Starts one; returns its process, its port and a key."""
+    directory.mkdir(exist_ok=True)
     environment = {
         "PATH": os.environ["PATH"],
         "ENVGATE_LISTEN__ADDRESS": "127.0.0.1:0",
@@ -219,13 +220,13 @@ def gateway(stack, directory, upstream, audit):
     }
 
     def run(*arguments):
-        command = [ENVGATE, *arguments]
+        command = [binary, *arguments]
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 
     run("tenants", "create", "bench")
     key = run("keys", "create", "--tenant", "bench", "--quiet")
     process = start(
-        stack, "envgate", PROXY_CORE, [ENVGATE, "serve"], env=environment, stdout=subprocess.PIPE, text=True
+        stack, "envgate", PROXY_CORE, [binary, "serve"], env=environment, stdout=subprocess.PIPE, text=True
     )
     port = next((int(at[1]) for line in process.stdout if (at := re.search(r"http://127\.0\.0\.1:(\d+)", line))), None)
     if port is None:
@@ -257,6 +258,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4, help="for each row in each round")
     parser.add_argument("--peers", default=",".join(starts), help="which to measure (%(default)s)")
+    parser.add_argument("--earlier", type=Path, help="another build of envgate, to be measured beside this one")
     options = parser.parse_args()
     if (os.cpu_count() or 1) < 2:
         sys.exit("two cores are needed: one for the proxy, one for the load")
@@ -269,6 +271,8 @@ def main():
         command = [PEERS / "mock-upstream", f"127.0.0.1:{upstream}", UPSTREAM_KEY]
         listening(stack, "the mock upstream", LOAD_CORE, command, upstream)
         rows = [row for peer in options.peers.split(",") for row in starts[peer](stack, directory, upstream)]
+        if options.earlier:
+            rows += envgate(stack, directory, upstream, options.earlier.resolve(), "earlier")
         for row in rows:
             row.prove()
             row.load(1)
