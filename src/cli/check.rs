@@ -1,5 +1,6 @@
 //! `envgate check`: every fault of the settings at once, before anything is started.
 
+use std::error::Error;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,15 +8,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use tokio::time::Instant;
 
 use super::output::CommandError;
 use crate::config::{self, Access, Faults, Settings, UpstreamService};
 use crate::contract::{self, Operation};
-use crate::quota::Token;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tenancy::{StampRequired, Tenant};
-use crate::upstream::{Client, Deadline, Origin, SendPermit, Underway, request_headers};
+use crate::upstream::{Client, Origin, Reuse, request_headers};
 
 /// Reads the settings that `serve` would and proves the schemas; tells on standard error everything that is wrong
 /// with them or with the tenants that the store has under them, or on standard output in one line what was read.
@@ -147,20 +148,14 @@ async fn prove_upstream(
         limits.max_response_bytes,
     )?;
     let headers = request_headers(&HeaderMap::new(), access.workspace_id, client.translation());
+    let failed = |error: &dyn Error| CommandError::Upstream(error.to_string());
+    let request = client
+        .request(Operation::List, "/v1/environments?limit=1", headers, Bytes::new())
+        .map_err(|error| failed(&error))?;
     let reply = client
-        .send(
-            Operation::List,
-            "/v1/environments?limit=1",
-            headers,
-            Bytes::new(),
-            SendPermit {
-                token: Token::free(),
-                deadline: Deadline::from_now(limits.timeout),
-                underway: &Underway::default(),
-            },
-        )
+        .send(request, Reuse::No, Instant::now() + limits.timeout, || {})
         .await
-        .map_err(|failure| CommandError::Upstream(failure.to_string()))?;
+        .map_err(|error| failed(&error))?;
     if reply.status.is_success() {
         return Ok(());
     }

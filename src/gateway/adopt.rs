@@ -8,13 +8,13 @@ use http::HeaderMap;
 use super::ownership::{is_metadata_refused, is_not_found};
 use super::record::Record;
 use super::reply;
-use super::requester::Requester;
 use super::shared_reads::Freshness;
 use super::state::Gateway;
+use super::upstream_session::UpstreamSession;
 use crate::contract::{ApiError, ListQuery, Object, Operation, Target};
 use crate::environment::EnvironmentId;
 use crate::tenancy::{Adoption, AdoptionRefusal, Caller, Tenant};
-use crate::upstream::Underway;
+use crate::upstream::WriteSent;
 
 impl Gateway {
     /// Stamps an environment for a tenant, unless it bears another's stamp; `is_forced` takes it even then. The
@@ -24,13 +24,13 @@ impl Gateway {
     pub async fn adopt(&self, tenant: Arc<Tenant>, id: &EnvironmentId, is_forced: bool) -> Adoption {
         let _turn = self.adopting.lock().await;
         let mut record = Record::start();
-        let underway = Underway::default();
-        let stamped = self.stamp_stored(Arc::clone(&tenant), id, is_forced, &underway, &mut record);
+        let write_sent = WriteSent::default();
+        let stamped = self.stamp_stored(Arc::clone(&tenant), id, is_forced, &write_sent, &mut record);
         let adoption = match stamped.await {
             Err(error) if is_not_found(&error) => Ok(Adoption::Refused(AdoptionRefusal::NotFound)),
             outcome => outcome,
         };
-        self.note_adoption(&mut record, tenant, id, &underway, &adoption);
+        self.note_adoption(&mut record, tenant, id, &write_sent, &adoption);
         adoption.unwrap_or_else(|error| Adoption::Refused(AdoptionRefusal::Upstream(error.to_string())))
     }
 
@@ -46,21 +46,21 @@ impl Gateway {
         tenant: Arc<Tenant>,
         id: &EnvironmentId,
         is_forced: bool,
-        underway: &Underway,
+        write_sent: &WriteSent,
         record: &mut Record,
     ) -> Result<Adoption, ApiError> {
         let served = self.plans.of(&tenant)?;
         let caller = Caller::operator(tenant);
         let headers = served.translated(&HeaderMap::new());
-        let mut requester = Requester::new(&caller, served, headers, Freshness::NEW, underway);
+        let mut upstream = UpstreamSession::new(&caller, served, headers, Freshness::NEW, write_sent);
 
         let target = |operation| Target {
             operation,
             environment: Some(id.clone()),
         };
         let retrieve = target(Operation::Retrieve);
-        let stored = requester
-            .ask(&retrieve, &ListQuery::default(), Bytes::new(), record)
+        let stored = upstream
+            .send(&retrieve, &ListQuery::default(), Bytes::new(), record)
             .await?;
         let stored = reply::success(retrieve.operation, stored)?.body;
         match self.stamp_of(&stored) {
@@ -77,8 +77,8 @@ impl Gateway {
         let stamp = self.ownership.stamp_key.insert("{}", &caller.tenant.id.0);
         let body = stamp.ok_or(ApiError::Internal)?.into();
         let update = target(Operation::Update);
-        let writing = self.reads.write(requester.claimant().access, Some(id));
-        let reply = requester.ask(&update, &ListQuery::default(), body, record).await;
+        let writing = self.reads.write(upstream.claimant().access, Some(id));
+        let reply = upstream.send(&update, &ListQuery::default(), body, record).await;
         // Whatever came of it, it may have been written.
         drop(writing);
         self.ownership.forget(std::slice::from_ref(id));

@@ -11,23 +11,23 @@ use crate::contract::ApiError;
 use crate::environment::EnvironmentId;
 use crate::store::{AuditEntry, AuditOperation, AuditOutcome, Documents};
 use crate::tenancy::{Adoption, AdoptionRefusal, Caller, Tenant};
-use crate::upstream::Underway;
+use crate::upstream::WriteSent;
 
 /// The record of a request that is being answered. Where its task is dropped before there is an answer, because the
 /// process stops, a write that had gone up is recorded all the same.
 pub(super) struct OpenRecord<'a> {
     gateway: &'a Gateway,
-    underway: &'a Underway,
+    write_sent: &'a WriteSent,
     pub(super) record: Record,
     is_noted: bool,
 }
 
 impl<'a> OpenRecord<'a> {
-    /// Of a request whose write, if it is one, tells `underway` when it is sent.
-    pub(super) fn start(gateway: &'a Gateway, underway: &'a Underway) -> Self {
+    /// Of a request whose write, if it is one, tells `write_sent` when it is sent.
+    pub(super) fn start(gateway: &'a Gateway, write_sent: &'a WriteSent) -> Self {
         Self {
             gateway,
-            underway,
+            write_sent,
             record: Record::start(),
             is_noted: false,
         }
@@ -35,7 +35,7 @@ impl<'a> OpenRecord<'a> {
 
     /// Hands a write of a known caller over to the audit, whatever became of it.
     pub(super) fn note_write(&mut self, status: StatusCode, error: Option<&ApiError>) {
-        let outcome = self.record.trail.outcome(self.underway.is_set(), error);
+        let outcome = self.record.trail.outcome(self.write_sent.is_set(), error);
         self.note(outcome, Some(status), error.map(ApiError::kind));
     }
 
@@ -51,7 +51,7 @@ impl<'a> OpenRecord<'a> {
 
 impl Drop for OpenRecord<'_> {
     fn drop(&mut self) {
-        if !self.is_noted && self.underway.is_set() {
+        if !self.is_noted && self.write_sent.is_set() {
             self.note(AuditOutcome::Unknown, None, Some(AuditOutcome::CUT_OFF));
         }
     }
@@ -67,7 +67,7 @@ impl Gateway {
         record: &mut Record,
         tenant: Arc<Tenant>,
         id: &EnvironmentId,
-        underway: &Underway,
+        write_sent: &WriteSent,
         adoption: &Result<Adoption, ApiError>,
     ) {
         let (outcome, error) = match adoption {
@@ -79,7 +79,7 @@ impl Gateway {
             }
             Ok(Adoption::Refused(refusal)) => (AuditOutcome::Refused, Some(refusal.code())),
             Err(error) => {
-                let outcome = record.trail.outcome(underway.is_set(), Some(error));
+                let outcome = record.trail.outcome(write_sent.is_set(), Some(error));
                 (outcome, Some(error.kind()))
             }
         };

@@ -15,13 +15,13 @@ use super::audit::OpenRecord;
 use super::plans::Served;
 use super::record::Record;
 use super::reply::Accepted;
-use super::requester::Requester;
 use super::shared_reads::Freshness;
 use super::state::Gateway;
+use super::upstream_session::UpstreamSession;
 use super::{answer, body, head, reply, watch};
 use crate::contract::{Answer, ApiError, ListQuery, Operation, Target, Warnings, beta_only, parse_document};
 use crate::tenancy::{self, Caller, Plan};
-use crate::upstream::Underway;
+use crate::upstream::WriteSent;
 
 /// A request that was received whole, and judged as far as that goes without asking anybody.
 struct Received<'g> {
@@ -58,18 +58,18 @@ impl Gateway {
     /// One request, from its header to an answer that is ready to be written.
     ///
     /// Nothing reaches the upstream before everything that can be judged here has been: its budget is the scarce
-    /// thing. `underway` is told once a write is on its way.
+    /// thing. `write_sent` is told once a write is on its way.
     pub(super) async fn exchange(
         &self,
         session: &mut ServerSession,
-        underway: &Underway,
+        write_sent: &WriteSent,
         record: &mut Record,
     ) -> Result<Answer, ApiError> {
         let received = self.receive(session, record).await?;
         // What follows waits for others and needs the client no more, so the client can be watched meanwhile.
         // On the heap, for those who come so far: in here it would make every future around it larger, several times over.
-        let serving = Box::pin(self.serve(received, underway, record));
-        watch::unless_gone(session, underway, serving).await
+        let serving = Box::pin(self.serve(received, write_sent, record));
+        watch::unless_gone(session, write_sent, serving).await
     }
 
     /// All that needs the client.
@@ -120,7 +120,7 @@ impl Gateway {
     async fn serve(
         &self,
         received: Received<'_>,
-        underway: &Underway,
+        write_sent: &WriteSent,
         record: &mut Record,
     ) -> Result<Answer, ApiError> {
         let Received {
@@ -133,26 +133,26 @@ impl Gateway {
             freshness,
         } = received;
         // One place in flight for all of it.
-        let mut requester = Requester::new(&caller, served, headers, freshness, underway);
+        let mut upstream = UpstreamSession::new(&caller, served, headers, freshness, write_sent);
 
         // Before anything is changed: another tenant's environment is as good as none, and what would result must be
         // what the plan allows. Nobody else's turn comes before the reply is here.
-        let _turn = match &requester.plan().policy {
+        let _turn = match &upstream.plan().policy {
             Some(policy) => {
                 let body = &document.value;
-                self.check_policy(policy, &target, &mut requester, body, record)
+                self.check_policy(policy, &target, &mut upstream, body, record)
                     .await?
             }
             None => {
-                self.check_owner(&target, &mut requester, record).await?;
+                self.check_owner(&target, &mut upstream, record).await?;
                 None
             }
         };
 
         let mut accepted = if target.operation == Operation::List && self.ownership.is_filtering(&caller) {
-            self.list_own(&query, &mut requester, record).await?
+            self.list_own(&query, &mut upstream, record).await?
         } else {
-            self.carry_out(&target, &query, &mut requester, &document, record)
+            self.carry_out(&target, &query, &mut upstream, &document, record)
                 .await?
         };
         if let (Operation::Retrieve | Operation::List, Some(source)) = (target.operation, record.read_source)
@@ -190,30 +190,30 @@ impl Gateway {
         &self,
         target: &Target,
         query: &ListQuery,
-        requester: &mut Requester<'_>,
+        upstream: &mut UpstreamSession<'_>,
         document: &Document,
         record: &mut Record,
     ) -> Result<Accepted, ApiError> {
         let body = self
             .ownership
-            .stamp(target.operation, requester.caller, document.bytes.clone())?;
-        let (access, asked_at) = (requester.claimant().access, self.ownership.moment());
+            .stamp(target.operation, upstream.caller, document.bytes.clone())?;
+        let (access, asked_at) = (upstream.claimant().access, self.ownership.moment());
         let mut writing =
             (target.operation.is_write()).then(|| self.reads.write(access, target.environment.as_ref()));
         let reply = match &writing {
-            Some(_) => requester.ask(target, query, body, record).await?,
+            Some(_) => upstream.send(target, query, body, record).await?,
             None => {
-                let freshness = requester.freshness;
-                self.read(target, query, requester, freshness, record).await?
+                let freshness = upstream.freshness;
+                self.read(target, query, upstream, freshness, record).await?
             }
         };
         if reply.status.is_success() {
             record.trail.succeed(target, &reply.body);
         }
-        if let (Some(policy), true) = (&requester.plan().policy, reply.status.is_success()) {
+        if let (Some(policy), true) = (&upstream.plan().policy, reply.status.is_success()) {
             self.watch_result(policy, target, &reply.body, record);
         }
-        let outcome = reply::accept(requester.plan().dialect, &self.ownership.stamp_key, target, reply);
+        let outcome = reply::accept(upstream.plan().dialect, &self.ownership.stamp_key, target, reply);
         if let (Operation::Create, Ok(accepted)) = (target.operation, &outcome) {
             record.trail.environment.clone_from(&accepted.environment);
             if let (Some(writing), Some(id)) = (&mut writing, &accepted.environment) {
@@ -222,7 +222,7 @@ impl Gateway {
         }
         let settled = self
             .ownership
-            .settle(target, requester.claimant(), asked_at, outcome);
+            .settle(target, upstream.claimant(), asked_at, outcome);
         settled.map_err(|error| self.ownership.explain(error, document.metadata_pairs()))
     }
 
@@ -262,10 +262,10 @@ impl Gateway {
 /// Answers one request: what it is answered with is what its exchange comes to, or the error that it failed with.
 pub(super) async fn answer_request(gateway: &Gateway, session: &mut ServerSession) -> pingora::Result<()> {
     let _in_flight = InFlight::enter(&gateway.metrics.in_flight);
-    let underway = Underway::default();
-    let mut open = OpenRecord::start(gateway, &underway);
+    let write_sent = WriteSent::default();
+    let mut open = OpenRecord::start(gateway, &write_sent);
 
-    let exchange = gateway.exchange(session, &underway, &mut open.record);
+    let exchange = gateway.exchange(session, &write_sent, &mut open.record);
     let outcome = without_panic(exchange, &gateway.metrics.panics).await;
     let (mut answer, error) = match outcome {
         Ok(answer) => (answer, None),

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::record::Record;
 use super::reply::{self, Accepted};
-use super::requester::Requester;
 use super::state::Gateway;
+use super::upstream_session::UpstreamSession;
 use crate::contract::{ApiError, Edits, ListQuery, Object, Operation, RefusedReply, Target};
 use crate::environment::EnvironmentId;
 use crate::tenancy::{CursorScope, CursorSealer, Place};
@@ -44,14 +44,14 @@ impl Gateway {
     pub(super) async fn list_own(
         &self,
         query: &ListQuery,
-        requester: &mut Requester<'_>,
+        upstream: &mut UpstreamSession<'_>,
         record: &mut Record,
     ) -> Result<Accepted, ApiError> {
-        let (caller, dialect) = (requester.caller, requester.plan().dialect);
+        let (caller, dialect) = (upstream.caller, upstream.plan().dialect);
         let sealer = self.ownership.sealer()?;
         let scope = CursorScope {
             tenant: &caller.tenant.id,
-            access: requester.claimant().access,
+            access: upstream.claimant().access,
             dialect: dialect.name,
         };
         let mut place = place(query, sealer, scope)?;
@@ -59,13 +59,13 @@ impl Gateway {
         let is_own = |environment: &Object<'_>, id: &EnvironmentId| {
             caller.allows_environment(id) && self.ownership.is_stamped_for(caller, environment)
         };
-        let freshness = requester.freshness;
+        let freshness = upstream.freshness;
         let limit = usize::from(query.limit.unwrap_or(DEFAULT_LIMIT));
         let mut listed: Vec<String> = Vec::new();
         let mut pages_read = 0;
         loop {
             let asked = upstream_query(&place, query.beta);
-            let reply = self.read(&LIST, &asked, requester, freshness, record).await?;
+            let reply = self.read(&LIST, &asked, upstream, freshness, record).await?;
             let reply = reply::success(LIST.operation, reply)?;
             pages_read += 1;
             let text = std::str::from_utf8(&reply.body).map_err(|_| UNREADABLE)?;

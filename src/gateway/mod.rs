@@ -12,7 +12,7 @@
 //! | whose an environment is | `ownership` remembers, `owner` asks, `list` picks, `adopt` changes it |
 //! | what a plan allows | `policy`, one update of an environment after the other by `turns` |
 //! | a read that others want too | `read`, `shared_reads`, outdated by `generations` |
-//! | the upstream, with a place in the budget | `requester`; `watch` looks after the client meanwhile |
+//! | the upstream, with a place in the budget | `upstream_session`; `watch` looks after the client meanwhile |
 //! | the reply, and the answer that it becomes | `reply`, `answer` |
 //! | what stays of a request | `record`; of a write, `trail` and `audit` |
 
@@ -32,12 +32,12 @@ mod proxy;
 mod read;
 mod record;
 mod reply;
-mod requester;
 mod server;
 mod shared_reads;
 mod state;
 mod trail;
 mod turns;
+mod upstream_session;
 mod watch;
 
 pub use server::{Running, bind, start};

@@ -5,9 +5,9 @@ use bytes::Bytes;
 use super::ownership::Standing;
 use super::record::Record;
 use super::reply;
-use super::requester::Requester;
 use super::shared_reads::Freshness;
 use super::state::Gateway;
+use super::upstream_session::UpstreamSession;
 use crate::contract::{ApiError, ListQuery, Operation, Target};
 use crate::environment::EnvironmentId;
 
@@ -17,7 +17,7 @@ impl Gateway {
     pub(super) async fn check_owner(
         &self,
         target: &Target,
-        requester: &mut Requester<'_>,
+        upstream: &mut UpstreamSession<'_>,
         record: &mut Record,
     ) -> Result<(), ApiError> {
         let Some(id) = target
@@ -27,14 +27,11 @@ impl Gateway {
         else {
             return Ok(());
         };
-        match (
-            self.ownership.standing(requester.claimant(), id),
-            target.operation,
-        ) {
+        match (self.ownership.standing(upstream.claimant(), id), target.operation) {
             (Some(Standing::NotOwned), _) => Err(ApiError::EnvironmentNotFound),
             (Some(Standing::Owned), _) | (None, Operation::Retrieve) => Ok(()),
             (None, _) => {
-                let stored = self.retrieve_own(id, requester, Freshness::ANY, record).await;
+                let stored = self.retrieve_own(id, upstream, Freshness::ANY, record).await;
                 stored.map(drop)
             }
         }
@@ -44,11 +41,11 @@ impl Gateway {
     pub(super) async fn retrieve_own(
         &self,
         id: &EnvironmentId,
-        requester: &mut Requester<'_>,
+        upstream: &mut UpstreamSession<'_>,
         freshness: Freshness,
         record: &mut Record,
     ) -> Result<Bytes, ApiError> {
-        if self.ownership.standing(requester.claimant(), id) == Some(Standing::NotOwned) {
+        if self.ownership.standing(upstream.claimant(), id) == Some(Standing::NotOwned) {
             return Err(ApiError::EnvironmentNotFound);
         }
         let retrieve = Target {
@@ -57,17 +54,17 @@ impl Gateway {
         };
         let asked_at = self.ownership.moment();
         let reply = self
-            .read(&retrieve, &ListQuery::default(), requester, freshness, record)
+            .read(&retrieve, &ListQuery::default(), upstream, freshness, record)
             .await?;
         let stored = reply.body.clone();
         let outcome = reply::accept(
-            requester.plan().dialect,
+            upstream.plan().dialect,
             &self.ownership.stamp_key,
             &retrieve,
             reply,
         );
         self.ownership
-            .settle(&retrieve, requester.claimant(), asked_at, outcome)?;
+            .settle(&retrieve, upstream.claimant(), asked_at, outcome)?;
         record.trail.before = Some(stored.clone());
         Ok(stored)
     }

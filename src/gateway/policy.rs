@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use super::ownership::Claim;
 use super::record::Record;
-use super::requester::Requester;
 use super::shared_reads::Freshness;
 use super::state::Gateway;
 use super::turns::Turn;
+use super::upstream_session::UpstreamSession;
 use crate::contract::{ApiError, Operation, Target};
 use crate::environment::{CreateParams, Environment, EnvironmentId, UpdateParams};
 use crate::tenancy::{Policy, read_stored};
@@ -27,7 +27,7 @@ impl Gateway {
         &self,
         policy: &Policy,
         target: &Target,
-        requester: &mut Requester<'_>,
+        upstream: &mut UpstreamSession<'_>,
         body: &Value,
         record: &mut Record,
     ) -> Result<Option<Turn>, ApiError> {
@@ -42,16 +42,16 @@ impl Gateway {
             }
             (Operation::Update, Some(id)) => {
                 // Together with everything else that this update has to wait for.
-                let turn = self.turns.wait(Claim::new(requester.claimant(), id));
-                let turn = requester.wait(turn, ApiError::EnvironmentBusy, record).await?;
-                let stored = self.retrieve_own(id, requester, Freshness::NEW, record).await?;
+                let turn = self.turns.wait(Claim::new(upstream.claimant(), id));
+                let turn = upstream.wait(turn, ApiError::EnvironmentBusy, record).await?;
+                let stored = self.retrieve_own(id, upstream, Freshness::NEW, record).await?;
                 let stored = read_stored(&stored).map_err(ApiError::Policy)?;
                 if let Ok(resulting) = stored.merge(&params::<UpdateParams>(body)?, now) {
                     policy.judge(&resulting).map_err(ApiError::Policy)?;
                 }
                 Ok(Some(turn))
             }
-            _ => self.check_owner(target, requester, record).await.map(|()| None),
+            _ => self.check_owner(target, upstream, record).await.map(|()| None),
         }
     }
 

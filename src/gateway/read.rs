@@ -4,9 +4,9 @@ use bytes::Bytes;
 use tokio::time::timeout_at;
 
 use super::record::{Record, WaitingFor};
-use super::requester::Requester;
 use super::shared_reads::{Freshness, Reader};
 use super::state::Gateway;
+use super::upstream_session::UpstreamSession;
 use crate::contract::{ApiError, ListQuery, Target};
 use crate::upstream::Reply;
 
@@ -16,21 +16,21 @@ impl Gateway {
         &self,
         target: &Target,
         query: &ListQuery,
-        requester: &mut Requester<'_>,
+        upstream: &mut UpstreamSession<'_>,
         freshness: Freshness,
         record: &mut Record,
     ) -> Result<Reply, ApiError> {
-        let Some(key) = requester.read_key(target, query) else {
-            return requester.ask(target, query, Bytes::new(), record).await;
+        let Some(key) = upstream.read_key(target, query) else {
+            return upstream.send(target, query, Bytes::new(), record).await;
         };
         let reader = Reader {
-            tenant: &requester.caller.tenant.id,
+            tenant: &upstream.caller.tenant.id,
             freshness,
-            may_wait: !requester.has_place(),
+            may_wait: !upstream.has_place(),
         };
-        let until = requester.deadline().total;
+        let until = upstream.deadline().total;
         record.begin_waiting(WaitingFor::Others);
-        let ask = requester.ask(target, query, Bytes::new(), record);
+        let ask = upstream.send(target, query, Bytes::new(), record);
         let shared = timeout_at(until, self.reads.read(key, reader, ask)).await;
         record.end_waiting();
         let shared = shared.map_err(|_elapsed| ApiError::UpstreamTimeout { after_write: false })??;

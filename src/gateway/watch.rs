@@ -9,7 +9,7 @@ use tokio::select;
 use tokio::time::sleep;
 
 use crate::contract::ApiError;
-use crate::upstream::Underway;
+use crate::upstream::WriteSent;
 
 /// Most answers are there sooner, and cost no system call for a look at their client.
 const UNWATCHED: Duration = Duration::from_millis(50);
@@ -20,7 +20,7 @@ const PATIENCE: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs
 /// sent, with the places that they hold. A write on its way is seen to its end: it happens, whoever hears of it.
 pub(super) async fn unless_gone<T>(
     session: &mut ServerSession,
-    underway: &Underway,
+    write_sent: &WriteSent,
     exchange: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {
     let mut exchange = pin!(exchange);
@@ -34,7 +34,7 @@ pub(super) async fn unless_gone<T>(
     select! {
         biased;
         outcome = &mut exchange => outcome,
-        () = gone => match underway.is_set() {
+        () = gone => match write_sent.is_set() {
             true => exchange.await,
             false => Err(ApiError::ClientGone),
         },

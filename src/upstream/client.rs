@@ -1,21 +1,21 @@
-use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::uri::InvalidUri;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::Health;
-use super::link::{Link, LinkFailure};
-use super::pool::Pool;
-use super::{Deadline, Origin, Translation, Underway};
+use super::connection::{ExchangeError, Pool, Reply, UpstreamRequest};
+use super::error::{SendError, SetUpError};
+use super::{Origin, Translation};
 use crate::config::Secret;
 use crate::contract::Operation;
-use crate::quota::Token;
+use crate::telemetry::UpstreamMetrics;
 
 /// The client of one upstream with one credential, shared by all workers.
 pub struct Client {
@@ -26,76 +26,34 @@ pub struct Client {
     pool: Pool,
 }
 
-/// What is being sent, and who wants to know when it goes.
-#[derive(Clone, Copy)]
-struct Sending<'a> {
-    operation: Operation,
-    underway: &'a Underway,
-    deadline: Deadline,
-}
+/// Whether a write has been sent to the upstream: from then on it may have been done, and whoever waits for its reply
+/// should go on, even if nobody wants to hear of it any more.
+#[derive(Debug, Default)]
+pub struct WriteSent(AtomicBool);
 
-/// What a request goes up with.
-pub struct SendPermit<'a> {
-    /// What it spends.
-    pub token: Token<'a>,
-    /// By when all must be over.
-    pub deadline: Deadline,
-    /// Who is told once a write is on its way.
-    pub underway: &'a Underway,
-}
-
-/// The upstream's whole answer, whatever its status.
-#[derive(Clone, Debug)]
-pub struct Reply {
-    /// The status.
-    pub status: StatusCode,
-    /// All headers.
-    pub headers: HeaderMap,
-    /// The whole body.
-    pub body: Bytes,
-}
-
-/// Why there is no reply.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The upstream has failed so often that it is left alone; nothing was sent.
-    #[error("the upstream is left alone for another {}", in_seconds(*.0))]
-    LeftAlone(Duration),
-    /// No connection could be made; nothing was sent.
-    #[error("cannot connect: {0}")]
-    Unreachable(io::Error),
-    /// No connection could be made in time; nothing was sent.
-    #[error("no connection within {}", in_seconds(*.0))]
-    ConnectTimeout(Duration),
-    /// The reply was not complete in time; the request may have been acted on.
-    #[error("no complete reply within {}", in_seconds(*.0))]
-    Timeout(Duration),
-    /// The connection broke or what came was not HTTP; the request may have been acted on.
-    #[error("the connection broke: {0}")]
-    Broken(hyper::Error),
-    /// The reply is larger than `max_response_bytes`; the request may have been acted on.
-    #[error("the reply is larger than allowed")]
-    TooLarge,
+/// Which connection a request may go up on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// One that is idle, where there is one.
+    Allowed,
+    /// A new one, so that whatever became of an idle one does not happen twice.
+    No,
 }
 
 /// With one of these an upstream says when to come back.
 const RETRY_ADVICE: [HeaderName; 2] = [RETRY_AFTER, HeaderName::from_static("retry-after-ms")];
 
-/// Why a client cannot be made from the settings.
-#[derive(Debug, thiserror::Error)]
-pub enum SetUpError {
-    /// The credential has characters that no header value may have.
-    #[error("the upstream credential cannot be sent in a header")]
-    BadCredential,
-    /// The host is no name that a certificate can be checked against.
-    #[error("the upstream's host is neither a DNS name nor an IP address")]
-    BadHost,
-    /// The system has no root certificates, so that no server could be trusted.
-    #[error("no root certificates found on this system; install ca-certificates or set SSL_CERT_FILE")]
-    NoRootCertificates,
-    /// TLS itself could not be set up.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(rustls::Error),
+impl WriteSent {
+    /// A write goes out now.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one has.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Client {
@@ -151,66 +109,34 @@ impl Client {
         text.replace(&*credential, "[credential]").into()
     }
 
+    /// What is counted of the upstream.
+    #[must_use]
+    pub fn metrics(&self) -> &UpstreamMetrics {
+        &self.origin.metrics.upstream
+    }
+
     /// Whether it is of any use to wait for a turn.
     ///
     /// # Errors
-    /// [`Failure::LeftAlone`]
-    pub fn look(&self) -> Result<(), Failure> {
-        match self.origin.breaker.is_open(&self.origin.metrics.upstream) {
-            Some(open) => Err(Failure::LeftAlone(open.retry_after)),
+    /// [`SendError::CircuitOpen`]
+    pub fn check_circuit(&self) -> Result<(), SendError> {
+        match self.origin.breaker.is_open(self.metrics()) {
+            Some(open) => Err(SendError::CircuitOpen(open.retry_after)),
             None => Ok(()),
         }
     }
 
-    /// Spends the token on one request and reads the whole reply, within the deadline.
-    ///
-    /// A request that never started is sent again, once, on a new connection; so is a read (`operation` is no
-    /// write) that died without a byte of an answer on a connection that had been idle, where the budget has another
-    /// token for it. Nothing else is. A write tells that it is underway when it goes.
+    /// A request for [`Client::send`]; whoever gives it a body says with the operation that it is JSON.
     ///
     /// # Errors
-    /// [`Failure`]; its variants say whether the request may have been acted on.
-    pub async fn send(
+    /// Where path and query are none.
+    pub fn request(
         &self,
         operation: Operation,
         path_and_query: &str,
         headers: HeaderMap,
         body: Bytes,
-        permit: SendPermit<'_>,
-    ) -> Result<Reply, Failure> {
-        let request = self
-            .request(operation, path_and_query, headers, body)
-            .map_err(|error| Failure::Unreachable(io::Error::other(error)))?;
-        let SendPermit {
-            token,
-            deadline,
-            underway,
-        } = permit;
-        let origin = &*self.origin;
-        // Before the token is spent: what is refused here is not sent.
-        let leave = origin.breaker.admit(&origin.metrics.upstream);
-        let leave = leave.map_err(|open| Failure::LeftAlone(open.retry_after))?;
-        let sending = Sending {
-            operation,
-            underway,
-            deadline,
-        };
-        let attempts = self.send_at_most_twice(sending, request, token);
-        let outcome = match timeout_at(deadline.total, attempts).await {
-            Ok(outcome) => outcome,
-            Err(_elapsed) => Err(Failure::Timeout(self.timeout)),
-        };
-        leave.tell(health(&outcome));
-        outcome
-    }
-
-    fn request(
-        &self,
-        operation: Operation,
-        path_and_query: &str,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Request<Full<Bytes>>, InvalidUri> {
+    ) -> Result<UpstreamRequest, InvalidUri> {
         let prefix = &self.origin.url.path_prefix;
         let uri: Uri = if prefix.is_empty() {
             path_and_query.parse()?
@@ -228,63 +154,57 @@ impl Client {
         Ok(request)
     }
 
-    async fn send_at_most_twice(
+    /// Sends a request once, and reads the whole reply, until `deadline` at the latest. `on_sending` is called when
+    /// there is a connection and the request goes out on it.
+    ///
+    /// Whether anything may be sent a second time is for the caller to decide, who also knows what that costs.
+    ///
+    /// # Errors
+    /// [`SendError`]; its variants say whether the request may have been acted on.
+    pub async fn send(
         &self,
-        sending: Sending<'_>,
-        request: Request<Full<Bytes>>,
-        mut token: Token<'_>,
-    ) -> Result<Reply, Failure> {
-        let resolver = &self.origin.resolver;
-        let Some(link) = self.pool.take(|address| resolver.is_current(address)) else {
-            return self.send_on_new(sending, request, token).await;
+        request: UpstreamRequest,
+        reuse: Reuse,
+        deadline: Instant,
+        on_sending: impl FnOnce(),
+    ) -> Result<Reply, SendError> {
+        let leave = self.origin.breaker.admit(self.metrics());
+        let leave = leave.map_err(|open| SendError::CircuitOpen(open.retry_after))?;
+        let idle = match reuse {
+            Reuse::Allowed => self.pool.take(|address| self.origin.resolver.is_current(address)),
+            Reuse::No => None,
         };
-        let spare = (!sending.operation.is_write()).then(|| request.clone());
-        let (again, token) = match (self.send_on(link, sending, request, &mut token).await, spare) {
-            (Err(LinkFailure::NotSent(request)), _) => (*request, token),
-            (Err(silent @ LinkFailure::Broken { is_silent: true, .. }), Some(spare)) => {
-                let Ok(another) = token.another(sending.deadline.waiting).await else {
-                    return Err(silent.into_failure());
-                };
-                (spare, another)
-            }
-            (outcome, _) => return outcome.map_err(LinkFailure::into_failure),
+        let is_reused = idle.is_some();
+        let attempt = async {
+            let mut connection = match idle {
+                Some(idle) => idle,
+                None => {
+                    // Never later than the whole: a write that did not start must not look like one that did.
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    self.origin.connect(left).await?
+                }
+            };
+            on_sending();
+            let outcome = connection.exchange(request, self.max_response_bytes).await;
+            let reply = outcome.map_err(|error| match error {
+                ExchangeError::NotStarted(request) => SendError::NotStarted(request),
+                ExchangeError::Broken { error, is_silent } if is_silent && is_reused => {
+                    SendError::DiedIdle(error)
+                }
+                ExchangeError::Broken { error, .. } => SendError::Broken(error),
+                ExchangeError::TooLarge => SendError::TooLarge,
+            })?;
+            self.pool.put(connection);
+            Ok(reply)
         };
-        self.origin.metrics.upstream.resent.inc();
-        self.send_on_new(sending, again, token).await
-    }
-
-    async fn send_on_new(
-        &self,
-        sending: Sending<'_>,
-        request: Request<Full<Bytes>>,
-        mut token: Token<'_>,
-    ) -> Result<Reply, Failure> {
-        // Never later than the whole exchange: a write that did not start must not look like one that did.
-        let left = sending.deadline.total.saturating_duration_since(Instant::now());
-        let link = self.origin.connect(left).await?;
-        self.send_on(link, sending, request, &mut token)
-            .await
-            .map_err(LinkFailure::into_failure)
-    }
-
-    async fn send_on(
-        &self,
-        mut link: Box<Link>,
-        sending: Sending<'_>,
-        request: Request<Full<Bytes>>,
-        token: &mut Token<'_>,
-    ) -> Result<Reply, LinkFailure> {
-        if sending.operation.is_write() {
-            sending.underway.set();
+        let outcome = match timeout_at(deadline, attempt).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => Err(SendError::Timeout(self.timeout)),
+        };
+        if let Some(health) = health(&outcome, is_reused) {
+            leave.tell(health);
         }
-        token.sent();
-        let outcome = link.exchange(request, self.max_response_bytes).await;
-        if let Err(LinkFailure::NotSent(_)) = &outcome {
-            token.unsent();
-        }
-        let reply = outcome?;
-        self.pool.put(link);
-        Ok(reply)
+        outcome
     }
 }
 
@@ -293,18 +213,16 @@ impl Client {
 /// A reply is a sign of life, whatever it says, with one exception: 502, 503, 504 and 529 without advice when to come
 /// back are what stands before a service answers while there is none. With advice it is the upstream itself that speaks,
 /// and clients get to hear it. A 500 is no reason to stop: one tenant whose request the upstream stumbles over would shut
-/// out the others. Nor is a reply over the gateway's own limit.
-fn health(outcome: &Result<Reply, Failure>) -> Health {
+/// out the others. Nor is a reply over the gateway's own limit. A connection that died while it was idle tells nothing.
+fn health(outcome: &Result<Reply, SendError>, is_reused: bool) -> Option<Health> {
     let is_well = match outcome {
         Ok(reply) => {
             let has_advice = RETRY_ADVICE.iter().any(|name| reply.headers.contains_key(name));
             has_advice || !matches!(reply.status.as_u16(), 502 | 503 | 504 | 529)
         }
-        Err(failure) => matches!(failure, Failure::TooLarge),
+        Err(SendError::NotStarted(_)) if is_reused => return None,
+        Err(SendError::DiedIdle(_)) => return None,
+        Err(error) => matches!(error, SendError::TooLarge),
     };
-    if is_well { Health::Well } else { Health::Failing }
-}
-
-fn in_seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_secs_f64())
+    Some(if is_well { Health::Well } else { Health::Failing })
 }

@@ -1,19 +1,27 @@
-//! The client of the environments service: what is sent up, over which connection, and within what time.
+//! The client of the environments service: what is sent up, over which connection, and within what time. It counts no
+//! budget and decides nothing: whoever sends says whether, and whether again.
+//!
+//! | what | where |
+//! |---|---|
+//! | one credential's client, which sends a request once | `client`; why it could not, `error` |
+//! | the header as it goes up | `translate` |
+//! | how long all may take | `deadline` |
+//! | where the upstream is, and how a connection to it is made | `origin`, `resolver` |
+//! | a connection, and those that are idle | `connection` |
+//! | whether the upstream is asked at all | `breaker` |
 
 mod breaker;
 mod client;
+mod connection;
 mod deadline;
-mod link;
+mod error;
 mod origin;
-mod pool;
 mod resolver;
-mod stream;
-mod tls;
 mod translate;
-mod underway;
 
-pub use client::{Client, Failure, Reply, SendPermit, SetUpError};
+pub use client::{Client, Reuse, WriteSent};
+pub use connection::{Reply, UpstreamRequest};
 pub use deadline::Deadline;
+pub use error::{SendError, SetUpError};
 pub use origin::{CONNECT_TIMEOUT, Origin};
 pub use translate::{BETA, Translation, VERSION, request_headers};
-pub use underway::Underway;

@@ -79,9 +79,12 @@ async fn an_address_that_does_not_answer_leaves_time_for_the_others() {
 async fn where_no_address_takes_a_connection_the_last_failure_is_told() {
     let (silent, _held) = silent();
     let failure = origin(&[silent, refusing()]).await.connect(PATIENCE).await.err();
-    assert!(matches!(failure, Some(Failure::Unreachable(_))), "{failure:?}");
+    assert!(matches!(failure, Some(SendError::Unreachable(_))), "{failure:?}");
     let failure = origin(&[refusing(), silent]).await.connect(PATIENCE).await.err();
-    assert!(matches!(failure, Some(Failure::ConnectTimeout(_))), "{failure:?}");
+    assert!(
+        matches!(failure, Some(SendError::ConnectTimeout(_))),
+        "{failure:?}"
+    );
 }
 
 #[tokio::test]
@@ -89,5 +92,8 @@ async fn a_name_that_is_never_looked_up_does_not_outlast_the_connect_deadline() 
     let url = UpstreamUrl::parse("http://upstream.test:8080").unwrap();
     let origin = Origin::new(url, BREAKER, Arc::new(Metrics::new().unwrap())).unwrap();
     let failure = origin.connect(Duration::from_millis(50)).await.err();
-    assert!(matches!(failure, Some(Failure::ConnectTimeout(_))), "{failure:?}");
+    assert!(
+        matches!(failure, Some(SendError::ConnectTimeout(_))),
+        "{failure:?}"
+    );
 }

@@ -14,35 +14,35 @@ use super::shared_reads::{Freshness, ReadKey, Subject};
 use crate::contract::{ApiError, ListQuery, Operation, RefusedReply, Target};
 use crate::quota::{self, Kind, LimitedBy, Place, Refused, Token};
 use crate::tenancy::{Caller, Plan};
-use crate::upstream::{BETA, Deadline, Failure, Reply, SendPermit, Underway, VERSION};
+use crate::upstream::{BETA, Client, Deadline, Reply, Reuse, SendError, UpstreamRequest, VERSION, WriteSent};
 
 /// Who asks the upstream, for all of one exchange: a caller, by which plan and credential, with which header, translated,
 /// and by when. From its first request on it has a place in flight, and keeps it for all that it needs.
-pub(super) struct Requester<'a> {
+pub(super) struct UpstreamSession<'a> {
     pub(super) caller: &'a Caller,
     served: &'a Served,
     headers: HeaderMap,
     /// How new the replies to its reads have to be.
     pub(super) freshness: Freshness,
-    underway: &'a Underway,
+    write_sent: &'a WriteSent,
     deadline: Option<Deadline>,
     place: Option<Place>,
 }
 
-impl<'a> Requester<'a> {
+impl<'a> UpstreamSession<'a> {
     pub(super) const fn new(
         caller: &'a Caller,
         served: &'a Served,
         headers: HeaderMap,
         freshness: Freshness,
-        underway: &'a Underway,
+        write_sent: &'a WriteSent,
     ) -> Self {
         Self {
             caller,
             served,
             headers,
             freshness,
-            underway,
+            write_sent,
             deadline: None,
             place: None,
         }
@@ -105,44 +105,49 @@ impl<'a> Requester<'a> {
     }
 
     /// Sends one request up and waits for the whole reply. The answer's request id becomes the upstream's.
-    pub(super) async fn ask(
+    pub(super) async fn send(
         &mut self,
         target: &Target,
         query: &ListQuery,
         body: Bytes,
         record: &mut Record,
     ) -> Result<Reply, ApiError> {
-        let served = self.served;
-        let (upstream, underway) = (&served.upstream, self.underway);
+        let upstream = &*self.served.upstream;
         let operation = target.operation;
+        let path_and_query = path_and_query(target, query);
         // A write is the last thing that anybody asks for.
         let headers = match operation.is_write() {
             true => mem::take(&mut self.headers),
             false => self.headers.clone(),
         };
-        let deadline = self.deadline();
-        record.begin_waiting(WaitingFor::Others);
-        let token = self.token(operation, deadline).await;
-        record.end_waiting();
-        let permit = SendPermit {
-            token: token?,
-            deadline,
-            underway,
+        let request = |headers, body| {
+            let request = upstream.request(operation, &path_and_query, headers, body);
+            request.map_err(|_| ApiError::Internal)
         };
-        record.begin_waiting(WaitingFor::Upstream);
-        let path_and_query = path_and_query(target, query);
-        // On the heap, because it is large, and several futures around it would have a place for it each.
-        let sending = Box::pin(upstream.send(operation, &path_and_query, headers, body, permit));
-        let outcome = sending.await;
+        let first = request(headers, body)?;
+        let delivery = Delivery {
+            upstream,
+            operation,
+            deadline: self.deadline(),
+            write_sent: self.write_sent,
+        };
+        record.begin_waiting(WaitingFor::Others);
+        let token = self.token(operation, delivery.deadline).await;
         record.end_waiting();
-        let reply = outcome.map_err(|failure| {
-            tracing::warn!(operation = operation.name(), %failure, "no reply from the upstream");
-            error_of(&failure, operation.is_write())
+        let (token, headers) = token?;
+        record.begin_waiting(WaitingFor::Upstream);
+        let again = || request(headers.clone(), Bytes::new()).ok();
+        // On the heap, because it is large, and several futures around it would have a place for it each.
+        let outcome = Box::pin(delivery.send_at_most_twice(first, again, token)).await;
+        record.end_waiting();
+        let reply = outcome.map_err(|error| {
+            tracing::warn!(operation = operation.name(), %error, "no reply from the upstream");
+            error_of(&error, operation.is_write())
         })?;
         if reply.status == StatusCode::TOO_MANY_REQUESTS
             && let Some(silence) = quota::silence(&reply.headers, SystemTime::now())
         {
-            served.budget.close_for(silence);
+            self.served.budget.close_for(silence);
         }
         if let Some(request_id) = reply::request_id(&reply) {
             record.name_as_upstream(request_id);
@@ -156,8 +161,13 @@ impl<'a> Requester<'a> {
         })
     }
 
-    /// Waits for permission to send one request, and for a place with the first.
-    async fn token(&mut self, operation: Operation, deadline: Deadline) -> Result<Token<'_>, ApiError> {
+    /// Waits for permission to send one request, and for a place with the first. With it comes the header, for who has
+    /// to send a second time.
+    async fn token(
+        &mut self,
+        operation: Operation,
+        deadline: Deadline,
+    ) -> Result<(Token<'_>, &HeaderMap), ApiError> {
         let kind = Kind::from(operation);
         if operation.is_write() && Instant::now() >= deadline.waiting {
             // What went before took so long that nobody might live to see how the write ends.
@@ -168,15 +178,71 @@ impl<'a> Requester<'a> {
             none => {
                 let entrant = self.served.entrant(&self.caller.tenant);
                 // Who would find the upstream left alone need not wait for that.
-                self.served
-                    .upstream
-                    .look()
-                    .map_err(|failure| error_of(&failure, false))?;
+                let circuit = self.served.upstream.check_circuit();
+                circuit.map_err(|error| error_of(&error, false))?;
                 let entering = self.served.budget.enter(&entrant, kind, deadline.waiting);
                 none.insert(entering.await.map_err(refusal)?)
             }
         };
-        place.token(kind, deadline.waiting).await.map_err(refusal)
+        let token = place.token(kind, deadline.waiting).await.map_err(refusal)?;
+        Ok((token, &self.headers))
+    }
+}
+
+/// One request on its way up, which may have to be sent twice.
+struct Delivery<'a> {
+    upstream: &'a Client,
+    operation: Operation,
+    deadline: Deadline,
+    write_sent: &'a WriteSent,
+}
+
+impl Delivery<'_> {
+    /// A request that never started is sent again, once; so is a read that died on a connection that had been idle,
+    /// where the budget has another token for it: it may have been counted up there. Nothing else is, ever.
+    async fn send_at_most_twice(
+        &self,
+        request: UpstreamRequest,
+        again: impl FnOnce() -> Option<UpstreamRequest>,
+        mut token: Token<'_>,
+    ) -> Result<Reply, SendError> {
+        let (request, mut token) = match self.send(request, Reuse::Allowed, &mut token).await {
+            Err(SendError::NotStarted(request)) => (*request, token),
+            Err(silent @ SendError::DiedIdle(_)) if !self.operation.is_write() => {
+                let Ok(another) = token.another(self.deadline.waiting).await else {
+                    return Err(silent);
+                };
+                let Some(request) = again() else {
+                    return Err(silent);
+                };
+                (request, another)
+            }
+            outcome => return outcome,
+        };
+        self.upstream.metrics().resent.inc();
+        self.send(request, Reuse::No, &mut token).await
+    }
+
+    async fn send(
+        &self,
+        request: UpstreamRequest,
+        reuse: Reuse,
+        token: &mut Token<'_>,
+    ) -> Result<Reply, SendError> {
+        let on_sending = || {
+            if self.operation.is_write() {
+                self.write_sent.set();
+            }
+            token.sent();
+        };
+        let sending = self
+            .upstream
+            .send(request, reuse, self.deadline.total, on_sending);
+        let outcome = sending.await;
+        if let Err(SendError::NotStarted(_)) = &outcome {
+            token.unsent();
+        }
+        outcome
     }
 }
 
@@ -201,16 +267,16 @@ fn path_and_query(target: &Target, query: &ListQuery) -> String {
 }
 
 /// What a missing reply means for the client.
-const fn error_of(failure: &Failure, after_write: bool) -> ApiError {
-    match failure {
-        Failure::LeftAlone(retry_after) => ApiError::UpstreamLeftAlone {
+const fn error_of(error: &SendError, after_write: bool) -> ApiError {
+    match error {
+        SendError::CircuitOpen(retry_after) => ApiError::UpstreamLeftAlone {
             retry_after: *retry_after,
         },
-        Failure::Unreachable(_) => ApiError::UpstreamUnreachable,
-        Failure::ConnectTimeout(_) => ApiError::UpstreamConnectTimeout,
-        Failure::Timeout(_) => ApiError::UpstreamTimeout { after_write },
-        Failure::Broken(_) => ApiError::UpstreamBroken { after_write },
-        Failure::TooLarge => ApiError::UpstreamReply {
+        SendError::Unreachable(_) | SendError::NotStarted(_) => ApiError::UpstreamUnreachable,
+        SendError::ConnectTimeout(_) => ApiError::UpstreamConnectTimeout,
+        SendError::Timeout(_) => ApiError::UpstreamTimeout { after_write },
+        SendError::Broken(_) | SendError::DiedIdle(_) => ApiError::UpstreamBroken { after_write },
+        SendError::TooLarge => ApiError::UpstreamReply {
             reason: RefusedReply::TooLarge,
             after_write,
         },
