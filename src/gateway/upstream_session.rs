@@ -16,8 +16,9 @@ use crate::quota::{self, Kind, LimitedBy, Place, Refused, Token};
 use crate::tenancy::{Caller, Plan};
 use crate::upstream::{BETA, Client, Deadline, Reply, Reuse, SendError, UpstreamRequest, VERSION, WriteSent};
 
-/// Who asks the upstream, for all of one exchange: a caller, by which plan and credential, with which header, translated,
-/// and by when. From its first request on it has a place in flight, and keeps it for all that it needs.
+/// Who asks the upstream, for all of one exchange: a caller, by which plan and credential, with which header,
+/// translated, and by when. From its first request on it has a place in flight, and keeps it for all that it
+/// needs.
 pub(super) struct UpstreamSession<'a> {
     pub(super) caller: &'a Caller,
     served: &'a Served,
@@ -161,8 +162,8 @@ impl<'a> UpstreamSession<'a> {
         })
     }
 
-    /// Waits for permission to send one request, and for a place with the first. With it comes the header, for who has
-    /// to send a second time.
+    /// Waits for permission to send one request, and for a place with the first. With it comes the header,
+    /// for who has to send a second time.
     async fn token(
         &mut self,
         operation: Operation,
@@ -198,8 +199,9 @@ struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    /// A request that never started is sent again, once; so is a read that died on a connection that had been idle,
-    /// where the budget has another token for it: it may have been counted up there. Nothing else is, ever.
+    /// A request that never started is sent again, once; so is a read that died on a connection that had been
+    /// idle, where the budget has another token for it: it may have been counted up there. Nothing else is,
+    /// ever.
     async fn send_at_most_twice(
         &self,
         request: UpstreamRequest,

@@ -6,15 +6,16 @@ use parking_lot::Mutex;
 use crate::config;
 use crate::telemetry::UpstreamMetrics;
 
-/// Keeps requests away from an upstream that fails, so that neither tenants nor it wait for what will not come.
+/// Keeps requests away from an upstream that fails, so that neither tenants nor it wait for what will not
+/// come.
 ///
-/// Closed, it lets all requests pass, and counts failures in a row. After so many it opens, and refuses all for a while.
-/// Then it is half-open: one real request passes and tries the upstream, the others are still refused. Its success
-/// closes the breaker, its failure opens it again.
+/// Closed, it lets all requests pass, and counts failures in a row. After so many it opens, and refuses all
+/// for a while. Then it is half-open: one real request passes and tries the upstream, the others are still
+/// refused. Its success closes the breaker, its failure opens it again.
 pub(super) struct Breaker {
     states: Mutex<States>,
-    /// What most requests need to know, without the lock: the period, where the breaker is closed and there is no
-    /// failure to forget; else [`NOT_CALM`].
+    /// What most requests need to know, without the lock: the period, where the breaker is closed and there
+    /// is no failure to forget; else [`NOT_CALM`].
     calm: AtomicU64,
 }
 
@@ -26,8 +27,9 @@ const NOT_CALM: u64 = 0;
 struct States {
     settings: config::Breaker,
     state: State,
-    /// Raised with each change of state. What a request has to tell counts only in the period that it began in: an
-    /// answer to a request from before says nothing about now, and of a half-open period there is but one.
+    /// Raised with each change of state. What a request has to tell counts only in the period that it began
+    /// in: an answer to a request from before says nothing about now, and of a half-open period there is but
+    /// one.
     period: u64,
 }
 

@@ -26,8 +26,8 @@ pub struct Client {
     pool: Pool,
 }
 
-/// Whether a write has been sent to the upstream: from then on it may have been done, and whoever waits for its reply
-/// should go on, even if nobody wants to hear of it any more.
+/// Whether a write has been sent to the upstream: from then on it may have been done, and whoever waits for
+/// its reply should go on, even if nobody wants to hear of it any more.
 #[derive(Debug, Default)]
 pub struct WriteSent(AtomicBool);
 
@@ -154,10 +154,11 @@ impl Client {
         Ok(request)
     }
 
-    /// Sends a request once, and reads the whole reply, until `deadline` at the latest. `on_sending` is called when
-    /// there is a connection and the request goes out on it.
+    /// Sends a request once, and reads the whole reply, until `deadline` at the latest. `on_sending` is
+    /// called when there is a connection and the request goes out on it.
     ///
-    /// Whether anything may be sent a second time is for the caller to decide, who also knows what that costs.
+    /// Whether anything may be sent a second time is for the caller to decide, who also knows what that
+    /// costs.
     ///
     /// # Errors
     /// [`SendError`]; its variants say whether the request may have been acted on.
@@ -210,10 +211,11 @@ impl Client {
 
 /// What a request tells of its upstream.
 ///
-/// A reply is a sign of life, whatever it says, with one exception: 502, 503, 504 and 529 without advice when to come
-/// back are what stands before a service answers while there is none. With advice it is the upstream itself that speaks,
-/// and clients get to hear it. A 500 is no reason to stop: one tenant whose request the upstream stumbles over would shut
-/// out the others. Nor is a reply over the gateway's own limit. A connection that died while it was idle tells nothing.
+/// A reply is a sign of life, whatever it says, with one exception: 502, 503, 504 and 529 without advice when
+/// to come back are what stands before a service answers while there is none. With advice it is the upstream
+/// itself that speaks, and clients get to hear it. A 500 is no reason to stop: one tenant whose request the
+/// upstream stumbles over would shut out the others. Nor is a reply over the gateway's own limit. A
+/// connection that died while it was idle tells nothing.
 fn health(outcome: &Result<Reply, SendError>, is_reused: bool) -> Option<Health> {
     let is_well = match outcome {
         Ok(reply) => {

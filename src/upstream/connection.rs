@@ -1,10 +1,11 @@
 //! Connections to an upstream: HTTP/1.1, driven in the task that uses them, pooled for each worker.
 //!
-//! Neither hyper-util's pool nor Pingora's connector. Both give each connection a task of its own, or one at each release,
-//! and a channel between it and the request: of 39 µs of CPU that a request took with Pingora's connector, 10 went there
-//! and into sending header and body apart. hyper's own connection, polled beside the request that it carries, takes
-//! neither. It says what both of them hide, too: whether a request never started (hyper gives it back), and whether a
-//! connection died before a byte of its answer. Without that nobody could tell what may be sent again.
+//! Neither hyper-util's pool nor Pingora's connector. Both give each connection a task of its own, or one at
+//! each release, and a channel between it and the request: of 39 µs of CPU that a request took with Pingora's
+//! connector, 10 went there and into sending header and body apart. hyper's own connection, polled beside the
+//! request that it carries, takes neither. It says what both of them hide, too: whether a request never
+//! started (hyper gives it back), and whether a connection died before a byte of its answer. Without that
+//! nobody could tell what may be sent again.
 //!
 //! The price: nobody polls an idle connection, so a close by the upstream shows only when somebody looks.
 
@@ -43,7 +44,8 @@ pub struct Reply {
     pub body: Bytes,
 }
 
-/// Idle connections, apart for each worker thread: a socket belongs to the reactor of the worker that opened it.
+/// Idle connections, apart for each worker thread: a socket belongs to the reactor of the worker that opened
+/// it.
 #[derive(Default)]
 pub(super) struct Pool {
     idle: ThreadLocal<RefCell<Vec<Idle>>>,

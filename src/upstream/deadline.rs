@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When an exchange that needs the upstream must be over, from the first moment that it does: one deadline for all
-/// the waiting and sending that it takes.
+/// When an exchange that needs the upstream must be over, from the first moment that it does: one deadline
+/// for all the waiting and sending that it takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     /// Until when it may wait for its turn, and begin a write.
@@ -12,13 +12,13 @@ pub struct Deadline {
     pub total: Instant,
 }
 
-/// What is kept back of the time for the sending itself: a write that is sent with a second to live ends as one of
-/// which nobody knows whether it happened.
+/// What is kept back of the time for the sending itself: a write that is sent with a second to live ends as
+/// one of which nobody knows whether it happened.
 const KEPT_FOR_SENDING: Duration = Duration::from_secs(20);
 
 impl Deadline {
-    /// The deadline of an exchange that begins now: of `timeout`, all but 20 seconds may be waited, or half where that
-    /// is more.
+    /// The deadline of an exchange that begins now: of `timeout`, all but 20 seconds may be waited, or half
+    /// where that is more.
     #[must_use]
     pub fn from_now(timeout: Duration) -> Self {
         let now = Instant::now();

@@ -18,8 +18,8 @@ pub enum SendError {
     /// The connection closed before the request started; nothing was sent, and here it is again.
     #[error("the connection closed before the request started")]
     NotStarted(Box<UpstreamRequest>),
-    /// A reused connection died before the first byte of an answer. It may have been dead since long before the
-    /// request, which may have been acted on all the same.
+    /// A reused connection died before the first byte of an answer. It may have been dead since long before
+    /// the request, which may have been acted on all the same.
     #[error("the connection had died while it was idle: {0}")]
     DiedIdle(hyper::Error),
     /// The reply was not complete in time; the request may have been acted on.

@@ -1,5 +1,5 @@
-//! The client of the environments service: what is sent up, over which connection, and within what time. It counts no
-//! budget and decides nothing: whoever sends says whether, and whether again.
+//! The client of the environments service: what is sent up, over which connection, and within what time. It
+//! counts no budget and decides nothing: whoever sends says whether, and whether again.
 //!
 //! | what | where |
 //! |---|---|

@@ -18,7 +18,8 @@ use super::resolver::Resolver;
 use crate::config::{self, UpstreamUrl};
 use crate::telemetry::Metrics;
 
-/// An upstream, whoever asks it: where it is, and how it is reached. The clients of all its credentials share one.
+/// An upstream, whoever asks it: where it is, and how it is reached. The clients of all its credentials share
+/// one.
 pub struct Origin {
     pub(super) url: UpstreamUrl,
     pub(super) host: HeaderValue,
@@ -56,8 +57,8 @@ impl Origin {
         })
     }
 
-    /// Looks the upstream's name up for as long as it is polled; ends at once where the name is an address. Until the
-    /// first lookup has ended, requests wait for it.
+    /// Looks the upstream's name up for as long as it is polled; ends at once where the name is an address.
+    /// Until the first lookup has ended, requests wait for it.
     pub async fn follow_name(&self) {
         self.resolver.follow().await;
     }
@@ -67,8 +68,8 @@ impl Origin {
         self.resolver.refresh().await;
     }
 
-    /// Makes a connection to the first address that takes one, beginning with that which last did. Each has an equal
-    /// share of the time that is left, so that one that is dead leaves enough for the others.
+    /// Makes a connection to the first address that takes one, beginning with that which last did. Each has
+    /// an equal share of the time that is left, so that one that is dead leaves enough for the others.
     pub(super) async fn connect(&self, longest: Duration) -> Result<Box<Http1Connection>, SendError> {
         let allowed = CONNECT_TIMEOUT.min(longest);
         let deadline = Instant::now() + allowed;

@@ -16,8 +16,9 @@ use tokio::time::{sleep, timeout};
 /// How the addresses behind a name are found. A seam, so that a test can say what they are.
 type Lookup = Box<dyn Fn() -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
-/// The addresses behind the upstream's name. They are looked up beside the requests, which take what is known: the
-/// last good answer, however long DNS has failed since. Only before the first answer there is something to wait for.
+/// The addresses behind the upstream's name. They are looked up beside the requests, which take what is
+/// known: the last good answer, however long DNS has failed since. Only before the first answer there is
+/// something to wait for.
 pub(super) struct Resolver {
     /// None where the name is an address.
     lookup: Option<Lookup>,
@@ -44,8 +45,9 @@ impl Resolver {
             return Self::made(None, Some(vec![address]), failures);
         }
         let host: Arc<str> = host.into();
-        // The system's own resolver, as in every other program of the machine: /etc/hosts, search domains, a cache on
-        // loopback. It blocks a thread of the background runtime's for that, which is there for such things.
+        // The system's own resolver, as in every other program of the machine: /etc/hosts, search domains, a
+        // cache on loopback. It blocks a thread of the background runtime's for that, which is there for such
+        // things.
         let lookup: Lookup = Box::new(move || {
             let host = Arc::clone(&host);
             async move { Ok(lookup_host((&*host, port)).await?.collect()) }.boxed()

@@ -34,10 +34,10 @@ pub struct Translation {
     pub credential: HeaderValue,
 }
 
-/// Translates a client's header for the upstream: one `X-Api-Key`, the operator's; one `anthropic-version`; one
-/// `anthropic-beta` without duplicates; `workspace_id`, if there is one, as `anthropic-workspace-id`, which is never the
-/// client's to choose; what is on the allow list; nothing else. Whoever
-/// sends a body tells its type.
+/// Translates a client's header for the upstream: one `X-Api-Key`, the operator's; one `anthropic-version`;
+/// one `anthropic-beta` without duplicates; `workspace_id`, if there is one, as `anthropic-workspace-id`,
+/// which is never the client's to choose; what is on the allow list; nothing else. Whoever sends a body tells
+/// its type.
 #[must_use]
 pub fn request_headers(
     client: &HeaderMap,
@@ -84,8 +84,8 @@ fn is_date(bytes: &[u8]) -> bool {
         })
 }
 
-/// The client's betas, which may come as one list or as several headers, in first-seen order and once each, and
-/// the required one among them.
+/// The client's betas, which may come as one list or as several headers, in first-seen order and once each,
+/// and the required one among them.
 fn betas(client: &HeaderMap) -> HeaderValue {
     let mut names: Vec<&str> = client
         .get_all(BETA)
