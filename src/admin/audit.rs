@@ -9,11 +9,11 @@ use super::page::PageQuery;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::{Admin, asked};
-use crate::config::nearest;
 use crate::contract::ApiError;
 use crate::environment::EnvironmentId;
 use crate::store::{AuditOperation, AuditOutcome, AuditQuery, AuditRecord};
 use crate::tenancy::AdoptionRefusal;
+use crate::text::nearest_name;
 
 const LIST: &str = "audit";
 const KNOWN: [&str; 8] = [
@@ -97,7 +97,7 @@ fn parse_one_of(known: &[&str], text: &str, expected: &str) -> Result<String, St
     if known.contains(&text) {
         return Ok(text.to_owned());
     }
-    let hint = nearest(text, known.iter().copied());
+    let hint = nearest_name(text, known.iter().copied());
     let hint = hint.map_or(String::new(), |name| format!("; did you mean {name}?"));
     Err(format!("expected one of {expected}{hint}"))
 }

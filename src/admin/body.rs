@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::problem::{FieldFault, Problem};
-use crate::config::nearest;
 use crate::contract::{parse_document, pointer_token, quoted};
+use crate::text::nearest_name;
 
 /// The largest body.
 const MAX_BYTES: usize = 64 * 1024;
@@ -145,7 +145,7 @@ impl Fields {
 
 fn unknown_field(name: &str, known: &[&str]) -> FieldFault {
     let shown = quoted(name).unwrap_or_else(|| "one with a long name".to_owned());
-    let hint = match nearest(name, known.iter().copied()) {
+    let hint = match nearest_name(name, known.iter().copied()) {
         Some(nearest) => format!("did you mean {nearest}?"),
         None if known.is_empty() => "there are none here".to_owned(),
         None => format!("there are {}", known.join(", ")),

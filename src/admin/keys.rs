@@ -11,8 +11,9 @@ use super::page::PageQuery;
 use super::problem::Problem;
 use super::{Admin, Named, answer, asked, with};
 use crate::environment::EnvironmentId;
-use crate::store::{IssuedKey, ListedKey, StoreError, written};
+use crate::store::{IssuedKey, ListedKey, StoreError};
 use crate::tenancy::{KeyId, KeyTerms, Restrictions, duration, moment, operation};
+use crate::text::format_timestamp;
 
 /// How long a rotated key goes on where the request does not say: long enough to hand the new one round.
 const DEFAULT_GRACE: SignedDuration = SignedDuration::from_hours(24);
@@ -89,7 +90,7 @@ async fn rotate(State(admin): State<Admin>, Named(id): Named, request: Request) 
     );
     let replaced = json!({
         "id": rotation.old.as_str(),
-        "expires_at": written(rotation.old_expires_at),
+        "expires_at": format_timestamp(rotation.old_expires_at),
     });
     let content = with(with_text(&rotation.issued, now), "replaces", replaced);
     Ok(answer(StatusCode::CREATED, &content))
@@ -136,8 +137,8 @@ fn shown(key: &ListedKey, now: Timestamp) -> Value {
         "operations": operations,
         "environments": restrictions.and_then(Restrictions::environments),
         "created_at": key.created_at,
-        "expires_at": key.terms.expires_at.map(written),
+        "expires_at": key.terms.expires_at.map(format_timestamp),
         "revoked_at": key.revoked_at,
-        "last_used_at": key.last_used_at.map(written),
+        "last_used_at": key.last_used_at.map(format_timestamp),
     })
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use url::form_urlencoded;
 
 use super::problem::Problem;
-use crate::config::nearest;
+use crate::text::nearest_name;
 
 /// The parameters of a query, taken one after the other.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Parameters {
 }
 
 fn unknown(name: &str, known: &[&str]) -> Problem {
-    let hint = match nearest(name, known.iter().copied()) {
+    let hint = match nearest_name(name, known.iter().copied()) {
         Some(nearest) => format!("did you mean {nearest}?"),
         None => format!("there are {}", known.join(", ")),
     };

@@ -11,9 +11,9 @@ use super::body::Fields;
 use super::page::PageQuery;
 use super::problem::Problem;
 use super::{Admin, Named, answer, asked};
-use crate::config::nearest;
 use crate::store::Store;
 use crate::tenancy::{StampRequired, Tenant};
+use crate::text::nearest_name;
 
 const LIST: &str = "tenants";
 
@@ -116,7 +116,7 @@ pub(super) fn check_configured(admin: &Admin, plan: &str) -> Result<(), Problem>
     if plans.contains_key(plan) {
         return Ok(());
     }
-    let nearest = nearest(plan, plans.keys().map(String::as_str));
+    let nearest = nearest_name(plan, plans.keys().map(String::as_str));
     Err(Problem::PlanNotConfigured {
         plan: plan.chars().take(64).collect(),
         hint: nearest.map_or(String::new(), |name| format!("; did you mean {name}?")),

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::budget::{Budget, DEFAULT_BUDGET};
 use super::faults::Problem;
 use super::load::{Reader, variable};
-use super::lookup::nearest;
 use super::settings::Quota;
 use super::{secrets, values};
+use crate::text::nearest_name;
 
 impl Reader<'_> {
     /// The budgets by name, the default one always among them. What one leaves out is as published, or unlimited where
@@ -85,7 +85,7 @@ impl Reader<'_> {
                 return Ok(text.to_owned());
             }
             Err(Problem::UnknownBudget {
-                nearest: nearest(text, &mut names).map(str::to_owned),
+                nearest: nearest_name(text, &mut names).map(str::to_owned),
             })
         })
     }

@@ -5,12 +5,12 @@ use std::num::NonZeroU16;
 
 use super::faults::Problem;
 use super::load::Reader;
-use super::lookup::nearest;
 use super::plan::{DEFAULT_PLAN, PackageRule, Plan, Policy};
 use super::settings::{Contract, Credential};
 use super::{secrets, values};
 use crate::contract::{Operation, Strictness};
 use crate::environment::PackageManager;
+use crate::text::nearest_name;
 
 impl Reader<'_> {
     /// The credentials by name. One that could not be read is left out, with a fault.
@@ -107,7 +107,7 @@ impl Reader<'_> {
                 return Ok(text.to_owned());
             }
             Err(Problem::UnknownCredential {
-                nearest: nearest(text, &mut names).map(str::to_owned),
+                nearest: nearest_name(text, &mut names).map(str::to_owned),
             })
         })?;
         if credential.is_some() && is_embedded {

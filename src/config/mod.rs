@@ -28,7 +28,6 @@ pub use budget::{Budget, DEFAULT_BUDGET};
 pub use catalogue::{SETTINGS, SettingDoc};
 pub use faults::{Fault, Faults, Place, Problem};
 pub use load::load;
-pub(crate) use lookup::nearest;
 pub use plan::{DEFAULT_PLAN, Install, PackageRule, Plan, Policy};
 pub use settings::{
     Admin, Audit, Breaker, Cache, Contract, Credential, Listen, Log, LogFormat, Ownership, Quota, Secret,

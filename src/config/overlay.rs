@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalogue::{PREFIX, SETTINGS, SettingDoc};
 use super::faults::{Faults, Place, Problem};
-use super::lookup::nearest;
 use super::tree::{Entries, Raw, Written};
+use crate::text::nearest_name;
 
 /// Lays the variables over what the file set. A variable of ours that no setting has is a fault, unless the
 /// file takes a secret from it.
@@ -38,7 +38,7 @@ fn unknown(name: &str) -> Problem {
         };
     }
     let variables: Vec<_> = SETTINGS.iter().filter_map(SettingDoc::variable).collect();
-    let nearest = nearest(name, variables.iter().map(String::as_str)).map(str::to_owned);
+    let nearest = nearest_name(name, variables.iter().map(String::as_str)).map(str::to_owned);
     Problem::UnknownSetting { nearest }
 }
 

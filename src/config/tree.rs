@@ -7,7 +7,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
 use super::faults::{Faults, Place, Problem};
-use super::lookup::{Known, find, names, nearest};
+use super::lookup::{Known, find, names};
+use crate::text::nearest_name;
 
 /// A value as it was written, and where.
 #[derive(Clone, Debug)]
@@ -156,7 +157,7 @@ impl Reading<'_> {
         let path = joined(table, &shown(name));
         let content = value.get_ref();
         let Some(known) = find(pattern, name) else {
-            let nearest = nearest(name, names(pattern)).map(str::to_owned);
+            let nearest = nearest_name(name, names(pattern)).map(str::to_owned);
             let problem = match content {
                 DeValue::Table(_) | DeValue::Array(_) if table.is_empty() => {
                     Problem::UnknownTable { nearest }

@@ -10,10 +10,10 @@ use http::HeaderValue;
 use tracing_subscriber::EnvFilter;
 
 use super::faults::Problem;
-use super::lookup::nearest;
 use super::tree::{Raw, Written};
 use crate::contract::{Dialect, Operation, Rule, StampKey};
 use crate::environment::{HostPattern, Scope};
+use crate::text::nearest_name;
 
 use super::plan::Install;
 use super::settings::LogFormat;
@@ -229,7 +229,7 @@ fn choice<T: Copy>(raw: &Raw, names: &'static [&'static str], values: &[T]) -> R
         .find(|(name, _)| **name == text)
         .map(|(_, value)| *value)
         .ok_or_else(|| {
-            let nearest = nearest(text, names.iter().copied()).map(str::to_owned);
+            let nearest = nearest_name(text, names.iter().copied()).map(str::to_owned);
             Problem::NotOneOf {
                 allowed: names,
                 nearest,

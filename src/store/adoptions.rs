@@ -1,8 +1,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::change::next_change;
-use super::{Store, StoreError, written};
+use super::{Store, StoreError};
 use crate::environment::EnvironmentId;
+use crate::text::format_timestamp;
 
 /// How long an adoption is told of; far longer than any gateway remembers whose an environment is.
 const TOLD_FOR: SignedDuration = SignedDuration::from_hours(1);
@@ -17,7 +18,9 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         let change = next_change(&mut transaction).await?;
         sqlx::query("DELETE FROM adoptions WHERE adopted_at < $1")
-            .bind(written(now.checked_sub(TOLD_FOR).unwrap_or(Timestamp::MIN)))
+            .bind(format_timestamp(
+                now.checked_sub(TOLD_FOR).unwrap_or(Timestamp::MIN),
+            ))
             .execute(&mut *transaction)
             .await?;
         sqlx::query(
@@ -25,7 +28,7 @@ impl Store {
              ON CONFLICT (environment_id) DO UPDATE SET adopted_at = $2, change_number = $3",
         )
         .bind(id.as_str())
-        .bind(written(now))
+        .bind(format_timestamp(now))
         .bind(change)
         .execute(&mut *transaction)
         .await?;

@@ -4,8 +4,9 @@ use sqlx::{AnyConnection, FromRow};
 use super::change::next_change;
 use super::tenants::tenant_id;
 use super::terms::{self, TermsRow};
-use super::{Store, StoreError, now, written};
+use super::{Store, StoreError, now};
 use crate::tenancy::{KeyDigest, KeyId, KeyTerms, KeyText};
+use crate::text::format_timestamp;
 
 /// A key as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,7 +239,7 @@ impl Store {
         };
         let issued = insert_key(&mut transaction, tenant, terms, change).await?;
         sqlx::query("UPDATE keys SET expires_at = $1, change_number = $2 WHERE digest = $3")
-            .bind(written(old_expires_at))
+            .bind(format_timestamp(old_expires_at))
             .bind(change)
             .bind(found.digest)
             .execute(&mut *transaction)

@@ -25,6 +25,7 @@ mod uses;
 use jiff::Timestamp;
 use sqlx::AnyPool;
 
+use crate::text::format_timestamp;
 pub use audit::{
     Audit, AuditEntry, AuditOperation, AuditOutcome, AuditQuery, AuditRecord, AuditTenant, AuditWriter,
     Documents,
@@ -47,12 +48,7 @@ fn is_name(text: &str) -> bool {
 
 /// The time of a write.
 fn now() -> String {
-    written(Timestamp::now())
-}
-
-/// A time as it is stored: RFC 3339 in UTC with microseconds, so that texts are in the order of their times.
-pub(crate) fn written(time: Timestamp) -> String {
-    format!("{time:.6}")
+    format_timestamp(Timestamp::now())
 }
 
 #[cfg(test)]

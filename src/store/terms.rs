@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use sqlx::FromRow;
 
-use super::{StoreError, is_name, written};
+use super::{StoreError, is_name};
 use crate::contract::Operation;
 use crate::environment::EnvironmentId;
 use crate::tenancy::{KeyTerms, Restrictions};
+use crate::text::format_timestamp;
 
 /// More than a person names by hand, few enough for every key to stay small.
 const MOST_ENVIRONMENTS: usize = 100;
@@ -42,7 +43,7 @@ pub(super) fn write(terms: &KeyTerms) -> TermsRow {
     let environments = restrictions.and_then(Restrictions::environments);
     TermsRow {
         label: terms.label.clone(),
-        expires_at: terms.expires_at.map(written),
+        expires_at: terms.expires_at.map(format_timestamp),
         operations: operations.map(|named| join(named.iter().map(|operation| operation.name()))),
         environments: environments.map(|named| join(named.iter().map(EnvironmentId::as_str))),
     }

@@ -3,9 +3,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval_at};
 
-use super::{Store, StoreError, written};
+use super::{Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::tenancy::{Directory, KeyDigest};
+use crate::text::format_timestamp;
 
 /// How often uses are written: once in this time for a key, however often it is used.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -60,7 +61,7 @@ impl Store {
                     "UPDATE keys SET last_used_at = $1 \
                      WHERE digest = $2 AND (last_used_at IS NULL OR last_used_at < $1)",
                 )
-                .bind(written(*last_used_at))
+                .bind(format_timestamp(*last_used_at))
                 .bind(digest.as_bytes().as_slice())
                 .execute(&mut *transaction)
                 .await?;

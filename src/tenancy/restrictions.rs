@@ -1,6 +1,6 @@
-use crate::config::nearest;
 use crate::contract::Operation;
 use crate::environment::EnvironmentId;
+use crate::text::nearest_name;
 
 /// What a key may not do of what its tenant may: operations, environments, or both.
 ///
@@ -88,7 +88,7 @@ impl Restrictions {
 pub fn operation(name: &str) -> Result<Operation, String> {
     Operation::by_name(name).ok_or_else(|| {
         let names = Operation::ALL.map(Operation::name);
-        let hint = nearest(name, names).map_or(String::new(), |name| format!("; did you mean {name}?"));
+        let hint = nearest_name(name, names).map_or(String::new(), |name| format!("; did you mean {name}?"));
         format!("expected one of {}{hint}", names.join(", "))
     })
 }

@@ -8,6 +8,7 @@ use super::place::Place;
 use super::shape::{Case, Kind, Shape};
 use super::wording::joined;
 use crate::contract::echo::{is_short, quoted};
+use crate::text::nearest_name;
 
 /// For a value of the wrong type.
 pub(super) fn for_type(place: &Place<'_>, kinds: &[Kind], value: &Value) -> Option<String> {
@@ -29,7 +30,7 @@ pub(super) fn for_type(place: &Place<'_>, kinds: &[Kind], value: &Value) -> Opti
 /// For a value that is none of those that are known.
 pub(super) fn for_option(options: &[Value], value: &Value) -> Option<String> {
     let known = options.iter().filter_map(Value::as_str);
-    nearest(value.as_str()?, known).map(did_you_mean)
+    nearest_name(value.as_str()?, known).map(did_you_mean)
 }
 
 /// For a name that the object does not know.
@@ -38,7 +39,7 @@ pub(super) fn for_unexpected(name: &str, shape: &Shape, siblings: &[Case]) -> Op
         return Some(hint.to_owned());
     }
     let known = || shape.members.iter().map(|(known, _)| known.as_str());
-    if let Some(near) = nearest(name, known()) {
+    if let Some(near) = nearest_name(name, known()) {
         return Some(did_you_mean(near));
     }
     if let Some(case) = siblings.iter().find(|case| case.then.member(name).is_some()) {
@@ -57,7 +58,7 @@ pub(super) fn for_missing(name: &str, shape: &Shape, members: &Map<String, Value
         shape.member(name).is_some() || shape.cases.iter().any(|case| case.then.member(name).is_some())
     };
     let unknown = members.keys().map(String::as_str).filter(|name| !is_known(name));
-    if let Some(misspelt) = nearest(name, unknown).and_then(quoted) {
+    if let Some(misspelt) = nearest_name(name, unknown).and_then(quoted) {
         return Some(format!("did you mean \"{name}\" where it says {misspelt}?"));
     }
     // Of the cases, the one that knows most of what is there; the first where none knows more.
@@ -96,25 +97,4 @@ pub(super) fn for_host(text: &str, shape: &Shape) -> Option<String> {
 
 fn did_you_mean(name: &str) -> String {
     format!("did you mean \"{name}\"?")
-}
-
-/// The known name that is so near to `name` that it was probably meant.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Comparing takes the product of both lengths; nobody misspells a name into such a long one.
-    if !is_short(name) {
-        return None;
-    }
-    let name = name.to_lowercase();
-    known
-        .filter_map(|known| {
-            let most = (name.len().max(known.len()) / 4).max(1);
-            // No name is nearer than the difference of the lengths; most need no closer look.
-            if name.len().abs_diff(known.len()) > most {
-                return None;
-            }
-            let distance = strsim::osa_distance(&name, &known.to_lowercase());
-            (distance <= most).then_some((distance, known))
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
 }

@@ -5,7 +5,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::store::written;
+use crate::text::format_timestamp;
 
 /// One write of an environment, or several refusals of one kind, as operators read it. There is no secret in
 /// it.
@@ -78,7 +78,7 @@ const PREFIX: &str = "aud_";
 
 /// In the form that the store and the admin API tell times in, always as long.
 fn serialize_time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&written(*at))
+    serializer.serialize_str(&format_timestamp(*at))
 }
 
 #[cfg(test)]

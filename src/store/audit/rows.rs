@@ -4,7 +4,8 @@ use sqlx::{AssertSqlSafe, FromRow};
 use super::record::least_id;
 use super::{AuditRecord, AuditTenant};
 use crate::store::terms::time;
-use crate::store::{Store, StoreError, written};
+use crate::store::{Store, StoreError};
+use crate::text::format_timestamp;
 
 /// Which records of the audit are asked for; each field that is there narrows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,7 +81,7 @@ impl Store {
             for record in records {
                 insert = insert
                     .bind(record.id.as_str())
-                    .bind(written(record.at))
+                    .bind(format_timestamp(record.at))
                     .bind(record.tenant.id.as_str())
                     .bind(record.tenant.name.as_str())
                     .bind(record.key.as_str())
