@@ -205,12 +205,12 @@ impl Background {
         let audit_writer = self.audit_writer.take();
         let last_writes = async {
             tokio::join!(
-                store.record_uses(&self.directory, &self.metrics, wait_for_stop(stopped.clone())),
+                store.record_last_used(&self.directory, &self.metrics, wait_for_stop(stopped.clone())),
                 write_audit(audit_writer, &store, wait_for_stop(stopped.clone())),
             )
         };
         tokio::select! {
-            () = store.follow(Arc::clone(&self.directory), Arc::clone(&self.metrics), forget) => {}
+            () = store.sync_directory(Arc::clone(&self.directory), Arc::clone(&self.metrics), forget) => {}
             () = delete_old_audit(self.settings.audit.retention, &store, &self.metrics) => {}
             _ = last_writes => {}
         }

@@ -1,6 +1,6 @@
 use jiff::{SignedDuration, Timestamp};
 
-use super::change::next_change;
+use super::revision::next_revision;
 use super::{Store, StoreError};
 use crate::environment::EnvironmentId;
 use crate::text::format_timestamp;
@@ -16,7 +16,7 @@ impl Store {
     pub async fn record_adoption(&self, id: &EnvironmentId) -> Result<(), StoreError> {
         let now = Timestamp::now();
         let mut transaction = self.pool.begin().await?;
-        let change = next_change(&mut transaction).await?;
+        let change = next_revision(&mut transaction).await?;
         sqlx::query("DELETE FROM adoptions WHERE adopted_at < $1")
             .bind(format_timestamp(
                 now.checked_sub(TOLD_FOR).unwrap_or(Timestamp::MIN),
@@ -54,10 +54,10 @@ mod tests {
         store.record_adoption(&one).await.unwrap();
         let first = store.changes_since(0).await.unwrap();
         assert_eq!(first.adopted, std::slice::from_ref(&one));
-        assert_eq!(store.changes_since(first.number).await.unwrap().adopted, []);
+        assert_eq!(store.changes_since(first.revision).await.unwrap().adopted, []);
 
         store.record_adoption(&one).await.unwrap();
-        assert_eq!(store.changes_since(first.number).await.unwrap().adopted, [one]);
+        assert_eq!(store.changes_since(first.revision).await.unwrap().adopted, [one]);
 
         sqlx::query("UPDATE adoptions SET adopted_at = '2026-01-01T00:00:00.000000Z'")
             .execute(&store.pool)

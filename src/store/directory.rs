@@ -1,7 +1,7 @@
 use futures_util::TryStreamExt;
 
+use super::key_columns;
 use super::tenants::{TenantRow, tenant};
-use super::terms;
 use super::{Store, StoreError};
 use crate::environment::EnvironmentId;
 use crate::tenancy::{KeyDigest, KeyRecord, Tenant, TenantId};
@@ -20,7 +20,7 @@ type KeyRow = (
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// The number to ask with next time.
-    pub number: i64,
+    pub revision: i64,
     /// The tenants that changed, as they are now.
     pub tenants: Vec<Tenant>,
     /// The tenants that were deleted.
@@ -36,8 +36,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Unreachable`]
-    pub async fn change_number(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar(CHANGE_NUMBER).fetch_one(&self.pool).await?)
+    pub async fn revision(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar(REVISION).fetch_one(&self.pool).await?)
     }
 
     /// Everything that changed after change `number`, in one piece; 0 gives all that there is.
@@ -46,13 +46,13 @@ impl Store {
     /// [`StoreError::Unreachable`] or [`StoreError::Unreadable`]
     pub async fn changes_since(&self, number: i64) -> Result<Changes, StoreError> {
         let mut all = Changes::default();
-        let newest = self.each_change_since(number, |portion| {
+        let newest = self.for_each_change_since(number, |portion| {
             all.tenants.extend(portion.tenants);
             all.keys.extend(portion.keys);
             all.deleted_tenants.extend(portion.deleted_tenants);
             all.adopted.extend(portion.adopted);
         });
-        all.number = newest.await?;
+        all.revision = newest.await?;
         Ok(all)
     }
 
@@ -60,16 +60,14 @@ impl Store {
     /// however many keys there are. Gives back the number to ask with next time.
     ///
     /// A change that happens meanwhile may be told now and once more next time, none is ever missed.
-    pub(super) async fn each_change_since(
+    pub(super) async fn for_each_change_since(
         &self,
         number: i64,
         mut take: impl FnMut(Changes) + Send,
     ) -> Result<i64, StoreError> {
         let mut transaction = self.pool.begin().await?;
         // The number is read first: rows that are newer than it come again, rows up to it are all visible.
-        let newest = sqlx::query_scalar(CHANGE_NUMBER)
-            .fetch_one(&mut *transaction)
-            .await?;
+        let newest = sqlx::query_scalar(REVISION).fetch_one(&mut *transaction).await?;
         let tenants: Vec<TenantRow> = sqlx::query_as(
             "SELECT id, name, plan, created_at, is_suspended FROM tenants WHERE change_number > $1 ORDER BY id",
         )
@@ -82,7 +80,7 @@ impl Store {
                 .fetch_all(&mut *transaction)
                 .await?;
         let mut portion = Changes {
-            number: newest,
+            revision: newest,
             tenants: tenants.into_iter().map(tenant).collect(),
             adopted: adopted
                 .iter()
@@ -127,10 +125,13 @@ fn key_record(
     Ok(KeyRecord {
         tenant: TenantId(tenant),
         digest,
-        expires_at: expires_at.as_deref().map(terms::time).transpose()?,
+        expires_at: expires_at
+            .as_deref()
+            .map(key_columns::parse_timestamp)
+            .transpose()?,
         is_revoked: revoked_at.is_some(),
-        restrictions: terms::restrictions(operations.as_deref(), environments.as_deref())?,
+        restrictions: key_columns::restrictions(operations.as_deref(), environments.as_deref())?,
     })
 }
 
-const CHANGE_NUMBER: &str = "SELECT number FROM directory_change WHERE id = 1";
+const REVISION: &str = "SELECT number FROM directory_change WHERE id = 1";

@@ -1,9 +1,9 @@
 use jiff::Timestamp;
 use sqlx::{AnyConnection, FromRow};
 
-use super::change::next_change;
+use super::key_columns::{self, KeyColumns};
+use super::revision::next_revision;
 use super::tenants::tenant_id;
-use super::terms::{self, TermsRow};
 use super::{Store, StoreError, now};
 use crate::tenancy::{KeyDigest, KeyId, KeyTerms, KeyText};
 use crate::text::format_timestamp;
@@ -90,7 +90,7 @@ struct ListedRow {
     revoked_at: Option<String>,
     last_used_at: Option<String>,
     #[sqlx(flatten)]
-    terms: TermsRow,
+    columns: KeyColumns,
 }
 
 /// A key that somebody named.
@@ -102,7 +102,7 @@ struct NamedRow {
     tenant_name: String,
     revoked_at: Option<String>,
     #[sqlx(flatten)]
-    terms: TermsRow,
+    columns: KeyColumns,
 }
 
 impl Store {
@@ -120,9 +120,9 @@ impl Store {
     /// [`StoreError::NoSuchTenant`], [`StoreError::BadLabel`], [`StoreError::PastExpiry`],
     /// [`StoreError::TooManyEnvironments`] or [`StoreError::Unreachable`]
     pub async fn issue_key(&self, tenant_name: &str, terms: &KeyTerms) -> Result<IssuedKey, StoreError> {
-        terms::check(terms)?;
+        key_columns::validate(terms)?;
         let mut transaction = self.pool.begin().await?;
-        let change = next_change(&mut transaction).await?;
+        let change = next_revision(&mut transaction).await?;
         let tenant = TenantOfKey {
             id: &tenant_id(&mut transaction, tenant_name).await?,
             name: tenant_name,
@@ -188,7 +188,7 @@ impl Store {
     /// [`StoreError::NoSuchKey`], [`StoreError::AmbiguousKey`] or [`StoreError::Unreachable`]
     pub async fn revoke_key(&self, key: &str) -> Result<KeyId, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let change = next_change(&mut transaction).await?;
+        let change = next_revision(&mut transaction).await?;
         let found = named_key(&mut transaction, key).await?;
         if found.revoked_at.is_none() {
             sqlx::query("UPDATE keys SET revoked_at = $1, change_number = $2 WHERE digest = $3")
@@ -216,9 +216,9 @@ impl Store {
         expires_at: Option<Timestamp>,
     ) -> Result<Rotation, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let change = next_change(&mut transaction).await?;
+        let change = next_revision(&mut transaction).await?;
         let found = named_key(&mut transaction, key).await?;
-        let old_terms = terms::read(found.terms)?;
+        let old_terms = found.columns.into_terms()?;
         let has_expired = old_terms
             .expires_at
             .is_some_and(|expiry| expiry <= Timestamp::now());
@@ -232,7 +232,7 @@ impl Store {
             expires_at: expires_at.or(old_terms.expires_at),
             ..old_terms
         };
-        terms::check(&terms)?;
+        key_columns::validate(&terms)?;
         let tenant = TenantOfKey {
             id: &found.tenant_id,
             name: &found.tenant_name,
@@ -265,7 +265,7 @@ async fn insert_key(
     change: i64,
 ) -> Result<IssuedKey, StoreError> {
     let text = KeyText::generate()?;
-    let row = terms::write(&terms);
+    let row = KeyColumns::from(&terms);
     let created_at = now();
     sqlx::query(
         "INSERT INTO keys \
@@ -287,7 +287,7 @@ async fn insert_key(
         tenant_name: tenant.name.to_owned(),
         id: text.id(),
         // A time as it is stored has fewer digits.
-        terms: terms::read(terms::write(&terms))?,
+        terms: KeyColumns::from(&terms).into_terms()?,
         created_at,
         revoked_at: None,
         last_used_at: None,
@@ -322,10 +322,14 @@ fn listed_key(row: ListedRow) -> Result<ListedKey, StoreError> {
     Ok(ListedKey {
         tenant_name: row.tenant_name,
         id: key_id(&row.id)?,
-        terms: terms::read(row.terms)?,
+        terms: row.columns.into_terms()?,
         created_at: row.created_at,
         revoked_at: row.revoked_at,
-        last_used_at: row.last_used_at.as_deref().map(terms::time).transpose()?,
+        last_used_at: row
+            .last_used_at
+            .as_deref()
+            .map(key_columns::parse_timestamp)
+            .transpose()?,
     })
 }
 

@@ -6,7 +6,7 @@ use sqlx::{Executor, PgPool};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::change::CHANNEL;
+use super::revision::CHANNEL;
 use super::{Store, postgres};
 
 /// How long to wait before listening is tried again.
@@ -24,14 +24,14 @@ impl Store {
         while let Some(pool) = postgres::pool_to_listen(&self.pool) {
             // Why it ended is not told: changes are seen without it, and whoever asks for them tells of a store that
             // does not answer.
-            let _ = tell_of_changes(&pool, changed).await;
+            let _ = notify_of_changes(&pool, changed).await;
             sleep(RETRY).await;
         }
     }
 }
 
 /// Ends when the connection is lost, or cannot be made.
-async fn tell_of_changes(pool: &PgPool, changed: &Notify) -> Option<Infallible> {
+async fn notify_of_changes(pool: &PgPool, changed: &Notify) -> Option<Infallible> {
     let mut listener = in_time(PgListener::connect_with(pool)).await?;
     listener.eager_reconnect(false);
     in_time(listener.listen(CHANNEL)).await?;

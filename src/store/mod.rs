@@ -6,21 +6,23 @@
 
 mod adoptions;
 mod audit;
-mod change;
+
 mod cursor;
 mod directory;
 mod environments;
 mod error;
-mod follow;
+
+mod key_columns;
 mod keys;
+mod last_used;
 mod listen;
 mod open;
 mod postgres;
+mod revision;
 mod secrets;
 mod sqlite;
+mod sync;
 mod tenants;
-mod terms;
-mod uses;
 
 use jiff::Timestamp;
 use sqlx::AnyPool;

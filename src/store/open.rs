@@ -25,9 +25,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::BadUrl`] or [`StoreError::Unreachable`]. A schema that is not of this version shows in the
     /// first query.
-    pub async fn open_as_it_is(url: &str) -> Result<Option<Self>, StoreError> {
+    pub async fn open_existing(url: &str) -> Result<Option<Self>, StoreError> {
         let pool = match url.split_once(':') {
-            Some(("sqlite", rest)) => sqlite::open_as_it_is(rest).await?,
+            Some(("sqlite", rest)) => sqlite::open_existing(rest).await?,
             Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
                 Some(postgres::connect(url).await?)
             }

@@ -34,7 +34,7 @@ pub(super) async fn open(rest: &str) -> Result<AnyPool, StoreError> {
 }
 
 /// Opens the file that the rest of a `sqlite:` URL names and leaves it as it is; none where there is no file.
-pub(super) async fn open_as_it_is(rest: &str) -> Result<Option<AnyPool>, StoreError> {
+pub(super) async fn open_existing(rest: &str) -> Result<Option<AnyPool>, StoreError> {
     let path = path(rest)?;
     if !path.exists() {
         return Ok(None);

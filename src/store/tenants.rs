@@ -2,8 +2,8 @@ use std::collections::HashMap;
 
 use sqlx::AnyConnection;
 
-use super::change::next_change;
 use super::error::is_duplicate;
+use super::revision::next_revision;
 use super::{Store, StoreError, is_name, now};
 use crate::tenancy::{Tenant, TenantId};
 
@@ -31,7 +31,7 @@ impl Store {
             is_suspended: false,
         };
         let mut transaction = self.pool.begin().await?;
-        let change = next_change(&mut transaction).await?;
+        let change = next_revision(&mut transaction).await?;
         let inserted = sqlx::query(
             "INSERT INTO tenants (id, name, plan, created_at, is_suspended, change_number) \
              VALUES ($1, $2, $3, $4, 0, $5)",
@@ -128,7 +128,7 @@ impl Store {
             return Err(StoreError::BadPlanName);
         }
         let mut transaction = self.pool.begin().await?;
-        let change = next_change(&mut transaction).await?;
+        let change = next_revision(&mut transaction).await?;
         let known = named_tenant(&mut transaction, name).await?;
         let changed = Tenant {
             plan: plan.map_or(known.plan, str::to_owned),
@@ -153,7 +153,7 @@ impl Store {
     /// [`StoreError::NoSuchTenant`] or [`StoreError::Unreachable`]
     pub async fn delete_tenant(&self, name: &str) -> Result<TenantId, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let change = next_change(&mut transaction).await?;
+        let change = next_revision(&mut transaction).await?;
         let id = tenant_id(&mut transaction, name).await?;
         for statement in [
             "DELETE FROM keys WHERE tenant_id = $1",

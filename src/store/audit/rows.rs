@@ -3,7 +3,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 
 use super::record::least_id;
 use super::{AuditRecord, AuditTenant};
-use crate::store::terms::time;
+use crate::store::key_columns::parse_timestamp;
 use crate::store::{Store, StoreError};
 use crate::text::format_timestamp;
 
@@ -186,7 +186,7 @@ impl TryFrom<Row> for AuditRecord {
         let change = row.change_json.as_deref().map(serde_json::from_str).transpose();
         Ok(Self {
             id: row.id,
-            at: time(&row.at)?,
+            at: parse_timestamp(&row.at)?,
             tenant: AuditTenant {
                 id: row.tenant_id,
                 name: row.tenant_name,

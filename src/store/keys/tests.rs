@@ -75,10 +75,10 @@ async fn a_key_is_revoked_by_its_prefix_or_its_whole_text_and_only_once(
     let revoked = store.keys(None).await.unwrap();
     assert!(revoked.iter().all(|listed| listed.revoked_at.is_some()));
 
-    let number = store.change_number().await.unwrap();
+    let number = store.revision().await.unwrap();
     store.revoke_key(first.id().as_str()).await.unwrap();
     assert_eq!(store.keys(None).await.unwrap(), revoked, "the first time counts");
-    assert_eq!(store.change_number().await.unwrap(), number, "nothing changed");
+    assert_eq!(store.revision().await.unwrap(), number, "nothing changed");
 }
 
 #[rstest]
@@ -201,7 +201,7 @@ async fn a_rotated_key_passes_on_its_terms_and_ends_after_its_grace(
     let store = temporary(database).await;
     store.create_tenant("acme", "default").await.unwrap();
     let old = store.create_key("acme", &terms()).await.unwrap();
-    let before = store.change_number().await.unwrap();
+    let before = store.revision().await.unwrap();
     let grace_ends = seconds_from_now(60);
     let rotation = store
         .rotate_key(old.id().as_str(), grace_ends, None)
@@ -274,16 +274,19 @@ async fn the_last_use_of_a_key_only_moves_forward_and_is_no_change_to_others(
     store.create_tenant("acme", "default").await.unwrap();
     let key = store.create_key("acme", &KeyTerms::default()).await.unwrap();
     assert_eq!(store.keys(None).await.unwrap()[0].last_used_at, None);
-    let number = store.change_number().await.unwrap();
+    let number = store.revision().await.unwrap();
     let (earlier, later) = (
         Timestamp::constant(1_780_048_800, 0),
         Timestamp::constant(1_780_048_860, 0),
     );
     for used_at in [later, earlier] {
-        store.write_uses(vec![(key.digest(), used_at)]).await.unwrap();
+        store
+            .write_last_used(vec![(key.digest(), used_at)])
+            .await
+            .unwrap();
         assert_eq!(store.keys(None).await.unwrap()[0].last_used_at, Some(later));
     }
-    assert_eq!(store.change_number().await.unwrap(), number);
+    assert_eq!(store.revision().await.unwrap(), number);
 }
 
 #[rstest]

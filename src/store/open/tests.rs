@@ -256,7 +256,7 @@ async fn a_store_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_
     assert_eq!(tenants[0].plan, Tenant::DEFAULT_PLAN);
     assert!(tenants[0].is_suspended);
     let changes = store.changes_since(0).await.unwrap();
-    assert_eq!(changes.number, 2);
+    assert_eq!(changes.revision, 2);
     assert_eq!(changes.tenants, tenants);
     let key = &changes.keys[0];
     assert_eq!(key.digest.as_bytes(), &[7; 32]);
@@ -274,9 +274,5 @@ async fn a_store_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_
     };
     assert_eq!(store.audit(&everything).await.unwrap(), []);
     store.create_key("acme", &KeyTerms::default()).await.unwrap();
-    assert_eq!(
-        store.change_number().await.unwrap(),
-        3,
-        "it goes on from where it was"
-    );
+    assert_eq!(store.revision().await.unwrap(), 3, "it goes on from where it was");
 }

@@ -26,11 +26,11 @@ async fn tenants_are_listed_by_name(#[values(Sqlite, Postgres)] database: Databa
 async fn a_name_belongs_to_one_tenant(#[values(Sqlite, Postgres)] database: Database) {
     let store = temporary(database).await;
     store.create_tenant("acme", "default").await.unwrap();
-    let before = store.change_number().await.unwrap();
+    let before = store.revision().await.unwrap();
     let error = store.create_tenant("acme", "default").await.unwrap_err();
     assert!(matches!(error, StoreError::DuplicateTenant(name) if name == "acme"));
     assert_eq!(
-        store.change_number().await.unwrap(),
+        store.revision().await.unwrap(),
         before,
         "what was refused is no change"
     );
@@ -64,7 +64,7 @@ async fn a_tenant_can_be_suspended_and_let_in_again(#[values(Sqlite, Postgres)] 
 #[tokio::test]
 async fn changes_are_everything_that_came_after_a_number(#[values(Sqlite, Postgres)] database: Database) {
     let store = temporary(database).await;
-    assert_eq!(store.changes_since(0).await.unwrap().number, 0, "nothing yet");
+    assert_eq!(store.changes_since(0).await.unwrap().revision, 0, "nothing yet");
 
     let acme = store.create_tenant("acme", "default").await.unwrap();
     store.create_tenant("zebra", "default").await.unwrap();
@@ -74,19 +74,19 @@ async fn changes_are_everything_that_came_after_a_number(#[values(Sqlite, Postgr
     assert_eq!(everything.keys.len(), 1);
     assert_eq!(everything.keys[0].digest, key.digest());
     assert_eq!(everything.keys[0].tenant, acme.id);
-    assert_eq!(everything.number, store.change_number().await.unwrap());
+    assert_eq!(everything.revision, store.revision().await.unwrap());
 
-    let nothing = store.changes_since(everything.number).await.unwrap();
+    let nothing = store.changes_since(everything.revision).await.unwrap();
     assert_eq!((nothing.tenants.len(), nothing.keys.len()), (0, 0));
 
     store.set_tenant_suspended("zebra", true).await.unwrap();
-    let suspended = store.changes_since(everything.number).await.unwrap();
+    let suspended = store.changes_since(everything.revision).await.unwrap();
     assert_eq!(suspended.tenants.len(), 1, "only the tenant that changed");
     assert!(suspended.tenants[0].is_suspended);
-    assert!(suspended.number > everything.number);
+    assert!(suspended.revision > everything.revision);
 
     store.revoke_key(key.id().as_str()).await.unwrap();
-    let revoked = store.changes_since(suspended.number).await.unwrap();
+    let revoked = store.changes_since(suspended.revision).await.unwrap();
     assert!(revoked.tenants.is_empty());
     assert!(revoked.keys[0].is_revoked);
 }
@@ -100,7 +100,7 @@ async fn changes_at_once_each_have_a_number_of_their_own(#[values(Sqlite, Postgr
         outcome.unwrap();
     }
     let changes = store.changes_since(0).await.unwrap();
-    assert_eq!(changes.number, 20);
+    assert_eq!(changes.revision, 20);
     assert_eq!(changes.tenants.len(), 20);
 }
 
@@ -110,7 +110,7 @@ async fn a_tenant_is_on_one_plan_and_can_be_moved_to_another(#[values(Sqlite, Po
     let store = temporary(database).await;
     let made = store.create_tenant("acme", "gold").await.unwrap();
     assert_eq!(made.plan, "gold");
-    let before = store.change_number().await.unwrap();
+    let before = store.revision().await.unwrap();
     store.set_tenant_plan("acme", "silver").await.unwrap();
     assert_eq!(store.tenants().await.unwrap()[0].plan, "silver");
     let changes = store.changes_since(before).await.unwrap();
@@ -132,7 +132,7 @@ async fn a_deleted_tenant_leaves_a_free_name_and_a_taken_id(#[values(Sqlite, Pos
     let store = temporary(database).await;
     let acme = store.create_tenant("acme", "default").await.unwrap();
     store.create_key("acme", &KeyTerms::default()).await.unwrap();
-    let before = store.change_number().await.unwrap();
+    let before = store.revision().await.unwrap();
 
     assert_eq!(store.delete_tenant("acme").await.unwrap(), acme.id);
     assert!(store.tenants().await.unwrap().is_empty());
@@ -140,7 +140,11 @@ async fn a_deleted_tenant_leaves_a_free_name_and_a_taken_id(#[values(Sqlite, Pos
     let changes = store.changes_since(before).await.unwrap();
     assert_eq!(changes.deleted_tenants, std::slice::from_ref(&acme.id));
     assert_eq!(
-        store.changes_since(changes.number).await.unwrap().deleted_tenants,
+        store
+            .changes_since(changes.revision)
+            .await
+            .unwrap()
+            .deleted_tenants,
         []
     );
 
@@ -176,13 +180,13 @@ async fn plan_and_suspension_change_in_one_and_what_is_not_named_stays(
     let store = temporary(database).await;
     store.create_tenant("acme", "default").await.unwrap();
     store.create_tenant("zebra", "gold").await.unwrap();
-    let before = store.change_number().await.unwrap();
+    let before = store.revision().await.unwrap();
     let changed = store
         .change_tenant("acme", Some("gold"), Some(true))
         .await
         .unwrap();
     assert_eq!((changed.plan.as_str(), changed.is_suspended), ("gold", true));
-    assert_eq!(store.change_number().await.unwrap(), before + 1, "one change");
+    assert_eq!(store.revision().await.unwrap(), before + 1, "one change");
     assert_eq!(store.tenant("acme").await.unwrap(), changed);
     let same = store.change_tenant("acme", None, None).await.unwrap();
     assert_eq!(same, changed);

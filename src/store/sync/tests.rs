@@ -15,23 +15,25 @@ const NEVER: Duration = Duration::from_secs(60 * 60);
 const LONGEST_LIFE: Duration = Duration::from_millis(1500);
 
 /// A store with one key, and a directory that follows it.
-struct Followed {
+struct Synced {
     store: TemporaryStore,
     directory: Arc<Directory>,
     key: KeyText,
     following: JoinHandle<()>,
 }
 
-impl Followed {
+impl Synced {
     async fn every(period: Duration, database: Database) -> Self {
         let store = temporary(database).await;
         store.create_tenant("acme", "default").await.unwrap();
         let key = store.create_key("acme", &KeyTerms::default()).await.unwrap();
         let directory = Arc::new(Directory::default());
-        let (follower, followed) = (store.store.clone(), Arc::clone(&directory));
+        let (syncing, synced) = (store.store.clone(), Arc::clone(&directory));
         let following = tokio::spawn(async move {
             let metrics = Arc::new(Metrics::new().unwrap());
-            follower.follow_every(period, followed, metrics, |_| {}).await;
+            syncing
+                .sync_directory_every(period, synced, metrics, |_| {})
+                .await;
         });
         let this = Self {
             store,
@@ -39,7 +41,7 @@ impl Followed {
             key,
             following,
         };
-        this.until("the key is known", |followed| followed.lets_in(&followed.key))
+        this.until("the key is known", |synced| synced.lets_in(&synced.key))
             .await;
         this
     }
@@ -78,7 +80,7 @@ impl Followed {
     }
 }
 
-impl Drop for Followed {
+impl Drop for Synced {
     fn drop(&mut self) {
         self.following.abort();
     }
@@ -86,30 +88,30 @@ impl Drop for Followed {
 
 #[tokio::test]
 async fn a_change_is_told_of_by_postgresql_before_anybody_asks() {
-    let followed = Followed::every(NEVER, Database::Postgres).await;
-    let other = Store::open(&followed.store.database.url()).await.unwrap();
+    let synced = Synced::every(NEVER, Database::Postgres).await;
+    let other = Store::open(&synced.store.database.url()).await.unwrap();
     for _ in 0..3 {
         let key = other.create_key("acme", &KeyTerms::default()).await.unwrap();
-        followed
-            .until("the new key is known", |followed| followed.lets_in(&key))
+        synced
+            .until("the new key is known", |synced| synced.lets_in(&key))
             .await;
         other.revoke_key(key.reveal()).await.unwrap();
-        followed
-            .until("the key is dead", |followed| !followed.lets_in(&key))
+        synced
+            .until("the key is dead", |synced| !synced.lets_in(&key))
             .await;
     }
-    assert!(followed.lets_in(&followed.key), "other keys go on");
+    assert!(synced.lets_in(&synced.key), "other keys go on");
 }
 
 #[tokio::test]
 async fn what_happens_while_nobody_listens_is_told_of_when_somebody_listens_again() {
-    let followed = Followed::every(NEVER, Database::Postgres).await;
+    let synced = Synced::every(NEVER, Database::Postgres).await;
     for _ in 0..2 {
-        followed.until_it_listens_and_is_cut().await;
-        let key = followed.store.create_key("acme", &KeyTerms::default()).await;
+        synced.until_it_listens_and_is_cut().await;
+        let key = synced.store.create_key("acme", &KeyTerms::default()).await;
         let key = key.unwrap();
-        followed
-            .until("the new key is known", |followed| followed.lets_in(&key))
+        synced
+            .until("the new key is known", |synced| synced.lets_in(&key))
             .await;
     }
 }
@@ -119,8 +121,8 @@ async fn what_happens_while_nobody_listens_is_told_of_when_somebody_listens_agai
 async fn a_change_that_nobody_is_told_of_is_found_by_asking(
     #[values(Database::Sqlite, Database::Postgres)] database: Database,
 ) {
-    let followed = Followed::every(PERIOD, database).await;
-    let mut transaction = followed.store.pool.begin().await.unwrap();
+    let synced = Synced::every(PERIOD, database).await;
+    let mut transaction = synced.store.pool.begin().await.unwrap();
     for statement in [
         "UPDATE directory_change SET number = number + 1 WHERE id = 1",
         "UPDATE keys SET revoked_at = created_at, change_number = (SELECT number FROM directory_change)",
@@ -129,8 +131,8 @@ async fn a_change_that_nobody_is_told_of_is_found_by_asking(
     }
     transaction.commit().await.unwrap();
     let revoked = Instant::now();
-    followed
-        .until("the key is dead", |followed| !followed.lets_in(&followed.key))
+    synced
+        .until("the key is dead", |synced| !synced.lets_in(&synced.key))
         .await;
     assert!(revoked.elapsed() < LONGEST_LIFE, "{:?}", revoked.elapsed());
 }

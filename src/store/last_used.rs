@@ -16,7 +16,7 @@ const BATCH: usize = 500;
 impl Store {
     /// Writes down when keys were last used, as `directory` notes it, until `shutdown` is done, and then once
     /// more. What cannot be written is tried again the next time.
-    pub async fn record_uses(
+    pub async fn record_last_used(
         &self,
         directory: &Directory,
         metrics: &Metrics,
@@ -32,7 +32,7 @@ impl Store {
                 () = &mut shutdown => true,
             };
             let until = Timestamp::now();
-            match self.write_uses(directory.uses_since(recorded_until)).await {
+            match self.write_last_used(directory.uses_since(recorded_until)).await {
                 Ok(()) => recorded_until = until,
                 Err(error) => {
                     metrics.store_failures.inc();
@@ -50,7 +50,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Unreachable`]
-    pub async fn write_uses(&self, mut uses: Vec<(KeyDigest, Timestamp)>) -> Result<(), StoreError> {
+    pub async fn write_last_used(&self, mut uses: Vec<(KeyDigest, Timestamp)>) -> Result<(), StoreError> {
         // Two gateways that write the same keys at once take them in one order, and so never wait for each other
         // in a circle.
         uses.sort_unstable_by_key(|(digest, _)| *digest.as_bytes());

@@ -13,7 +13,7 @@ use crate::text::format_timestamp;
 const MOST_ENVIRONMENTS: usize = 100;
 
 #[derive(FromRow)]
-pub(super) struct TermsRow {
+pub(super) struct KeyColumns {
     pub(super) label: Option<String>,
     pub(super) expires_at: Option<String>,
     pub(super) operations: Option<String>,
@@ -21,7 +21,7 @@ pub(super) struct TermsRow {
 }
 
 /// Whether a key may be given on these terms.
-pub(super) fn check(terms: &KeyTerms) -> Result<(), StoreError> {
+pub(super) fn validate(terms: &KeyTerms) -> Result<(), StoreError> {
     if terms.label.as_deref().is_some_and(|label| !is_name(label)) {
         return Err(StoreError::BadLabel);
     }
@@ -37,24 +37,28 @@ pub(super) fn check(terms: &KeyTerms) -> Result<(), StoreError> {
     }
 }
 
-pub(super) fn write(terms: &KeyTerms) -> TermsRow {
-    let restrictions = terms.restrictions.as_ref();
-    let operations = restrictions.and_then(Restrictions::operations);
-    let environments = restrictions.and_then(Restrictions::environments);
-    TermsRow {
-        label: terms.label.clone(),
-        expires_at: terms.expires_at.map(format_timestamp),
-        operations: operations.map(|named| join(named.iter().map(|operation| operation.name()))),
-        environments: environments.map(|named| join(named.iter().map(EnvironmentId::as_str))),
+impl From<&KeyTerms> for KeyColumns {
+    fn from(terms: &KeyTerms) -> Self {
+        let restrictions = terms.restrictions.as_ref();
+        let operations = restrictions.and_then(Restrictions::operations);
+        let environments = restrictions.and_then(Restrictions::environments);
+        Self {
+            label: terms.label.clone(),
+            expires_at: terms.expires_at.map(format_timestamp),
+            operations: operations.map(|named| join(named.iter().map(|operation| operation.name()))),
+            environments: environments.map(|named| join(named.iter().map(EnvironmentId::as_str))),
+        }
     }
 }
 
-pub(super) fn read(row: TermsRow) -> Result<KeyTerms, StoreError> {
-    Ok(KeyTerms {
-        label: row.label,
-        expires_at: row.expires_at.as_deref().map(time).transpose()?,
-        restrictions: restrictions(row.operations.as_deref(), row.environments.as_deref())?,
-    })
+impl KeyColumns {
+    pub(super) fn into_terms(self) -> Result<KeyTerms, StoreError> {
+        Ok(KeyTerms {
+            expires_at: self.expires_at.as_deref().map(parse_timestamp).transpose()?,
+            restrictions: restrictions(self.operations.as_deref(), self.environments.as_deref())?,
+            label: self.label,
+        })
+    }
 }
 
 /// A name that nobody knows is an error and never dropped: without it the key could do more than it may.
@@ -75,7 +79,7 @@ pub(super) fn restrictions(
 }
 
 /// A time as the store writes them.
-pub(super) fn time(text: &str) -> Result<Timestamp, StoreError> {
+pub(super) fn parse_timestamp(text: &str) -> Result<Timestamp, StoreError> {
     text.parse()
         .map_err(|error: jiff::Error| StoreError::Unreadable(error.to_string()))
 }

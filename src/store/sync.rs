@@ -45,16 +45,17 @@ impl Store {
     ///
     /// The store is asked twice a second. PostgreSQL also tells of a change when it is committed, which only hurries
     /// the next question: what it tells may get lost.
-    pub async fn follow(
+    pub async fn sync_directory(
         &self,
         directory: Arc<Directory>,
         metrics: Arc<Metrics>,
         forget: impl Fn(&[EnvironmentId]) + Send + Sync,
     ) {
-        self.follow_every(PERIOD, directory, metrics, forget).await;
+        self.sync_directory_every(PERIOD, directory, metrics, forget)
+            .await;
     }
 
-    async fn follow_every(
+    async fn sync_directory_every(
         &self,
         period: Duration,
         directory: Arc<Directory>,
@@ -64,11 +65,11 @@ impl Store {
         let changed = Notify::new();
         tokio::join!(
             self.listen(&changed),
-            self.ask_every(period, &changed, &directory, &metrics, &forget),
+            self.poll_every(period, &changed, &directory, &metrics, &forget),
         );
     }
 
-    async fn ask_every(
+    async fn poll_every(
         &self,
         period: Duration,
         changed: &Notify,
@@ -114,7 +115,7 @@ impl Store {
         directory: &Directory,
         forget: &(impl Fn(&[EnvironmentId]) + Send + Sync),
     ) -> Result<i64, StoreError> {
-        let number = within(ANSWER_TIMEOUT, self.change_number()).await?;
+        let number = within(ANSWER_TIMEOUT, self.revision()).await?;
         if directory.is_loaded() && number == known {
             return Ok(known);
         }
@@ -125,7 +126,7 @@ impl Store {
                 forget(&changes.adopted);
             }
         };
-        let number = within(READ_TIMEOUT, self.each_change_since(known, take)).await?;
+        let number = within(READ_TIMEOUT, self.for_each_change_since(known, take)).await?;
         directory.set_loaded();
         Ok(number)
     }

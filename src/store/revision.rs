@@ -12,7 +12,7 @@ const RAISE_AND_TELL: &str = "UPDATE directory_change SET number = number + 1 WH
 
 /// Takes the number of a change that the transaction makes. It comes first in every such transaction: from
 /// here on the transaction is alone in writing, so numbers become visible in their order.
-pub(super) async fn next_change(transaction: &mut AnyConnection) -> Result<i64, StoreError> {
+pub(super) async fn next_revision(transaction: &mut AnyConnection) -> Result<i64, StoreError> {
     let raise = if postgres::is_connected_by(transaction) {
         sqlx::query_scalar(RAISE_AND_TELL).bind(CHANNEL)
     } else {
