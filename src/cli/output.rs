@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::admin_client::AdminError;
 use crate::config::Faults;
 use crate::contract::SchemaFault;
-use crate::quota::LinkError;
+use crate::quota::RedisBudgetError;
 use crate::store::StoreError;
 use crate::telemetry::LogError;
 use crate::tenancy::StampRequired;
@@ -27,7 +27,7 @@ pub(super) enum CommandError {
     #[error(transparent)]
     SetUp(#[from] SetUpError),
     #[error("quota.redis: {0}")]
-    Redis(#[from] LinkError),
+    Redis(#[from] RedisBudgetError),
     #[error("{0}")]
     Upstream(String),
     #[error(transparent)]

@@ -20,7 +20,7 @@ use crate::contract;
 use crate::embedded;
 use crate::environment::EnvironmentId;
 use crate::gateway::{self, Gateway};
-use crate::quota::Link;
+use crate::quota::RedisBudget;
 use crate::store::{Audit, AuditWriter, Store, StoreError};
 use crate::telemetry::{self, Metrics};
 use crate::tenancy::{Directory, KeyText, StampRequired, Tenant};
@@ -152,9 +152,9 @@ fn share_budgets(
         tokio::spawn(Arc::clone(budget).run());
         if let Some(redis) = &settings.quota.redis {
             let lease = settings.upstream.timeout + ROUND_TRIP;
-            let terms = budget.terms(settings.quota.replicas, lease, CONNECT_TIMEOUT + ROUND_TRIP);
-            let link = Link::new(redis.reveal(), budget.name(), terms)?;
-            sharing.spawn(Arc::clone(budget).share(link, wait_for_stop(stopped.clone())));
+            let limits = budget.shared_limits(settings.quota.replicas, lease, CONNECT_TIMEOUT + ROUND_TRIP);
+            let redis = RedisBudget::new(redis.reveal(), budget.name(), limits)?;
+            sharing.spawn(Arc::clone(budget).share(redis, wait_for_stop(stopped.clone())));
         }
     }
     Ok(sharing)

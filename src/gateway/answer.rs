@@ -12,7 +12,7 @@ use super::record::Record;
 use super::reply::Accepted;
 use super::state::Gateway;
 use crate::contract::{Answer, ApiError, Dialect, REQUEST_ID, Warnings};
-use crate::quota::TenantStanding;
+use crate::quota::RateLimitStatus;
 
 /// Pointers to what was let through although it breaks the schema.
 const WARNING: HeaderName = HeaderName::from_static("envgate-warning");
@@ -58,14 +58,12 @@ pub(super) fn of_success(accepted: Accepted, warnings: &Warnings, request_id: &s
 }
 
 /// Adds where a tenant stands in its own limit of requests, under the names of the upstream's API.
-fn add_standing(answer: &mut Answer, standing: &TenantStanding, now: Timestamp) {
+fn add_rate_limit_headers(answer: &mut Answer, status: &RateLimitStatus, now: Timestamp) {
+    answer.headers.push((RATE_LIMIT, HeaderValue::from(status.limit)));
     answer
         .headers
-        .push((RATE_LIMIT, HeaderValue::from(standing.limit)));
-    answer
-        .headers
-        .push((RATE_REMAINING, HeaderValue::from(standing.remaining)));
-    let reset = now.checked_add(standing.reset).unwrap_or(now);
+        .push((RATE_REMAINING, HeaderValue::from(status.remaining)));
+    let reset = now.checked_add(status.reset).unwrap_or(now);
     // Rounded up: who comes too early comes in vain.
     let to_second = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
     let reset = reset.round(to_second).unwrap_or(reset).to_string();
@@ -82,13 +80,15 @@ impl Gateway {
     }
 
     /// Tells a caller where it stands in its own limit of requests, if its plan has one.
-    pub(super) fn tell_standing(&self, answer: &mut Answer, record: &Record) {
+    pub(super) fn add_rate_limit_headers(&self, answer: &mut Answer, record: &Record) {
         let Some(tenant) = record.caller.as_ref().map(|caller| &caller.tenant) else {
             return;
         };
         let served = self.plans.of(tenant).ok();
-        if let Some(standing) = served.and_then(|served| served.budget.standing(&served.entrant(tenant))) {
-            add_standing(answer, &standing, Timestamp::now());
+        if let Some(status) =
+            served.and_then(|served| served.budget.rate_limit_status(&served.tenant_quota(tenant)))
+        {
+            add_rate_limit_headers(answer, &status, Timestamp::now());
         }
     }
 }

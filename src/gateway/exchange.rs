@@ -271,7 +271,7 @@ pub(super) async fn answer_request(gateway: &Gateway, session: &mut ServerSessio
         Ok(answer) => (answer, None),
         Err(error) => (gateway.answer_to(&error, &mut open.record), Some(error)),
     };
-    gateway.tell_standing(&mut answer, &open.record);
+    gateway.add_rate_limit_headers(&mut answer, &open.record);
     let status = answer.status;
     // Before the answer is written: a client that does not take it has written all the same.
     open.note_write(status, error.as_ref());

@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use crate::config::{self, Access, Secret, Settings};
 use crate::contract::ApiError;
-use crate::quota::{Budget, Entrant, Limits, TenantLimits};
+use crate::quota::{Budget, Limits, TenantLimits, TenantQuota};
 use crate::telemetry::Metrics;
 use crate::tenancy::{Plan, Tenant};
 use crate::upstream::{Client, Origin, SetUpError, request_headers};
@@ -38,8 +38,8 @@ impl Served {
     }
 
     /// A tenant of the plan, as its budget sees it.
-    pub(super) fn entrant<'a>(&self, tenant: &'a Tenant) -> Entrant<'a> {
-        Entrant {
+    pub(super) fn tenant_quota<'a>(&self, tenant: &'a Tenant) -> TenantQuota<'a> {
+        TenantQuota {
             tenant: &tenant.id,
             limits: self.limits,
         }

@@ -26,7 +26,7 @@ impl Gateway {
         let reader = Reader {
             tenant: &upstream.caller.tenant.id,
             freshness,
-            may_wait: !upstream.has_place(),
+            may_wait: !upstream.has_slot(),
         };
         let until = upstream.deadline().total;
         record.begin_waiting(WaitingFor::Others);

@@ -12,12 +12,12 @@ use super::record::{Record, WaitingFor};
 use super::reply;
 use super::shared_reads::{Freshness, ReadKey, Subject};
 use crate::contract::{ApiError, ListQuery, Operation, RefusedReply, Target};
-use crate::quota::{self, Kind, LimitedBy, Place, Refused, Token};
+use crate::quota::{self, BudgetRejection, InFlightSlot, Kind, LimitedBy, Token};
 use crate::tenancy::{Caller, Plan};
 use crate::upstream::{BETA, Client, Deadline, Reply, Reuse, SendError, UpstreamRequest, VERSION, WriteSent};
 
 /// Who asks the upstream, for all of one exchange: a caller, by which plan and credential, with which header,
-/// translated, and by when. From its first request on it has a place in flight, and keeps it for all that it
+/// translated, and by when. From its first request on it has a slot in flight, and keeps it for all that it
 /// needs.
 pub(super) struct UpstreamSession<'a> {
     pub(super) caller: &'a Caller,
@@ -27,7 +27,7 @@ pub(super) struct UpstreamSession<'a> {
     pub(super) freshness: Freshness,
     write_sent: &'a WriteSent,
     deadline: Option<Deadline>,
-    place: Option<Place>,
+    slot: Option<InFlightSlot>,
 }
 
 impl<'a> UpstreamSession<'a> {
@@ -45,7 +45,7 @@ impl<'a> UpstreamSession<'a> {
             freshness,
             write_sent,
             deadline: None,
-            place: None,
+            slot: None,
         }
     }
 
@@ -70,9 +70,9 @@ impl<'a> UpstreamSession<'a> {
         waited.map_err(|_elapsed| otherwise)
     }
 
-    /// Whether it has its place in flight.
-    pub(super) const fn has_place(&self) -> bool {
-        self.place.is_some()
+    /// Whether it has its slot in flight.
+    pub(super) const fn has_slot(&self) -> bool {
+        self.slot.is_some()
     }
 
     pub(super) const fn plan(&self) -> &'a Plan {
@@ -162,7 +162,7 @@ impl<'a> UpstreamSession<'a> {
         })
     }
 
-    /// Waits for permission to send one request, and for a place with the first. With it comes the header,
+    /// Waits for permission to send one request, and for a slot with the first. With it comes the header,
     /// for who has to send a second time.
     async fn token(
         &mut self,
@@ -174,18 +174,18 @@ impl<'a> UpstreamSession<'a> {
             // What went before took so long that nobody might live to see how the write ends.
             return Err(ApiError::UpstreamTimeout { after_write: false });
         }
-        let place = match &mut self.place {
-            Some(place) => place,
+        let slot = match &mut self.slot {
+            Some(slot) => slot,
             none => {
-                let entrant = self.served.entrant(&self.caller.tenant);
+                let tenant_quota = self.served.tenant_quota(&self.caller.tenant);
                 // Who would find the upstream left alone need not wait for that.
                 let circuit = self.served.upstream.check_circuit();
                 circuit.map_err(|error| error_of(&error, false))?;
-                let entering = self.served.budget.enter(&entrant, kind, deadline.waiting);
+                let entering = self.served.budget.enter(&tenant_quota, kind, deadline.waiting);
                 none.insert(entering.await.map_err(refusal)?)
             }
         };
-        let token = place.token(kind, deadline.waiting).await.map_err(refusal)?;
+        let token = slot.token(kind, deadline.waiting).await.map_err(refusal)?;
         Ok((token, &self.headers))
     }
 }
@@ -249,7 +249,7 @@ impl Delivery<'_> {
 }
 
 /// What a refusal means for the client; nothing of this request was sent.
-fn refusal(refused: Refused) -> ApiError {
+fn refusal(refused: BudgetRejection) -> ApiError {
     tracing::debug!(%refused, "a request may not go up");
     let retry_after = refused.retry_after;
     match refused.limited_by {

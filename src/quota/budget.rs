@@ -7,11 +7,11 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::admission::{Admission, Ticket};
-use super::kind::Kind;
-use super::lanes::LaneId;
-use super::limits::{Entrant, LimitedBy, Limits, Refused, RefusedBecause, TenantStanding};
-use super::place::Place;
-use super::shared::{Link, Sharing, Terms};
+use super::fair_queue::QueueId;
+use super::limits::{
+    BudgetRejection, Kind, LimitedBy, Limits, RateLimitStatus, RejectionReason, TenantLimits, TenantQuota,
+};
+use super::shared::{RedisBudget, ReplicaState, SharedLimits};
 use crate::telemetry::BudgetMetrics;
 
 /// What may go up for one organisation, and who is next. Shared by all workers.
@@ -67,11 +67,11 @@ impl Budget {
         &self.name
     }
 
-    /// What so many replicas that share the budget go by. `lease` is the longest time that an exchange is in flight,
-    /// `hold` the longest between a request's admission and its sending.
+    /// What so many replicas that share the budget go by. `lease` is the longest time that an exchange is in
+    /// flight, `hold` the longest between a request's admission and its sending.
     #[must_use]
-    pub const fn terms(&self, replicas: u32, lease: Duration, hold: Duration) -> Terms {
-        Terms {
+    pub const fn shared_limits(&self, replicas: u32, lease: Duration, hold: Duration) -> SharedLimits {
+        SharedLimits {
             limits: self.limits,
             replicas,
             span: self.span,
@@ -80,53 +80,49 @@ impl Budget {
         }
     }
 
-    /// Waits until `until` at the longest for a place in flight, and for the first request of it, which is of `kind`.
-    /// Where nobody may be limited there is no waiting and no lock.
-    ///
-    /// # Errors
-    /// [`Refused`]: at once where the turn cannot come in time or too many of the tenant wait, else at `until`.
-    pub async fn enter(
-        self: &Arc<Self>,
-        entrant: &Entrant<'_>,
-        kind: Kind,
-        until: Instant,
-    ) -> Result<Place, Refused> {
-        if self.limits.is_unlimited()
-            && entrant.limits.is_unlimited()
-            && !self.is_closed.load(Ordering::Relaxed)
-        {
-            self.metrics.admitted.inc();
-            return Ok(Place::free());
-        }
-        let asked = Instant::now();
-        let (granted, turn) = oneshot::channel();
-        let patience = until.saturating_duration_since(asked);
-        let arrived = self.change(|admission, now| admission.arrive(entrant, kind, granted, patience, now));
-        let outcome = match arrived {
-            Ok(ticket) => self.wait(ticket, turn, until).await.map(|()| ticket.lane),
-            Err(refused) => Err(refused),
-        };
-        match outcome {
-            Ok(lane) => {
-                self.metrics.admitted.inc();
-                self.metrics.wait.observe(asked.elapsed().as_secs_f64());
-                Ok(Place::taken(Arc::clone(self), lane, kind))
-            }
-            Err(refused) => Err(self.refused(refused)),
+    /// Whether nothing limits requests of a tenant with these limits, so that there need be no waiting and no
+    /// lock.
+    pub(super) fn is_open_to(&self, limits: &TenantLimits) -> bool {
+        self.limits.is_unlimited() && limits.is_unlimited() && !self.is_closed.load(Ordering::Relaxed)
+    }
+
+    /// Counts one that was admitted, after so long a wait if there was any.
+    pub(super) fn count_admitted(&self, waited: Option<Duration>) {
+        self.metrics.admitted.inc();
+        if let Some(waited) = waited {
+            self.metrics.wait.observe(waited.as_secs_f64());
         }
     }
 
-    /// Waits for another request of an exchange that has its place.
-    pub(super) async fn follow_up(
+    /// Waits for a slot in flight and its first request, in the tenant's queue, which it gives back.
+    pub(super) async fn wait_in_queue(
         self: &Arc<Self>,
-        lane: LaneId,
+        tenant_quota: &TenantQuota<'_>,
         kind: Kind,
         until: Instant,
-    ) -> Result<(), Refused> {
+    ) -> Result<QueueId, BudgetRejection> {
         let (granted, turn) = oneshot::channel();
-        let ticket = self.change(|admission, _| admission.follow_up(lane, kind, granted));
+        let patience = until.saturating_duration_since(Instant::now());
+        let arrived =
+            self.change(|admission, now| admission.arrive(tenant_quota, kind, granted, patience, now));
+        let outcome = match arrived {
+            Ok(ticket) => self.wait(ticket, turn, until).await.map(|()| ticket.queue),
+            Err(refused) => Err(refused),
+        };
+        outcome.map_err(|refused| self.count_refused(refused))
+    }
+
+    /// Waits for another request of an exchange that has its slot.
+    pub(super) async fn follow_up(
+        self: &Arc<Self>,
+        queue: QueueId,
+        kind: Kind,
+        until: Instant,
+    ) -> Result<(), BudgetRejection> {
+        let (granted, turn) = oneshot::channel();
+        let ticket = self.change(|admission, _| admission.follow_up(queue, kind, granted));
         let outcome = self.wait(ticket, turn, until).await;
-        outcome.map_err(|refused| self.refused(refused))
+        outcome.map_err(|refused| self.count_refused(refused))
     }
 
     /// Lets nothing through for so long: the upstream has asked for it.
@@ -142,10 +138,10 @@ impl Budget {
 
     /// Where a tenant stands in its own limit of requests; none where its plan has none.
     #[must_use]
-    pub fn standing(&self, entrant: &Entrant<'_>) -> Option<TenantStanding> {
-        entrant.limits.requests?;
+    pub fn rate_limit_status(&self, tenant_quota: &TenantQuota<'_>) -> Option<RateLimitStatus> {
+        tenant_quota.limits.requests?;
         let now = Instant::now();
-        self.state.lock().admission.standing(entrant, now)
+        self.state.lock().admission.rate_limit_status(tenant_quota, now)
     }
 
     /// Admits those whose turn has come by time alone. For as long as the process lives.
@@ -172,34 +168,35 @@ impl Budget {
         }
     }
 
-    /// Asks Redis, from now on and until `stopped`, whether more may go up, because other replicas use the budget too.
-    pub async fn share(self: Arc<Self>, mut link: Link, stopped: impl Future<Output = ()>) {
+    /// Asks Redis, from now on and until `stopped`, whether more may go up, because other replicas use the
+    /// budget too.
+    pub async fn share(self: Arc<Self>, mut redis: RedisBudget, stopped: impl Future<Output = ()>) {
         if self.limits.is_unlimited() {
             return;
         }
         self.change(|admission, now| {
-            let sharing = Sharing::new(*link.terms(), link.replica().to_owned(), now);
-            admission.share(sharing, now);
+            let replica = ReplicaState::new(*redis.limits(), redis.replica().to_owned(), now);
+            admission.share(replica, now);
         });
         let is_cut_off = &mut false;
         tokio::select! {
-            () = self.talk(&mut link, is_cut_off) => {}
+            () = self.talk(&mut redis, is_cut_off) => {}
             () = stopped => {}
         }
-        let farewell = self.change(|admission, _| admission.sharing().map(Sharing::farewell));
-        if let (false, Some(farewell)) = (*is_cut_off, farewell)
-            && let Err(error) = link.tell(&farewell).await
+        let leave = self.change(|admission, _| admission.replica().map(ReplicaState::leave));
+        if let (false, Some(leave)) = (*is_cut_off, leave)
+            && let Err(error) = redis.tell(&leave).await
         {
             tracing::warn!(budget = self.name, %error, "Redis could not be told that this replica stops");
         }
     }
 
-    async fn talk(&self, link: &mut Link, is_cut_off: &mut bool) {
+    async fn talk(&self, redis: &mut RedisBudget, is_cut_off: &mut bool) {
         loop {
             let Some(message) = self.change(|admission, now| admission.question(now)) else {
                 let asks_at = self.change(|admission, now| {
-                    let sharing = admission.sharing();
-                    sharing.map_or(now + TICK, |sharing| sharing.asks_at(now))
+                    let replica = admission.replica();
+                    replica.map_or(now + TICK, |replica| replica.asks_at(now))
                 });
                 tokio::select! {
                     () = sleep_until(asks_at) => {}
@@ -207,10 +204,10 @@ impl Budget {
                 }
                 continue;
             };
-            let answer = link.tell(&message).await;
-            self.change(|admission, now| match (&answer, admission.sharing()) {
-                (Ok(answer), Some(sharing)) => sharing.answered(*answer, now),
-                (Err(_), Some(sharing)) => sharing.lost(message),
+            let answer = redis.tell(&message).await;
+            self.change(|admission, now| match (&answer, admission.replica()) {
+                (Ok(answer), Some(replica)) => replica.answered(*answer, now),
+                (Err(_), Some(replica)) => replica.lost(message),
                 (_, None) => {}
             });
             match answer {
@@ -236,11 +233,11 @@ impl Budget {
         }
     }
 
-    /// How many wait, how many are in flight, and how many lanes are remembered.
+    /// How many wait, how many are in flight, and how many queues are remembered.
     #[cfg(test)]
     pub(super) fn occupation(&self) -> (usize, u32, usize) {
         let admission = &self.state.lock().admission;
-        (admission.waiting(), admission.in_flight(), admission.lanes())
+        (admission.waiting(), admission.in_flight(), admission.queues())
     }
 
     /// Changes something and admits all whose turn that makes it.
@@ -283,7 +280,7 @@ impl Budget {
         ticket: Ticket,
         turn: oneshot::Receiver<()>,
         until: Instant,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), BudgetRejection> {
         let asked = Instant::now();
         let mut waiting = Waiting {
             budget: self,
@@ -305,28 +302,28 @@ impl Budget {
         }
         if waiting.give_up() {
             let patience = until.saturating_duration_since(asked);
-            let because = RefusedBecause::Waited;
+            let because = RejectionReason::Waited;
             Err(self.change(|admission, now| admission.refuse(ticket, because, patience, now)))
         } else {
             Ok(())
         }
     }
 
-    fn refused(&self, refused: Refused) -> Refused {
+    fn count_refused(&self, refused: BudgetRejection) -> BudgetRejection {
         let reasons = match refused.limited_by {
             LimitedBy::Tenant => &self.metrics.refused_by_tenant,
             LimitedBy::Upstream => &self.metrics.refused_by_upstream,
         };
         match refused.because {
-            RefusedBecause::LaneFull => reasons.lane_full.inc(),
-            RefusedBecause::TooLate => reasons.too_late.inc(),
-            RefusedBecause::Waited => reasons.waited.inc(),
+            RejectionReason::QueueFull => reasons.queue_full.inc(),
+            RejectionReason::TooLate => reasons.too_late.inc(),
+            RejectionReason::Waited => reasons.waited.inc(),
         }
         refused
     }
 }
 
-/// One that waits. However it is dropped, it leaves its lane, or gives back what it was admitted to.
+/// One that waits. However it is dropped, it leaves its queue, or gives back what it was admitted to.
 struct Waiting<'a> {
     budget: &'a Budget,
     ticket: Ticket,

@@ -1,9 +1,71 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use super::kind::Kind;
 use crate::config;
+use crate::contract::Operation;
 use crate::tenancy::TenantId;
+
+/// What an upstream request is, as far as limits tell requests apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Makes an environment.
+    Create,
+    /// Changes nothing.
+    Read,
+    /// Changes an environment that is there.
+    OtherWrite,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 3] = [Self::Create, Self::Read, Self::OtherWrite];
+}
+
+impl From<Operation> for Kind {
+    fn from(operation: Operation) -> Self {
+        match operation {
+            Operation::Create => Self::Create,
+            _ if operation.is_write() => Self::OtherWrite,
+            _ => Self::Read,
+        }
+    }
+}
+
+/// One of a thing for each kind.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ByKind<T> {
+    create: T,
+    read: T,
+    other_write: T,
+}
+
+impl<T> ByKind<T> {
+    pub(super) fn new(mut make: impl FnMut(Kind) -> T) -> Self {
+        Self {
+            create: make(Kind::Create),
+            read: make(Kind::Read),
+            other_write: make(Kind::OtherWrite),
+        }
+    }
+
+    pub(super) const fn of(&self, kind: Kind) -> &T {
+        match kind {
+            Kind::Create => &self.create,
+            Kind::Read => &self.read,
+            Kind::OtherWrite => &self.other_write,
+        }
+    }
+
+    pub(super) const fn of_mut(&mut self, kind: Kind) -> &mut T {
+        match kind {
+            Kind::Create => &mut self.create,
+            Kind::Read => &mut self.read,
+            Kind::OtherWrite => &mut self.other_write,
+        }
+    }
+}
+
+/// The kinds of which another request may be sent now.
+pub(super) type Open = ByKind<bool>;
 
 /// What may go up under one budget; none stands for no limit. All of them apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,7 +90,7 @@ impl Limits {
         match kind {
             Kind::Create => self.creates,
             Kind::Read => self.reads,
-            Kind::Change => None,
+            Kind::OtherWrite => None,
         }
     }
 
@@ -103,7 +165,7 @@ impl From<&config::Plan> for TenantLimits {
 
 /// Who wants to go up.
 #[derive(Clone, Copy, Debug)]
-pub struct Entrant<'a> {
+pub struct TenantQuota<'a> {
     /// Whose turn it is that is waited for.
     pub tenant: &'a TenantId,
     /// What its plan gives.
@@ -121,9 +183,9 @@ pub enum LimitedBy {
 
 /// Why there was no waiting, or no more of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusedBecause {
+pub enum RejectionReason {
     /// So many of the tenant wait that no other may.
-    LaneFull,
+    QueueFull,
     /// The turn cannot come in time.
     TooLate,
     /// The turn could have come in time and did not.
@@ -133,18 +195,18 @@ pub enum RefusedBecause {
 /// A request that may not go up. Nothing was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("refused for {retry_after:?} by a limit of {limited_by:?}: {because:?}")]
-pub struct Refused {
+pub struct BudgetRejection {
     /// Which limit.
     pub limited_by: LimitedBy,
     /// Why.
-    pub because: RefusedBecause,
+    pub because: RejectionReason,
     /// When another try could be worth it: a second at least.
     pub retry_after: Duration,
 }
 
 /// Where a tenant stands in its own limit of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TenantStanding {
+pub struct RateLimitStatus {
     /// The limit.
     pub limit: u32,
     /// How much of it is left.

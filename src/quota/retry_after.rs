@@ -7,9 +7,9 @@ use jiff::fmt::rfc2822;
 /// The longest that one answer of the upstream can silence a gateway.
 const LONGEST: Duration = Duration::from_secs(5 * 60);
 
-/// How long an upstream's answer asks for silence: `retry-after-ms`, else `retry-after` in seconds or as an HTTP date,
-/// in the order in which clients look. Five minutes at most; what cannot be understood is none. Whatever is absurd is
-/// told in the log.
+/// How long an upstream's answer asks for silence: `retry-after-ms`, else `retry-after` in seconds or as an
+/// HTTP date, in the order in which clients look. Five minutes at most; what cannot be understood is none.
+/// Whatever is absurd is told in the log.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};

@@ -5,9 +5,9 @@ use tokio::time::Instant;
 
 /// A sliding log: never more than `limit` requests are sent in any stretch of time as long as `span`.
 ///
-/// A slot is reserved when a request is admitted and stamped when it is sent. A reserved slot does not expire, because
-/// its request may still be sent at any moment: one that spends five seconds connecting would otherwise let twice the
-/// limit through in the 55 seconds after it.
+/// A slot is reserved when a request is admitted and stamped when it is sent. A reserved slot does not
+/// expire, because its request may still be sent at any moment: one that spends five seconds connecting would
+/// otherwise let twice the limit through in the 55 seconds after it.
 #[derive(Debug)]
 pub(super) struct Window {
     /// None where there is no limit; then nothing is kept.
@@ -47,7 +47,8 @@ impl Window {
         self.left(now) != Some(0)
     }
 
-    /// When a full window will have room again, if time alone makes some: where all of it is reserved, it does not.
+    /// When a full window will have room again, if time alone makes some: where all of it is reserved, it
+    /// does not.
     pub(super) fn opens_at(&mut self, now: Instant) -> Option<Instant> {
         if self.has_room(now) {
             return None;
@@ -70,8 +71,8 @@ impl Window {
         self.reserved == 0 && self.sent.is_empty()
     }
 
-    /// The earliest moment at which the `ahead`-th request after the next can be admitted, if every reserved slot were
-    /// given back at once.
+    /// The earliest moment at which the `ahead`-th request after the next can be admitted, if every reserved
+    /// slot were given back at once.
     pub(super) fn earliest(&self, ahead: usize, now: Instant) -> Instant {
         let Some(limit) = self.limit else {
             return now;

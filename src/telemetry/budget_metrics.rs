@@ -33,16 +33,16 @@ pub struct BudgetMetrics {
     /// Exchanges that were admitted.
     pub admitted: IntCounter,
     /// Those refused by a limit of their tenant's.
-    pub refused_by_tenant: RefusedMetrics,
+    pub refused_by_tenant: RejectionMetrics,
     /// Those refused by what all tenants share.
-    pub refused_by_upstream: RefusedMetrics,
+    pub refused_by_upstream: RejectionMetrics,
 }
 
 /// Refusals by reason.
 #[derive(Clone, Debug)]
-pub struct RefusedMetrics {
+pub struct RejectionMetrics {
     /// Too many of the tenant waited already.
-    pub lane_full: IntCounter,
+    pub queue_full: IntCounter,
     /// The turn could not come in time.
     pub too_late: IntCounter,
     /// The turn could have come in time and did not.
@@ -110,8 +110,8 @@ impl BudgetsMetrics {
         let label = [budget];
         let refused = |limit| {
             let by = |reason| self.refused.with_label_values(&[budget, limit, reason]);
-            RefusedMetrics {
-                lane_full: by("lane_full"),
+            RejectionMetrics {
+                queue_full: by("queue_full"),
                 too_late: by("too_late"),
                 waited: by("waited"),
             }

@@ -5,7 +5,7 @@ mod log;
 mod metrics;
 mod upstream_metrics;
 
-pub use budget_metrics::{BudgetMetrics, RefusedMetrics};
+pub use budget_metrics::{BudgetMetrics, RejectionMetrics};
 pub use log::{LogError, start_log};
 pub use metrics::{Metrics, Outcome};
 pub use upstream_metrics::UpstreamMetrics;

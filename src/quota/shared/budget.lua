@@ -1,31 +1,31 @@
--- A budget that several gateways share. Every call is one step that nothing comes between; all times are this server's,
--- in microseconds.
+-- A budget that several gateways share. Every call is one step that nothing comes between; all times are this
+-- server's, in microseconds.
 --
 -- KEYS[1]  the budget; every key of it begins with that
--- ARGV[1]  the terms, the same for all replicas: `span`, `lease`, `hold`, `replicas`, `places`, and the limits `all`,
+-- ARGV[1]  the limits, the same for all replicas: `span`, `lease`, `hold`, `replicas`, `slots`, and the limits `all`,
 --          `create` and `read`; -1 for no limit
 -- ARGV[2]  the message: `replica`; what it has done since the last (`sent`, `returned`, `left`, `silence`); where this
 --          server has not been told of all that it holds, `join`; and where it wants to send another request, `admit`
 --
--- Gives back a word and a number of microseconds: `done`, `admitted`, `full` (no place is free), `wait` (so long), or
--- `join` (this server does not know the replica).
+-- Gives back a word and a number of microseconds: `done`, `admitted`, `full` (no slot is free), `wait` (so
+-- long), or `join` (this server does not know the replica).
 --
--- There is a sorted set of requests by the time of their sending, of all and of each kind that has a limit of its own,
--- and one of places by the time at which they are free again even if their replica is dead. A request that is admitted
--- and not yet sent counts as sent at the last moment that it could be.
+-- There is a sorted set of requests by the time of their sending, of all and of each kind that has a limit of
+-- its own, and one of slots by the time at which they are free again even if their replica is dead. A request
+-- that is admitted and not yet sent counts as sent at the last moment that it could be.
 --
--- A server that was started anew may have forgotten some or all of this. So nothing is admitted by a new server before
--- all replicas have told it what they hold, or before everything of the past has run out.
+-- A server that was started anew may have forgotten some or all of this. So nothing is admitted by a new
+-- server before all replicas have told it what they hold, or before everything of the past has run out.
 
 local budget = KEYS[1]
-local terms, message = cjson.decode(ARGV[1]), cjson.decode(ARGV[2])
+local limits, message = cjson.decode(ARGV[1]), cjson.decode(ARGV[2])
 local replica = message.replica
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 
 local state = budget .. ':state'
-local places = budget .. ':places'
+local slots = budget .. ':slots'
 local replicas = budget .. ':replicas'
 local joined = budget .. ':joined'
 
@@ -44,12 +44,12 @@ end
 -- Writes a member of a sorted set down for as long as it can count.
 local function keep(key, score, member)
     redis.call('ZADD', key, score, member)
-    redis.call('PEXPIRE', key, math.ceil((terms.span + terms.lease + terms.hold) / 500))
+    redis.call('PEXPIRE', key, math.ceil((limits.span + limits.lease + limits.hold) / 500))
 end
 
 local function write(kind, member, at)
     for _, name in ipairs(logs_of(kind)) do
-        if terms[name] >= 0 then
+        if limits[name] >= 0 then
             keep(log_of(name), at, member)
         end
     end
@@ -59,29 +59,30 @@ end
 local server = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 if redis.call('HGET', state, 'server') ~= server then
     redis.call('DEL', joined)
-    redis.call('HSET', state, 'server', server, 'settled_at', now + terms.span + terms.lease, 'parted', 0)
+    redis.call('HSET', state, 'server', server, 'settled_at', now + limits.span + limits.lease, 'left', 0)
 end
 
--- One that has parted spends nothing, whereas one that is merely silent may. Its seat is for the next that comes.
-if message.part then
+-- One that has left in order spends nothing, whereas one that is merely silent may. Its seat is for the next
+-- that comes.
+if message.leave then
     redis.call('ZREM', replicas, replica)
     if redis.call('SREM', joined, replica) == 1 then
-        redis.call('HINCRBY', state, 'parted', 1)
+        redis.call('HINCRBY', state, 'left', 1)
     end
 else
     redis.call('ZADD', replicas, now, replica)
-    redis.call('ZREMRANGEBYSCORE', replicas, '-inf', now - terms.span - terms.lease)
+    redis.call('ZREMRANGEBYSCORE', replicas, '-inf', now - limits.span - limits.lease)
 end
 
 if message.join then
     for _, request in ipairs(message.join.requests) do
         write(request.kind, request.member, now - request.age)
     end
-    for _, place in ipairs(message.join.places) do
-        keep(places, now + place.left, place.member)
+    for _, slot in ipairs(message.join.slots) do
+        keep(slots, now + slot.left, slot.member)
     end
-    if redis.call('SADD', joined, replica) == 1 and tonumber(redis.call('HGET', state, 'parted')) > 0 then
-        redis.call('HINCRBY', state, 'parted', -1)
+    if redis.call('SADD', joined, replica) == 1 and tonumber(redis.call('HGET', state, 'left')) > 0 then
+        redis.call('HINCRBY', state, 'left', -1)
     end
 end
 
@@ -94,14 +95,14 @@ for _, request in ipairs(message.returned) do
     end
 end
 for _, member in ipairs(message.left) do
-    redis.call('ZREM', places, member)
+    redis.call('ZREM', slots, member)
 end
 if message.silence then
     local closed_until = tonumber(redis.call('HGET', state, 'closed_until') or 0)
     redis.call('HSET', state, 'closed_until', math.max(closed_until, now + message.silence))
 end
 
-if message.part then
+if message.leave then
     return { 'done', 0 }
 end
 if redis.call('SISMEMBER', joined, replica) == 0 then
@@ -112,9 +113,10 @@ if not admit then
     return { 'done', 0 }
 end
 
--- A replica that was not heard of for a while may be cut off from here, and about to go on with a share of its own.
-local here = redis.call('ZRANGEBYSCORE', replicas, now - math.min(terms.span, terms.lease), '+inf')
-local expected = terms.replicas - tonumber(redis.call('HGET', state, 'parted'))
+-- A replica that was not heard of for a while may be cut off from here, and about to go on with a share of
+-- its own.
+local here = redis.call('ZRANGEBYSCORE', replicas, now - math.min(limits.span, limits.lease), '+inf')
+local expected = limits.replicas - tonumber(redis.call('HGET', state, 'left'))
 local missing = math.max(0, expected - #here)
 
 local settled_at = tonumber(redis.call('HGET', state, 'settled_at'))
@@ -135,23 +137,23 @@ if now < closed_until then
 end
 
 local function usable(limit)
-    return limit - missing * math.floor(limit / terms.replicas)
+    return limit - missing * math.floor(limit / limits.replicas)
 end
 
 -- How long until a log has room; 0 where it has.
 local function wait_for(name)
-    local limit = terms[name]
+    local limit = limits[name]
     if limit < 0 then
         return 0
     end
     local log = log_of(name)
-    redis.call('ZREMRANGEBYSCORE', log, '-inf', now - terms.span)
+    redis.call('ZREMRANGEBYSCORE', log, '-inf', now - limits.span)
     local count, most = redis.call('ZCARD', log), usable(limit)
     if count < most then
         return 0
     end
     local last_to_go = redis.call('ZRANGE', log, count - most, count - most, 'WITHSCORES')
-    return math.max(1, tonumber(last_to_go[2]) + terms.span - now)
+    return math.max(1, tonumber(last_to_go[2]) + limits.span - now)
 end
 
 local wait = 0
@@ -162,12 +164,12 @@ if wait > 0 then
     return { 'wait', wait }
 end
 
-if admit.place then
-    redis.call('ZREMRANGEBYSCORE', places, '-inf', now)
-    if terms.places >= 0 and redis.call('ZCARD', places) >= usable(terms.places) then
+if admit.slot then
+    redis.call('ZREMRANGEBYSCORE', slots, '-inf', now)
+    if limits.slots >= 0 and redis.call('ZCARD', slots) >= usable(limits.slots) then
         return { 'full', 0 }
     end
-    keep(places, now + terms.lease, admit.place)
+    keep(slots, now + limits.lease, admit.slot)
 end
-write(admit.kind, admit.member, now + terms.hold)
+write(admit.kind, admit.member, now + limits.hold)
 return { 'admitted', 0 }

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::quota::{Kind, Limits};
+use crate::quota::limits::{Kind, Limits};
 
 /// What all replicas of a budget agree on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub struct SharedLimits {
     /// What may go up under the budget, from all of them together.
     pub limits: Limits,
     /// How many replicas there are.
@@ -19,15 +19,15 @@ pub struct Terms {
     pub hold: Duration,
 }
 
-impl Terms {
+impl SharedLimits {
     /// Everything that a replica has done has run out after this long.
     pub(super) fn past(&self) -> Duration {
         self.span + self.lease
     }
 }
 
-/// The terms as the script reads them: times in microseconds, -1 for no limit.
-impl Serialize for Terms {
+/// The limits as the script reads them: times in microseconds, -1 for no limit.
+impl Serialize for SharedLimits {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Written {
@@ -35,7 +35,7 @@ impl Serialize for Terms {
             lease: u64,
             hold: u64,
             replicas: u32,
-            places: i64,
+            slots: i64,
             all: i64,
             create: i64,
             read: i64,
@@ -46,7 +46,7 @@ impl Serialize for Terms {
             lease: micros(self.lease),
             hold: micros(self.hold),
             replicas: self.replicas,
-            places: limit(self.limits.concurrent),
+            slots: limit(self.limits.concurrent),
             all: limit(self.limits.requests),
             create: limit(self.limits.creates),
             read: limit(self.limits.reads),
@@ -60,7 +60,7 @@ impl Serialize for Terms {
 pub(in crate::quota) struct Message {
     /// Everything that the replica holds, where Redis may not know.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) join: Option<Holdings>,
+    pub(super) join: Option<ReplicaSnapshot>,
     /// What has been sent since the last message.
     pub(super) sent: Vec<Request>,
     /// What was admitted and will never be sent.
@@ -75,7 +75,7 @@ pub(in crate::quota) struct Message {
     pub(super) admit: Option<Admit>,
     /// Whether the replica will do nothing more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(super) part: bool,
+    pub(super) leave: bool,
 }
 
 /// An upstream request by its name.
@@ -85,21 +85,21 @@ pub(super) struct Request {
     pub(super) member: String,
 }
 
-/// A request that wants to go up, under the names that it and its place will have.
+/// A request that wants to go up, under the names that it and its slot will have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Admit {
     pub(super) kind: &'static str,
     pub(super) member: String,
-    /// None where the exchange has its place.
+    /// None where the exchange has its slot.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) place: Option<String>,
+    pub(super) slot: Option<String>,
 }
 
 /// What a replica has sent, may yet send and has in flight.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Holdings {
+pub(super) struct ReplicaSnapshot {
     pub(super) requests: Vec<HeldRequest>,
-    pub(super) places: Vec<HeldPlace>,
+    pub(super) slots: Vec<HeldSlot>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -111,7 +111,7 @@ pub(super) struct HeldRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct HeldPlace {
+pub(super) struct HeldSlot {
     pub(super) member: String,
     /// How long its exchange may go on, in microseconds.
     pub(super) left: u64,
@@ -122,9 +122,9 @@ pub(super) struct HeldPlace {
 pub(in crate::quota) enum Answer {
     /// The message was taken; nothing was asked.
     Done,
-    /// The request may be sent, and its place is taken.
+    /// The request may be sent, and its slot is taken.
     Admitted,
-    /// Every place is taken.
+    /// Every slot is taken.
     Full,
     /// There is no room before this much time has gone by.
     Wait(Duration),
@@ -151,7 +151,7 @@ pub(super) const fn name(kind: Kind) -> &'static str {
     match kind {
         Kind::Create => "create",
         Kind::Read => "read",
-        Kind::Change => "change",
+        Kind::OtherWrite => "other_write",
     }
 }
 

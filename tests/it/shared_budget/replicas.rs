@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use envgate::quota::{Budget, Entrant, Kind, Limits, Link, Refused, TenantLimits, Terms};
+use envgate::quota::{
+    Budget, BudgetRejection, Kind, Limits, RedisBudget, SharedLimits, TenantLimits, TenantQuota,
+};
 use envgate::telemetry::Metrics;
 use envgate::tenancy::TenantId;
 use parking_lot::Mutex;
@@ -25,13 +27,13 @@ const SPAN: Duration = Duration::from_secs(1);
 /// Long enough for every exchange here, on a busy machine too.
 const LEASE: Duration = Duration::from_millis(1500);
 const LIMIT: u32 = 12;
-const PLACES: u32 = 5;
+const SLOTS: u32 = 5;
 
-fn terms() -> Terms {
-    Terms {
+fn shared_limits() -> SharedLimits {
+    SharedLimits {
         limits: Limits {
             requests: Some(LIMIT),
-            concurrent: Some(PLACES),
+            concurrent: Some(SLOTS),
             ..Limits::default()
         },
         replicas: 2,
@@ -54,7 +56,7 @@ impl Upstream {
         self.sent.lock().len()
     }
 
-    /// That no stretch of time as long as the window has more requests than the limit, and that the places were enough.
+    /// That no stretch of time as long as the window has more requests than the limit, and that the slots were enough.
     fn assert_bound(&self) {
         let mut sent = self.sent.lock().clone();
         sent.sort_unstable();
@@ -64,7 +66,7 @@ impl Upstream {
             assert!(stretch >= SPAN, "{} requests in {stretch:?}", limit + 1);
         }
         let most = self.most_in_flight.load(Ordering::SeqCst);
-        assert!(most <= PLACES, "{most} in flight");
+        assert!(most <= SLOTS, "{most} in flight");
     }
 }
 
@@ -102,11 +104,11 @@ impl Replica {
             .unwrap();
         let metrics = Metrics::new().unwrap().budget("test", true);
         let admitted = metrics.admitted.clone();
-        let budget = Budget::new("test", terms().limits, SPAN, metrics);
-        let link = Link::new(url, "test", terms()).unwrap();
+        let budget = Budget::new("test", shared_limits().limits, SPAN, metrics);
+        let redis = RedisBudget::new(url, "test", shared_limits()).unwrap();
         let (stop, stopped) = oneshot::channel();
         runtime.spawn(Arc::clone(&budget).run());
-        let sharing = runtime.spawn(Arc::clone(&budget).share(link, async {
+        let sharing = runtime.spawn(Arc::clone(&budget).share(redis, async {
             let _ = stopped.await;
         }));
         Self {
@@ -160,21 +162,21 @@ async fn visit(
     tenant: &TenantId,
     upstream: &Arc<Upstream>,
     answering: Duration,
-) -> Result<(), Refused> {
-    let entrant = Entrant {
+) -> Result<(), BudgetRejection> {
+    let tenant_quota = TenantQuota {
         tenant,
         limits: TenantLimits::default(),
     };
     let until = Instant::now() + Duration::from_millis(300);
-    let mut place = budget.enter(&entrant, Kind::Read, until).await?;
+    let mut slot = budget.enter(&tenant_quota, Kind::Read, until).await?;
     let _in_flight = InFlight::enter(upstream);
     let kinds = if answering.as_millis().is_multiple_of(4) {
-        [Kind::Read, Kind::Change].as_slice()
+        [Kind::Read, Kind::OtherWrite].as_slice()
     } else {
         [Kind::Read].as_slice()
     };
     for kind in kinds {
-        let mut token = place.token(*kind, until).await?;
+        let mut token = slot.token(*kind, until).await?;
         token.sent();
         upstream.sent.lock().push(Instant::now());
         sleep(answering).await;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use super::scene::{Scene, Sending, Visit, millis, on_paused_clock, weighing};
+use super::simulation::{Sending, Simulation, Visit, millis, on_paused_clock, weighing};
 use super::{Kind, Limits, TenantLimits};
 
 fn kind() -> impl Strategy<Value = Kind> {
-    prop_oneof![Just(Kind::Create), Just(Kind::Read), Just(Kind::Change)]
+    prop_oneof![Just(Kind::Create), Just(Kind::Read), Just(Kind::OtherWrite)]
 }
 
 fn limit(most: u32) -> impl Strategy<Value = Option<u32>> {
@@ -18,7 +18,9 @@ fn limit(most: u32) -> impl Strategy<Value = Option<u32>> {
 }
 
 prop_compose! {
-    fn limits()(requests in limit(12), concurrent in limit(4), creates in limit(3), reads in limit(6)) -> Limits {
+    fn limits()(
+        requests in limit(12), concurrent in limit(4), creates in limit(3), reads in limit(6),
+    ) -> Limits {
         Limits { requests, concurrent, creates, reads }
     }
 }
@@ -65,17 +67,17 @@ proptest! {
     ) {
         const SPAN: Duration = Duration::from_secs(10);
         on_paused_clock(async move {
-            let scene = Scene::new(limits, SPAN);
+            let simulation = Simulation::new(limits, SPAN);
             let clients: Vec<_> = comings.into_iter().map(|(at, visit, leaves)| {
-                let scene = Arc::clone(&scene);
+                let simulation = Arc::clone(&simulation);
                 tokio::spawn(async move {
                     sleep(millis(at)).await;
                     let visit = Visit { limits: tenants[visit.tenant], ..visit };
                     let waits_for_ever = visit.patience > SPAN * 100;
                     match leaves {
-                        Some(leaves) => drop(tokio::time::timeout(millis(leaves), scene.visit(visit)).await),
+                        Some(leaves) => drop(timeout(millis(leaves), simulation.visit(visit)).await),
                         None => {
-                            let outcome = scene.visit(visit).await;
+                            let outcome = simulation.visit(visit).await;
                             assert!(outcome.is_ok() || !waits_for_ever, "stuck: {outcome:?}");
                         }
                     }
@@ -83,23 +85,23 @@ proptest! {
             }).collect();
             if let Some((at, duration)) = silence {
                 sleep(millis(at)).await;
-                scene.budget.close_for(millis(duration));
+                simulation.budget.close_for(millis(duration));
             }
             for client in clients {
                 client.await.unwrap();
             }
-            scene.assert_window(limits.requests, SPAN, |_| true);
-            scene.assert_window(limits.creates, SPAN, |sending| sending.kind == Kind::Create);
-            scene.assert_window(limits.reads, SPAN, |sending| sending.kind == Kind::Read);
-            scene.assert_concurrent(limits.concurrent, |_| true);
+            simulation.assert_window(limits.requests, SPAN, |_| true);
+            simulation.assert_window(limits.creates, SPAN, |sending| sending.kind == Kind::Create);
+            simulation.assert_window(limits.reads, SPAN, |sending| sending.kind == Kind::Read);
+            simulation.assert_concurrent(limits.concurrent, |_| true);
             for (number, tenant) in tenants.iter().enumerate() {
                 let is_own_first = |sending: &Sending| sending.tenant == number && sending.is_first;
-                scene.assert_window(tenant.requests, SPAN, is_own_first);
-                scene.assert_concurrent(tenant.concurrent, |flight| flight == number);
+                simulation.assert_window(tenant.requests, SPAN, is_own_first);
+                simulation.assert_concurrent(tenant.concurrent, |flight| flight == number);
             }
-            scene.assert_left_clean();
+            simulation.assert_left_clean();
             sleep(SPAN * 3).await;
-            assert_eq!(scene.budget.occupation(), (0, 0, 0), "lanes are forgotten");
+            assert_eq!(simulation.budget.occupation(), (0, 0, 0), "queues are forgotten");
         });
     }
 }

@@ -19,9 +19,9 @@ fn weighing(weight: u16) -> TenantLimits {
     }
 }
 
-/// Lanes in which names wait.
+/// FairQueue in which names wait.
 struct Queue {
-    lanes: Lanes<&'static str>,
+    queues: FairQueue<&'static str>,
     now: Instant,
     arrivals: Arrival,
 }
@@ -29,25 +29,25 @@ struct Queue {
 impl Queue {
     fn new() -> Self {
         Self {
-            lanes: Lanes::new(SPAN),
+            queues: FairQueue::new(SPAN),
             now: Instant::now(),
             arrivals: 0,
         }
     }
 
-    fn push(&mut self, name: &'static str, limits: TenantLimits, kind: Kind) -> LaneId {
+    fn push(&mut self, name: &'static str, limits: TenantLimits, kind: Kind) -> QueueId {
         let tenant = tenant(name);
-        let id = self.lanes.lane_of(&Entrant {
+        let id = self.queues.queue_of(&TenantQuota {
             tenant: &tenant,
             limits,
         });
         self.arrivals += 1;
-        self.lanes.push(id, kind, self.arrivals, name, self.now);
+        self.queues.push(id, kind, self.arrivals, name, self.now);
         id
     }
 
     fn serve(&mut self, open: &Open) -> Option<&'static str> {
-        self.lanes.serve(open, self.now).map(|next| next.waiter)
+        self.queues.serve(open, self.now).map(|next| next.waiter)
     }
 
     fn served(&mut self, count: usize) -> Vec<&'static str> {
@@ -62,7 +62,7 @@ fn lanes_are_served_by_weight_and_not_by_length() {
         queue.push("flood", weighing(1), Kind::Read);
     }
     for _ in 0..100 {
-        queue.push("light", weighing(1), Kind::Change);
+        queue.push("light", weighing(1), Kind::OtherWrite);
         queue.push("heavy", weighing(2), Kind::Create);
     }
     let served = queue.served(200);
@@ -115,7 +115,7 @@ fn a_lane_that_its_own_limits_blocked_has_lost_those_turns() {
     }
     let served = queue.served(40);
     assert_eq!(served.iter().filter(|name| **name == "limited").count(), 1);
-    queue.lanes.leave(limited.unwrap(), queue.now);
+    queue.queues.leave(limited.unwrap(), queue.now);
     let served = queue.served(2);
     assert!(
         served.contains(&"limited") && served.contains(&"free"),
@@ -134,14 +134,14 @@ fn a_lane_whose_own_window_is_full_goes_on_when_it_opens() {
     queue.push("limited", limits, Kind::Read);
     assert_eq!(queue.served(2), ["limited"]);
     assert_eq!(
-        queue.lanes.unblocks_at(),
+        queue.queues.unblocks_at(),
         None,
         "what is not sent yet does not expire"
     );
-    queue.lanes.stamp(id, queue.now);
-    assert_eq!(queue.lanes.unblocks_at(), Some(queue.now + SPAN));
+    queue.queues.stamp(id, queue.now);
+    assert_eq!(queue.queues.unblocks_at(), Some(queue.now + SPAN));
     queue.now += SPAN;
-    queue.lanes.unblock(queue.now);
+    queue.queues.unblock(queue.now);
     assert_eq!(queue.served(2), ["limited"]);
 }
 
@@ -158,7 +158,7 @@ fn exhausted_creates_do_not_block_reads() {
     served.sort_unstable();
     assert_eq!(served, [Some("a"), Some("b")]);
     assert_eq!(queue.serve(&no_creates), None);
-    assert_eq!(queue.lanes.waiting(), 10);
+    assert_eq!(queue.queues.waiting(), 10);
     assert_eq!(queue.serve(&ALL_OPEN()), Some("a"));
 }
 
@@ -169,7 +169,7 @@ fn the_position_counts_those_whom_the_fair_order_has_before() {
         queue.push("flood", weighing(1), Kind::Read);
     }
     let heavy = queue.push("heavy", weighing(2), Kind::Read);
-    let position = |queue: &Queue, id, ahead| queue.lanes.position(id, ahead, &ALL_OPEN(), |_| false);
+    let position = |queue: &Queue, id, ahead| queue.queues.position(id, ahead, &ALL_OPEN(), |_| false);
     assert_eq!(position(&queue, heavy, 0), 0);
     assert_eq!(
         position(&queue, heavy, 10),
@@ -177,7 +177,7 @@ fn the_position_counts_those_whom_the_fair_order_has_before() {
         "ten of its own, and half as many"
     );
     let enough = queue
-        .lanes
+        .queues
         .position(heavy, 1000, &ALL_OPEN(), |position| position > 3);
     assert!(enough > 3, "it need not count to the end");
 }
@@ -189,7 +189,7 @@ fn a_lane_with_requests_of_several_kinds_has_no_more_turns_than_another() {
         queue.push("mixed", weighing(1), kind);
     }
     let id = queue.push("late", weighing(1), Kind::Read);
-    let position = queue.lanes.position(id, 10, &ALL_OPEN(), |_| false);
+    let position = queue.queues.position(id, 10, &ALL_OPEN(), |_| false);
     assert_eq!(position, 20, "ten of its own and ten of the other");
 }
 
@@ -199,16 +199,16 @@ fn what_nobody_uses_is_forgotten() {
     let id = queue.push("gone", weighing(1), Kind::Read);
     queue.push("waits", weighing(1), Kind::Read);
     queue.served(1);
-    queue.lanes.forget_idle(queue.now);
-    assert_eq!(queue.lanes.lanes.len(), 2, "one waits, one is in flight");
+    queue.queues.forget_idle(queue.now);
+    assert_eq!(queue.queues.queues.len(), 2, "one waits, one is in flight");
     queue.served(1);
-    queue.lanes.leave(id, queue.now);
-    queue.lanes.forget_idle(queue.now);
-    assert_eq!((queue.lanes.lanes.len(), queue.lanes.ids.len()), (1, 1));
+    queue.queues.leave(id, queue.now);
+    queue.queues.forget_idle(queue.now);
+    assert_eq!((queue.queues.queues.len(), queue.queues.ids.len()), (1, 1));
 }
 
 proptest! {
-    /// Between two moments at which both wait, no lane is ever more than a turn of each ahead of another.
+    /// Between two moments at which both wait, no queue is ever more than a turn of each ahead of another.
     #[test]
     fn lanes_that_wait_are_never_more_than_a_turn_apart(
         weights in prop::array::uniform3(1..20u16),

@@ -6,22 +6,22 @@ use ring::error::Unspecified;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Serialize;
 
-use super::message::{Answer, Message, Terms};
+use super::message::{Answer, Message, SharedLimits};
 
 /// The way from one replica to a budget in Redis.
-pub struct Link {
+pub struct RedisBudget {
     client: Client,
     connection: Option<MultiplexedConnection>,
     script: Script,
     key: String,
     replica: String,
-    terms: Terms,
-    written_terms: String,
+    limits: SharedLimits,
+    limits_json: String,
 }
 
 /// Why Redis has not taken a message, or why there is no way to it.
 #[derive(Debug, thiserror::Error)]
-pub enum LinkError {
+pub enum RedisBudgetError {
     /// It does not answer, or says that something is wrong.
     #[error("{0}")]
     Redis(#[from] RedisError),
@@ -31,7 +31,7 @@ pub enum LinkError {
     /// No name could be made that no other replica has.
     #[error("no random number could be had")]
     Random(#[from] Unspecified),
-    /// Terms or message could not be written.
+    /// SharedLimits or message could not be written.
     #[error("a message to Redis cannot be written: {0}")]
     Message(#[from] serde_json::Error),
 }
@@ -55,12 +55,12 @@ fn new_name() -> Result<String, Unspecified> {
     Ok(format!("{:016x}", u64::from_ne_bytes(bits)))
 }
 
-impl Link {
+impl RedisBudget {
     /// Makes the way to a budget; nothing is connected yet.
     ///
     /// # Errors
     /// Where the URL is none of Redis, or the system has no random numbers.
-    pub fn new(url: &str, budget: &str, terms: Terms) -> Result<Self, LinkError> {
+    pub fn new(url: &str, budget: &str, limits: SharedLimits) -> Result<Self, RedisBudgetError> {
         Ok(Self {
             client: Client::open(url)?,
             connection: None,
@@ -68,13 +68,13 @@ impl Link {
             // The braces keep all keys of a budget on one node of a cluster.
             key: format!("envgate:{{{budget}}}"),
             replica: new_name()?,
-            terms,
-            written_terms: serde_json::to_string(&terms)?,
+            limits,
+            limits_json: serde_json::to_string(&limits)?,
         })
     }
 
-    pub(in crate::quota) const fn terms(&self) -> &Terms {
-        &self.terms
+    pub(in crate::quota) const fn limits(&self) -> &SharedLimits {
+        &self.limits
     }
 
     pub(in crate::quota) fn replica(&self) -> &str {
@@ -82,7 +82,7 @@ impl Link {
     }
 
     /// Tells Redis, connecting first where there is no connection.
-    pub(in crate::quota) async fn tell(&mut self, message: &Message) -> Result<Answer, LinkError> {
+    pub(in crate::quota) async fn tell(&mut self, message: &Message) -> Result<Answer, RedisBudgetError> {
         let told = self.invoke(message).await;
         if told.is_err() {
             // One that has failed once is not trusted again: an answer that comes late is somebody else's.
@@ -91,7 +91,7 @@ impl Link {
         told
     }
 
-    async fn invoke(&mut self, message: &Message) -> Result<Answer, LinkError> {
+    async fn invoke(&mut self, message: &Message) -> Result<Answer, RedisBudgetError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
@@ -110,11 +110,11 @@ impl Link {
         let (word, micros): (String, u64) = self
             .script
             .key(&self.key)
-            .arg(&self.written_terms)
+            .arg(&self.limits_json)
             .arg(serde_json::to_string(&signed)?)
             .invoke_async(&mut connection)
             .await?;
         self.connection = Some(connection);
-        Answer::read(&word, micros).ok_or(LinkError::Answer(word))
+        Answer::read(&word, micros).ok_or(RedisBudgetError::Answer(word))
     }
 }

@@ -5,17 +5,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::message::{
-    Admit, Answer, HeldPlace, HeldRequest, Holdings, Message, Request, Terms, micros, name,
+    Admit, Answer, HeldRequest, HeldSlot, Message, ReplicaSnapshot, Request, SharedLimits, micros, name,
 };
-use crate::quota::kind::{ByKind, Kind, Open};
+use crate::quota::limits::{ByKind, Kind, Open};
 
-/// How things stand with Redis, and all that this replica holds of the budget, by the names that Redis has for it.
+/// How things stand with Redis, and all that this replica holds of the budget, by the names that Redis has
+/// for it.
 ///
-/// What is held of one sort is interchangeable: whichever request is sent or given back, the name that was given first
-/// is told. So what stays in Redis never ends before what it stands for.
+/// What is held of one sort is interchangeable: whichever request is sent or given back, the name that was
+/// given first is told. So what stays in Redis never ends before what it stands for.
 #[derive(Debug)]
-pub(in crate::quota) struct Sharing {
-    terms: Terms,
+pub(in crate::quota) struct ReplicaState {
+    limits: SharedLimits,
     replica: String,
     names: u64,
     /// Whether Redis answers and knows all that this replica holds.
@@ -32,7 +33,7 @@ pub(in crate::quota) struct Sharing {
     full_until: Option<Instant>,
     reserved: ByKind<VecDeque<u64>>,
     sent: VecDeque<(Instant, Kind, u64)>,
-    places: VecDeque<(Instant, u64)>,
+    slots: VecDeque<(Instant, u64)>,
     news: Message,
     told_at: Instant,
 }
@@ -52,29 +53,29 @@ pub(in crate::quota) enum Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::quota) struct Wanted {
     pub(in crate::quota) kind: Kind,
-    pub(in crate::quota) needs_place: bool,
+    pub(in crate::quota) needs_slot: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     kind: Kind,
     member: Option<u64>,
-    place: Option<u64>,
+    slot: Option<u64>,
 }
 
-/// How often Redis is asked for a place while all are taken by other replicas.
+/// How often Redis is asked for a slot while all are taken by other replicas.
 const FULL_POLL: Duration = Duration::from_millis(20);
 /// The longest time between two questions: what others give back is not announced.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-impl Sharing {
-    pub(in crate::quota) fn new(terms: Terms, replica: String, now: Instant) -> Self {
+impl ReplicaState {
+    pub(in crate::quota) fn new(limits: SharedLimits, replica: String, now: Instant) -> Self {
         Self {
-            terms,
+            limits,
             replica,
             names: 0,
             is_joined: false,
-            quiet_until: now + terms.past(),
+            quiet_until: now + limits.past(),
             asked: None,
             granted: None,
             not_before: ByKind::default(),
@@ -82,14 +83,14 @@ impl Sharing {
             full_until: None,
             reserved: ByKind::default(),
             sent: VecDeque::new(),
-            places: VecDeque::new(),
+            slots: VecDeque::new(),
             news: Message::default(),
             told_at: now,
         }
     }
 
-    pub(in crate::quota) const fn terms(&self) -> &Terms {
-        &self.terms
+    pub(in crate::quota) const fn limits(&self) -> &SharedLimits {
+        &self.limits
     }
 
     pub(in crate::quota) fn mode(&self, now: Instant) -> Mode {
@@ -118,19 +119,19 @@ impl Sharing {
             .is_some_and(|granted| granted.kind == kind && granted.member.is_some())
     }
 
-    pub(in crate::quota) fn is_place_granted(&self) -> bool {
-        self.granted.is_some_and(|granted| granted.place.is_some())
+    pub(in crate::quota) fn is_slot_granted(&self) -> bool {
+        self.granted.is_some_and(|granted| granted.slot.is_some())
     }
 
-    pub(in crate::quota) fn take_place(&mut self, now: Instant) {
-        let granted = self.granted.as_mut().and_then(|granted| granted.place.take());
-        let place = granted.unwrap_or_else(|| self.next_name());
-        self.places.push_back((now + self.terms.lease, place));
+    pub(in crate::quota) fn take_slot(&mut self, now: Instant) {
+        let granted = self.granted.as_mut().and_then(|granted| granted.slot.take());
+        let slot = granted.unwrap_or_else(|| self.next_name());
+        self.slots.push_back((now + self.limits.lease, slot));
     }
 
-    pub(in crate::quota) fn free_place(&mut self) {
-        if let Some((_, place)) = self.places.pop_front() {
-            self.news.left.push(self.name_of(place));
+    pub(in crate::quota) fn free_slot(&mut self) {
+        if let Some((_, slot)) = self.slots.pop_front() {
+            self.news.left.push(self.name_of(slot));
             self.full_until = None;
         }
     }
@@ -170,18 +171,18 @@ impl Sharing {
 
     /// Gives back what was granted to one that has left meanwhile.
     pub(in crate::quota) fn return_unused(&mut self) {
-        let Some(Asked { kind, member, place }) = self.granted.take() else {
+        let Some(Asked { kind, member, slot }) = self.granted.take() else {
             return;
         };
         if let Some(member) = member {
             self.return_request(kind, member);
         }
-        if let Some(place) = place {
-            self.news.left.push(self.name_of(place));
+        if let Some(slot) = slot {
+            self.news.left.push(self.name_of(slot));
         }
     }
 
-    /// The kinds that it is worth asking for, and whether a place is.
+    /// The kinds that it is worth asking for, and whether a slot is.
     pub(in crate::quota) fn askable(&self, now: Instant) -> (Open, bool) {
         let is_time = |at: Option<Instant>| at.is_none_or(|at| at <= now);
         let is_idle = self.is_joined && self.asked.is_none();
@@ -212,18 +213,18 @@ impl Sharing {
             message.join = Some(self.holdings(now));
             // It is among what is held, with its true age.
             message.sent.clear();
-        } else if let Some(Wanted { kind, needs_place }) = wanted {
+        } else if let Some(Wanted { kind, needs_slot }) = wanted {
             let member = self.next_name();
-            let place = needs_place.then(|| self.next_name());
+            let slot = needs_slot.then(|| self.next_name());
             message.admit = Some(Admit {
                 kind: name(kind),
                 member: self.name_of(member),
-                place: place.map(|place| self.name_of(place)),
+                slot: slot.map(|slot| self.name_of(slot)),
             });
             self.asked = Some(Asked {
                 kind,
                 member: Some(member),
-                place,
+                slot,
             });
         }
         self.told_at = now;
@@ -231,16 +232,16 @@ impl Sharing {
     }
 
     /// The last message: nothing more will be done.
-    pub(in crate::quota) fn farewell(&mut self) -> Message {
+    pub(in crate::quota) fn leave(&mut self) -> Message {
         Message {
-            part: true,
+            leave: true,
             ..mem::take(&mut self.news)
         }
     }
 
     /// Takes in what Redis says to the last message.
     pub(in crate::quota) fn answered(&mut self, answer: Answer, now: Instant) {
-        self.quiet_until = now + self.terms.past();
+        self.quiet_until = now + self.limits.past();
         self.is_joined = answer != Answer::Join;
         let Some(asked) = self.asked.take() else {
             return;
@@ -258,7 +259,8 @@ impl Sharing {
         }
     }
 
-    /// Redis has not answered. Whether it took the message nobody knows, so all that it was told is told again.
+    /// Redis has not answered. Whether it took the message nobody knows, so all that it was told is told
+    /// again.
     pub(in crate::quota) fn lost(&mut self, message: Message) {
         self.news.returned.extend(message.returned);
         self.news.left.extend(message.left);
@@ -270,11 +272,11 @@ impl Sharing {
         self.full_until = None;
     }
 
-    fn holdings(&mut self, now: Instant) -> Holdings {
-        let oldest = now.checked_sub(self.terms.span);
+    fn holdings(&mut self, now: Instant) -> ReplicaSnapshot {
+        let oldest = now.checked_sub(self.limits.span);
         self.sent
             .retain(|(at, ..)| oldest.is_none_or(|oldest| *at > oldest));
-        let reserved_age = 0_i64.saturating_sub_unsigned(micros(self.terms.hold));
+        let reserved_age = 0_i64.saturating_sub_unsigned(micros(self.limits.hold));
         let reserved = Kind::ALL.into_iter().flat_map(|kind| {
             let members = self.reserved.of(kind).iter();
             members.map(move |member| (kind, *member, reserved_age))
@@ -283,7 +285,7 @@ impl Sharing {
             let age = micros(now.saturating_duration_since(*at));
             (*kind, *member, i64::try_from(age).unwrap_or(i64::MAX))
         });
-        Holdings {
+        ReplicaSnapshot {
             requests: sent
                 .chain(reserved)
                 .map(|(kind, member, age)| HeldRequest {
@@ -292,11 +294,11 @@ impl Sharing {
                     age,
                 })
                 .collect(),
-            places: self
-                .places
+            slots: self
+                .slots
                 .iter()
-                .map(|(until, place)| HeldPlace {
-                    member: self.name_of(*place),
+                .map(|(until, slot)| HeldSlot {
+                    member: self.name_of(*slot),
                     left: micros(until.saturating_duration_since(now)),
                 })
                 .collect(),
@@ -305,7 +307,7 @@ impl Sharing {
 
     /// What is not needed for telling a Redis that has forgotten is not kept.
     pub(in crate::quota) fn forget_old(&mut self, now: Instant) {
-        let span = self.terms.span;
+        let span = self.limits.span;
         while self.sent.front().is_some_and(|(at, ..)| *at + span <= now) {
             self.sent.pop_front();
         }
@@ -335,7 +337,7 @@ impl Sharing {
 
     /// Often enough that others do not take this replica for lost.
     fn heartbeat(&self) -> Duration {
-        LONGEST_PAUSE.min(self.terms.span / 4).min(self.terms.lease / 4)
+        LONGEST_PAUSE.min(self.limits.span / 4).min(self.limits.lease / 4)
     }
 }
 

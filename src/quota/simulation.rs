@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::budget::Budget;
-use super::{Entrant, Kind, Limits, Refused, TenantLimits};
+use super::{BudgetRejection, Kind, Limits, TenantLimits, TenantQuota};
 use crate::telemetry::Metrics;
 use crate::tenancy::TenantId;
 
@@ -30,7 +30,7 @@ pub(super) fn on_paused_clock<T>(test: impl Future<Output = T>) -> T {
 }
 
 /// A budget with its task, and what has been sent under it.
-pub(super) struct Scene {
+pub(super) struct Simulation {
     pub(super) budget: Arc<Budget>,
     pub(super) sent: Mutex<Vec<Sending>>,
     pub(super) flights: Mutex<Vec<(Instant, Instant, usize)>>,
@@ -44,7 +44,7 @@ pub(super) struct Sending {
     pub(super) is_first: bool,
 }
 
-/// What one exchange does with its place.
+/// What one exchange does with its slot.
 #[derive(Clone, Debug)]
 pub(super) struct Visit {
     pub(super) tenant: usize,
@@ -55,7 +55,7 @@ pub(super) struct Visit {
     pub(super) patience: Duration,
 }
 
-impl Scene {
+impl Simulation {
     pub(super) fn new(limits: Limits, span: Duration) -> Arc<Self> {
         let metrics = Metrics::new().unwrap().budget("test", limits.requests.is_some());
         let budget = Budget::new("test", limits, span, metrics);
@@ -67,21 +67,21 @@ impl Scene {
         })
     }
 
-    pub(super) async fn visit(&self, visit: Visit) -> Result<(), Refused> {
+    pub(super) async fn visit(&self, visit: Visit) -> Result<(), BudgetRejection> {
         let tenant = TenantId(format!("ten_{}", visit.tenant));
-        let entrant = Entrant {
+        let tenant_quota = TenantQuota {
             tenant: &tenant,
             limits: visit.limits,
         };
         let until = Instant::now() + visit.patience;
-        let mut place = self.budget.enter(&entrant, visit.kinds[0], until).await?;
+        let mut slot = self.budget.enter(&tenant_quota, visit.kinds[0], until).await?;
         let _flight = Flight {
-            scene: self,
+            simulation: self,
             from: Instant::now(),
             tenant: visit.tenant,
         };
         for (index, kind) in visit.kinds.iter().enumerate() {
-            let mut token = place.token(*kind, until).await?;
+            let mut token = slot.token(*kind, until).await?;
             sleep(visit.connecting).await;
             token.sent();
             self.sent.lock().push(Sending {
@@ -151,7 +151,7 @@ impl Scene {
 }
 
 pub(super) struct Flight<'a> {
-    scene: &'a Scene,
+    simulation: &'a Simulation,
     from: Instant,
     pub(super) tenant: usize,
 }
@@ -159,7 +159,7 @@ pub(super) struct Flight<'a> {
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
         let flight = (self.from, Instant::now(), self.tenant);
-        self.scene.flights.lock().push(flight);
+        self.simulation.flights.lock().push(flight);
     }
 }
 

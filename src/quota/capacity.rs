@@ -2,68 +2,69 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::kind::{ByKind, Kind, Open};
 use super::limits::Limits;
-use super::shared::{Mode, Sharing};
+use super::limits::{ByKind, Kind, Open};
+use super::shared::{Mode, ReplicaState};
 use super::window::Window;
 
-/// What all tenants of a budget share: room in its windows, places in flight, and whether the upstream has asked for
-/// silence. The one thing that the rest of this room asks whether another request may go up, see the module.
+/// What all tenants of a budget share: room in its windows, slots in flight, and whether the upstream has
+/// asked for silence. The one thing that the rest of this room asks whether another request may go up, see
+/// the module.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct CapacityLimiter {
     limits: Limits,
     requests: Window,
     by_kind: ByKind<Window>,
     /// None where there is no limit.
-    places: Option<u32>,
+    slots: Option<u32>,
     in_flight: u32,
     closed_until: Option<Instant>,
     /// None where no other replica uses the budget.
-    sharing: Option<Sharing>,
+    replica: Option<ReplicaState>,
     mode: Mode,
 }
 
-impl Gate {
+impl CapacityLimiter {
     pub(super) fn new(limits: &Limits, span: Duration) -> Self {
         Self {
             limits: *limits,
             requests: Window::new(limits.requests, span),
             by_kind: ByKind::new(|kind| Window::new(limits.of(kind), span)),
-            places: limits.concurrent,
+            slots: limits.concurrent,
             in_flight: 0,
             closed_until: None,
-            sharing: None,
+            replica: None,
             mode: Mode::Alone,
         }
     }
 
     /// From now on others use the budget too, and Redis knows what they do.
-    pub(super) fn share(&mut self, sharing: Sharing, now: Instant) {
-        self.sharing = Some(sharing);
+    pub(super) fn share(&mut self, replica: ReplicaState, now: Instant) {
+        self.replica = Some(replica);
         self.follow_mode(now);
     }
 
-    pub(super) const fn sharing(&mut self) -> Option<&mut Sharing> {
-        self.sharing.as_mut()
+    pub(super) const fn replica(&mut self) -> Option<&mut ReplicaState> {
+        self.replica.as_mut()
     }
 
     /// Goes over to the limits of the mode that things are in now.
     fn follow_mode(&mut self, now: Instant) -> Mode {
-        let Some(sharing) = &self.sharing else {
+        let Some(replica) = &self.replica else {
             return Mode::Alone;
         };
-        let mode = sharing.mode(now);
+        let mode = replica.mode(now);
         if mode != self.mode {
             self.mode = mode;
             let limits = match mode {
-                Mode::Alone => self.limits.share(sharing.terms().replicas),
+                Mode::Alone => self.limits.share(replica.limits().replicas),
                 Mode::Together | Mode::Quiet => self.limits,
             };
             self.requests.set_limit(limits.requests);
             for kind in Kind::ALL {
                 self.by_kind.of_mut(kind).set_limit(limits.of(kind));
             }
-            self.places = limits.concurrent;
+            self.slots = limits.concurrent;
         }
         mode
     }
@@ -74,8 +75,8 @@ impl Gate {
         if self.closed_until(now).is_some() || mode == Mode::Quiet {
             return ByKind::default();
         }
-        if let (Mode::Together, Some(sharing)) = (mode, &self.sharing) {
-            return ByKind::new(|kind| sharing.is_granted(kind));
+        if let (Mode::Together, Some(replica)) = (mode, &self.replica) {
+            return ByKind::new(|kind| replica.is_granted(kind));
         }
         let is_open = self.requests.has_room(now);
         ByKind::new(|kind| is_open && self.by_kind.of_mut(kind).has_room(now))
@@ -86,24 +87,24 @@ impl Gate {
         ByKind::new(|kind| self.by_kind.of_mut(kind).has_room(now))
     }
 
-    pub(super) fn has_place(&self) -> bool {
-        if let (Mode::Together, Some(sharing)) = (self.mode, &self.sharing) {
-            return sharing.is_place_granted();
+    pub(super) fn has_slot(&self) -> bool {
+        if let (Mode::Together, Some(replica)) = (self.mode, &self.replica) {
+            return replica.is_slot_granted();
         }
-        self.places.is_none_or(|places| self.in_flight < places)
+        self.slots.is_none_or(|slots| self.in_flight < slots)
     }
 
-    pub(super) fn take_place(&mut self, now: Instant) {
+    pub(super) fn take_slot(&mut self, now: Instant) {
         self.in_flight += 1;
-        if let Some(sharing) = &mut self.sharing {
-            sharing.take_place(now);
+        if let Some(replica) = &mut self.replica {
+            replica.take_slot(now);
         }
     }
 
-    pub(super) fn free_place(&mut self) {
+    pub(super) fn free_slot(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        if let Some(sharing) = &mut self.sharing {
-            sharing.free_place();
+        if let Some(replica) = &mut self.replica {
+            replica.free_slot();
         }
     }
 
@@ -112,32 +113,32 @@ impl Gate {
     }
 
     pub(super) fn reserve(&mut self, kind: Kind) {
-        if let Some(sharing) = &mut self.sharing {
-            sharing.reserve(kind);
+        if let Some(replica) = &mut self.replica {
+            replica.reserve(kind);
         }
         self.requests.reserve();
         self.by_kind.of_mut(kind).reserve();
     }
 
     pub(super) fn give_back(&mut self, kind: Kind) {
-        if let Some(sharing) = &mut self.sharing {
-            sharing.give_back(kind);
+        if let Some(replica) = &mut self.replica {
+            replica.give_back(kind);
         }
         self.requests.give_back();
         self.by_kind.of_mut(kind).give_back();
     }
 
     pub(super) fn stamp(&mut self, kind: Kind, now: Instant) {
-        if let Some(sharing) = &mut self.sharing {
-            sharing.stamp(kind, now);
+        if let Some(replica) = &mut self.replica {
+            replica.stamp(kind, now);
         }
         self.requests.stamp(now);
         self.by_kind.of_mut(kind).stamp(now);
     }
 
     pub(super) fn unstamp(&mut self, kind: Kind, at: Instant) {
-        if let Some(sharing) = &mut self.sharing {
-            sharing.unstamp(kind, at);
+        if let Some(replica) = &mut self.replica {
+            replica.unstamp(kind, at);
         }
         self.requests.unstamp(at);
         self.by_kind.of_mut(kind).unstamp(at);
@@ -181,21 +182,21 @@ impl Gate {
         let shared = self.requests.earliest(ahead, now);
         let of_kind = self.by_kind.of(kind).earliest(ahead_of_kind, now);
         let opening = self.closed_until(now).unwrap_or(now);
-        let sharing = self.sharing.as_ref().and_then(|sharing| sharing.room_at(kind));
+        let replica = self.replica.as_ref().and_then(|replica| replica.room_at(kind));
         let local = shared.max(of_kind).max(opening);
         local
-            .max(sharing.unwrap_or(now))
+            .max(replica.unwrap_or(now))
             .max(self.quiet_until(now).unwrap_or(now))
     }
 
     fn quiet_until(&self, now: Instant) -> Option<Instant> {
-        self.sharing.as_ref()?.quiet_until(now)
+        self.replica.as_ref()?.quiet_until(now)
     }
 
-    /// The kinds that Redis may be asked about now, and whether it may be asked for a place.
+    /// The kinds that Redis may be asked about now, and whether it may be asked for a slot.
     pub(super) fn askable(&mut self, now: Instant) -> (Open, bool) {
-        match (self.closed_until(now), &self.sharing) {
-            (None, Some(sharing)) => sharing.askable(now),
+        match (self.closed_until(now), &self.replica) {
+            (None, Some(replica)) => replica.askable(now),
             _ => (Open::default(), false),
         }
     }
