@@ -118,11 +118,6 @@ impl Drop for Held {
 }
 
 impl Token<'_> {
-    /// Permission for a request that nothing limits.
-    pub const fn free() -> Self {
-        Self(None)
-    }
-
     /// Permission for one more request of the same kind, for one that has to be sent again.
     ///
     /// # Errors
