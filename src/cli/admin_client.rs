@@ -1,17 +1,17 @@
 //! A client of the running gateway's admin API.
 
-use std::io;
+use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use url::Url;
 
@@ -89,28 +89,23 @@ impl<'a> AdminClient<'a> {
     }
 
     async fn send(&self, path: &str, document: &Value) -> Result<(StatusCode, Bytes), AdminError> {
-        let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.authority)).await;
-        let stream = connected
-            .unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(|error| AdminError::Unreachable {
-                authority: self.authority.clone(),
-                reason: error.to_string(),
-            })?;
-        let request = Request::post(path)
-            .header(HOST, &self.authority)
+        let request = Request::post(format!("http://{}{path}", self.authority))
             .header(AUTHORIZATION, format!("Bearer {}", self.token.reveal()))
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(document.to_string())))
             .map_err(|error| self.broken(error))?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| self.broken(error))?;
-        // Its errors are those of the response.
-        tokio::spawn(connection);
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| self.broken(error))?;
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let response = client.request(request).await.map_err(|error| {
+            if error.is_connect() {
+                return AdminError::Unreachable {
+                    authority: self.authority.clone(),
+                    reason: cause(&error).to_string(),
+                };
+            }
+            self.broken(cause(&error))
+        })?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect();
         let body = body.await.map_err(|error| self.broken(error))?;
@@ -123,6 +118,15 @@ impl<'a> AdminClient<'a> {
             reason: reason.to_string(),
         }
     }
+}
+
+/// What lies under an error that only says which step failed.
+fn cause(error: &dyn Error) -> &dyn Error {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause
 }
 
 /// Host and port of a URL that has nothing else.
