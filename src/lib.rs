@@ -16,10 +16,10 @@
 //! | [`tenancy`] | tenants, plans and their policies, keys, the directory that a request is looked up in. Pure | `config` and below |
 //! | [`quota`] | the budget: what may go up, and in whose turn | `tenancy`, `telemetry` and below |
 //! | [`store`] | SQLite and PostgreSQL: tenants, keys, environments, the audit | `tenancy` and below |
-//! | [`upstream`] | the client: pool, DNS, TLS, deadlines, the breaker; spends the budget | `quota` and below |
-//! | [`admin`] | health, metrics and the admin API over HTTP | all of the above |
+//! | [`upstream`] | the client: connections, DNS, TLS, deadlines, the circuit | `tenancy`, `telemetry` and below |
 //! | [`embedded`] | an environments service of our own, for the first command and for every test | `store`, `contract`, `environment` |
-//! | [`gateway`] | the way of a request, in order; the only room that knows Pingora | all but `cli`, `admin` and `embedded` |
+//! | [`gateway`] | the way of a request, in order; the only room that knows Pingora | all above but `embedded` |
+//! | [`admin`] | health, metrics and the admin API over HTTP | `gateway` and all that it may know |
 //! | [`cli`] | one file for each subcommand | all |
 //!
 //! Nobody knows a room above its own. Pure means: no sockets, no clock but one handed in, no async.

@@ -5,7 +5,6 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::post;
-use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::body::Fields;
@@ -15,11 +14,6 @@ use super::{Admin, Named, answer, asked, with};
 use crate::environment::EnvironmentId;
 use crate::store::Store;
 use crate::tenancy::{Adoption, AdoptionRefusal, Tenant};
-
-/// Makes an environment a tenant's, where it is nobody's, or where the last argument says so, whosever it is.
-/// The gateway can; this room does not know it.
-pub type Adopter =
-    Arc<dyn Fn(Arc<Tenant>, EnvironmentId, bool) -> BoxFuture<'static, Adoption> + Send + Sync>;
 
 /// How many environments one request can name: each costs the upstream's budget two requests.
 pub const MOST_ADOPTED_AT_ONCE: usize = 100;
@@ -67,7 +61,7 @@ async fn adopt_one(
     is_forced: bool,
 ) -> Result<Adoption, Problem> {
     let store = admin.store()?;
-    let adoption = (admin.adopter)(Arc::clone(&tenant), id.clone(), is_forced).await;
+    let adoption = admin.gateway.adopt(Arc::clone(&tenant), &id, is_forced).await;
     tracing::info!(
         tenant = tenant.name,
         environment = id.as_str(),

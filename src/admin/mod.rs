@@ -34,9 +34,10 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-pub use adoption::{Adopter, MOST_ADOPTED_AT_ONCE};
+pub use adoption::MOST_ADOPTED_AT_ONCE;
 
 use crate::config::Settings;
+use crate::gateway::Gateway;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::tenancy::Directory;
@@ -54,7 +55,7 @@ pub struct Admin {
     /// Where tenants and keys are kept; empty until it could be opened.
     pub store: Arc<OnceLock<Store>>,
     /// What makes an environment a tenant's.
-    pub adopter: Adopter,
+    pub gateway: Arc<Gateway>,
     /// Set when the process begins to stop, so that a balancer sends nothing new.
     pub is_stopping: Arc<AtomicBool>,
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::output::{CommandError, print};
 use super::signals::Signals;
 use super::welcome;
-use crate::admin::{self, Admin, Adopter};
+use crate::admin::{self, Admin};
 use crate::config::{self, Secret, Settings, UpstreamService, UpstreamUrl};
 use crate::contract;
 use crate::embedded;
@@ -93,7 +93,7 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
         directory: Arc::clone(&directory),
         settings: Arc::clone(&settings),
         store: Arc::clone(&store),
-        adopter: adopter(Arc::clone(&gateway)),
+        gateway: Arc::clone(&gateway),
         is_stopping: Arc::clone(&is_stopping),
     };
     let sharing = share_budgets(&gateway, &settings, &stopped)?;
@@ -158,14 +158,6 @@ fn share_budgets(
         }
     }
     Ok(sharing)
-}
-
-/// The gateway's part of an adoption, for the admin API, which does not know the gateway.
-fn adopter(gateway: Arc<Gateway>) -> Adopter {
-    Arc::new(move |tenant, id, is_forced| {
-        let gateway = Arc::clone(&gateway);
-        Box::pin(async move { gateway.adopt(tenant, &id, is_forced).await })
-    })
 }
 
 /// What goes on beside the requests: the store is opened, however long that takes, and followed.
