@@ -134,7 +134,7 @@ async fn prove_upstream(
     let limits = &settings.upstream;
     let origin = Arc::new(Origin::new(
         service.url.clone(),
-        limits.breaker,
+        limits.circuit,
         Arc::new(Metrics::new()?),
     )?);
     origin.resolve().await;

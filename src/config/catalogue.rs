@@ -105,13 +105,13 @@ pub const SETTINGS: &[SettingDoc] = &[
         doc: "the largest reply body",
     },
     SettingDoc {
-        path: "upstream.breaker_failures",
+        path: "upstream.circuit_failures",
         form: "0 to 1000",
         default: Some("5"),
-        doc: "after how many failures in a row nothing is sent for a while; 0 for never",
+        doc: "after how many failures in a row the circuit opens and nothing is sent for a while; 0 for never",
     },
     SettingDoc {
-        path: "upstream.breaker_pause",
+        path: "upstream.circuit_pause",
         form: "duration",
         default: Some("10s"),
         doc: "how long that is; then one request tries",

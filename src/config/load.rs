@@ -9,7 +9,7 @@ use super::catalogue::SettingDoc;
 use super::faults::{Faults, Place, Problem};
 use super::lookup::setting;
 use super::settings::{
-    Admin, Audit, Breaker, Cache, Contract, Listen, Log, Ownership, Server, Settings, Store, Upstream,
+    Admin, Audit, Cache, Circuit, Contract, Listen, Log, Ownership, Server, Settings, Store, Upstream,
     UpstreamService, UpstreamUrl,
 };
 use super::source::Source;
@@ -141,21 +141,21 @@ impl Reader<'_> {
         let max_response_bytes = self.read("upstream.max_response_bytes", |raw| {
             values::integer(raw, 1 << 10..=1 << 30)
         });
-        let breaker = self.breaker();
+        let circuit = self.circuit();
         let budget = self.budget_name("upstream.budget");
         Some(Upstream {
             service,
             timeout: timeout?,
             max_response_bytes: max_response_bytes?,
             budget: budget?,
-            breaker: breaker?,
+            circuit: circuit?,
         })
     }
 
-    fn breaker(&mut self) -> Option<Breaker> {
-        let failures = self.read("upstream.breaker_failures", |raw| values::integer(raw, 0..=1000));
-        let pause = self.read("upstream.breaker_pause", values::duration);
-        Some(Breaker {
+    fn circuit(&mut self) -> Option<Circuit> {
+        let failures = self.read("upstream.circuit_failures", |raw| values::integer(raw, 0..=1000));
+        let pause = self.read("upstream.circuit_pause", values::duration);
+        Some(Circuit {
             failures: failures?,
             pause: pause?,
         })

@@ -30,7 +30,7 @@ pub use faults::{Fault, Faults, Place, Problem};
 pub use load::load;
 pub use plan::{DEFAULT_PLAN, Install, PackageRule, Plan, Policy};
 pub use settings::{
-    Admin, Audit, Breaker, Cache, Contract, Credential, Listen, Log, LogFormat, Ownership, Quota, Secret,
+    Admin, Audit, Cache, Circuit, Contract, Credential, Listen, Log, LogFormat, Ownership, Quota, Secret,
     Server, Settings, Store, Upstream, UpstreamService, UpstreamUrl,
 };
 pub use source::{Source, credential_from_process, from_process};

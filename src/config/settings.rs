@@ -71,14 +71,14 @@ pub struct Upstream {
     /// The largest reply body, in bytes.
     pub max_response_bytes: usize,
     /// When it is left alone.
-    pub breaker: Breaker,
+    pub circuit: Circuit,
     /// The name of the budget that requests with its own credential spend.
     pub budget: String,
 }
 
 /// When an upstream that fails is left alone, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Breaker {
+pub struct Circuit {
     /// How many failures in a row it takes; 0 for never.
     pub failures: usize,
     /// How long nothing is sent before one request tries again.

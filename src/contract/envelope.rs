@@ -96,7 +96,7 @@ impl ApiError {
             Self::TenantLimit { retry_after } | Self::UpstreamLimit { retry_after } => {
                 Retry::After(whole_seconds(retry_after))
             }
-            Self::UpstreamLeftAlone { retry_after } => Retry::After(whole_seconds(retry_after)),
+            Self::CircuitOpen { retry_after } => Retry::After(whole_seconds(retry_after)),
             Self::UpstreamTimeout { after_write: true }
             | Self::UpstreamBroken { after_write: true }
             | Self::UpstreamReply {

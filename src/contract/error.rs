@@ -78,7 +78,7 @@ pub enum ApiError {
     NotReady,
     /// The upstream has failed so often that nothing is sent for a while.
     #[error("the upstream keeps failing and is left alone for a moment; try again later")]
-    UpstreamLeftAlone {
+    CircuitOpen {
         /// How long.
         retry_after: Duration,
     },
@@ -248,7 +248,7 @@ impl ApiError {
         "document",
         "violations",
         "not_ready",
-        "upstream_left_alone",
+        "circuit_open",
         "tenant_limit",
         "upstream_limit",
         "environment_busy",
@@ -284,7 +284,7 @@ impl ApiError {
             Self::Document(_) => "document",
             Self::Violations(_) => "violations",
             Self::NotReady => "not_ready",
-            Self::UpstreamLeftAlone { .. } => "upstream_left_alone",
+            Self::CircuitOpen { .. } => "circuit_open",
             Self::TenantLimit { .. } => "tenant_limit",
             Self::UpstreamLimit { .. } => "upstream_limit",
             Self::EnvironmentBusy => "environment_busy",
@@ -318,10 +318,9 @@ impl ApiError {
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TenantLimit { .. } | Self::UpstreamLimit { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotReady
-            | Self::EnvironmentBusy
-            | Self::UpstreamLeftAlone { .. }
-            | Self::UpstreamUnreachable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady | Self::EnvironmentBusy | Self::CircuitOpen { .. } | Self::UpstreamUnreachable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::UpstreamConnectTimeout | Self::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::UpstreamBroken { .. } | Self::UpstreamReply { .. } | Self::UpstreamCredential => {
                 StatusCode::BAD_GATEWAY

@@ -48,7 +48,7 @@ impl Gateway {
     ) -> Result<Self, SetUpError> {
         let origin = Arc::new(Origin::new(
             service.url.clone(),
-            settings.upstream.breaker,
+            settings.upstream.circuit,
             Arc::clone(&metrics),
         )?);
         Ok(Self {

@@ -271,7 +271,7 @@ fn path_and_query(target: &Target, query: &ListQuery) -> String {
 /// What a missing reply means for the client.
 const fn error_of(error: &SendError, after_write: bool) -> ApiError {
     match error {
-        SendError::CircuitOpen(retry_after) => ApiError::UpstreamLeftAlone {
+        SendError::CircuitOpen(retry_after) => ApiError::CircuitOpen {
             retry_after: *retry_after,
         },
         SendError::Unreachable(_) | SendError::NotStarted(_) => ApiError::UpstreamUnreachable,

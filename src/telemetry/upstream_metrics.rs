@@ -12,11 +12,11 @@ pub struct UpstreamMetrics {
     /// Lookups of its name that failed.
     pub dns_failures: IntCounter,
     /// Whether it is asked: 0 closed, all requests go up; 1 half-open, one does; 2 open, none does.
-    pub breaker_state: IntGauge,
-    /// Times that the breaker opened.
-    pub breaker_opened: IntCounter,
-    /// Requests that were not sent because of the breaker.
-    pub breaker_refused: IntCounter,
+    pub circuit_state: IntGauge,
+    /// Times that the circuit opened.
+    pub circuit_opened: IntCounter,
+    /// Requests that were not sent because of the circuit.
+    pub circuit_refused: IntCounter,
 }
 
 impl UpstreamMetrics {
@@ -34,17 +34,17 @@ impl UpstreamMetrics {
                 "envgate_upstream_dns_failures_total",
                 "Lookups of the upstream's name that failed.",
             )?,
-            breaker_state: add.gauge(
-                "envgate_upstream_breaker_state",
+            circuit_state: add.gauge(
+                "envgate_circuit_state",
                 "Whether the upstream is asked: 0 closed (yes), 1 half-open (one request tries), 2 open (no).",
             )?,
-            breaker_opened: add.counter(
-                "envgate_upstream_breaker_opened_total",
-                "Times that the breaker opened.",
+            circuit_opened: add.counter(
+                "envgate_circuit_opened_total",
+                "Times that the circuit opened.",
             )?,
-            breaker_refused: add.counter(
-                "envgate_upstream_breaker_refused_total",
-                "Requests that were not sent because of the breaker.",
+            circuit_refused: add.counter(
+                "envgate_circuit_refused_total",
+                "Requests that were not sent because of the circuit.",
             )?,
         })
     }

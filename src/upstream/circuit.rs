@@ -11,26 +11,26 @@ use crate::telemetry::UpstreamMetrics;
 ///
 /// Closed, it lets all requests pass, and counts failures in a row. After so many it opens, and refuses all
 /// for a while. Then it is half-open: one real request passes and tries the upstream, the others are still
-/// refused. Its success closes the breaker, its failure opens it again.
-pub(super) struct Breaker {
+/// refused. Its success closes the circuit, its failure opens it again.
+pub(super) struct Circuit {
     states: Mutex<States>,
-    /// What most requests need to know, without the lock: the period, where the breaker is closed and there
-    /// is no failure to forget; else [`NOT_CALM`].
-    calm: AtomicU64,
+    /// What most requests need to know, without the lock: the generation, where the circuit is closed and
+    /// there is no failure to forget; else [`NOT_CLOSED`].
+    closed_generation: AtomicU64,
 }
 
-/// No period has this number.
-const NOT_CALM: u64 = 0;
+/// No generation has this number.
+const NOT_CLOSED: u64 = 0;
 
 /// The state machine, on a clock that is handed in.
 #[derive(Debug)]
 struct States {
-    settings: config::Breaker,
+    settings: config::Circuit,
     state: State,
-    /// Raised with each change of state. What a request has to tell counts only in the period that it began
-    /// in: an answer to a request from before says nothing about now, and of a half-open period there is but
-    /// one.
-    period: u64,
+    /// Raised with each change of state. What a request has to tell counts only in the generation that it
+    /// began in: an answer to a request from before says nothing about now, and of a half-open generation
+    /// there is but one.
+    generation: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,53 +56,53 @@ pub(super) enum Health {
     Failing,
 }
 
-/// The breaker is open.
+/// The circuit is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Open {
+pub(super) struct CircuitOpen {
     /// How long until a request may try again.
     pub(super) retry_after: Duration,
 }
 
-/// Leave to send one request. Dropped without a word, it makes way for another try.
-pub(super) struct Leave<'a> {
-    breaker: &'a Breaker,
+/// Permission to send one request. Dropped without a word, it makes way for another try.
+pub(super) struct CircuitPermit<'a> {
+    circuit: &'a Circuit,
     metrics: &'a UpstreamMetrics,
-    period: u64,
-    is_told: bool,
+    generation: u64,
+    is_reported: bool,
 }
 
 /// How long whoever comes while the upstream is being tried should wait: that is soon settled.
 const WHILE_TRYING: Duration = Duration::from_secs(1);
 
 impl States {
-    const fn new(settings: config::Breaker) -> Self {
+    const fn new(settings: config::Circuit) -> Self {
         Self {
             settings,
             state: State::Closed { failures: 0 },
-            period: NOT_CALM + 1,
+            generation: NOT_CLOSED + 1,
         }
     }
 
-    /// Whether a request may be sent now; if so, its period.
-    fn admit(&mut self, now: Instant) -> Result<u64, Open> {
+    /// Whether a request may be sent now; if so, its generation.
+    fn admit(&mut self, now: Instant) -> Result<u64, CircuitOpen> {
         match self.state {
-            State::Closed { .. } => Ok(self.period),
-            State::HalfOpen { is_trying: true } => Err(Open {
+            State::Closed { .. } => Ok(self.generation),
+            State::HalfOpen { is_trying: true } => Err(CircuitOpen {
                 retry_after: WHILE_TRYING,
             }),
-            State::Open { until } if now < until => Err(Open {
+            State::Open { until } if now < until => Err(CircuitOpen {
                 retry_after: until - now,
             }),
             State::HalfOpen { is_trying: false } | State::Open { .. } => {
                 self.enter(State::HalfOpen { is_trying: true });
-                Ok(self.period)
+                Ok(self.generation)
             }
         }
     }
 
-    /// Hears how a request of a period ended; none where it was given up.
-    fn hear(&mut self, period: u64, health: Option<Health>, now: Instant) {
-        if period != self.period {
+    /// Records how a request of a generation ended; none where it was given up.
+    fn record(&mut self, generation: u64, health: Option<Health>, now: Instant) {
+        if generation != self.generation {
             return;
         }
         match (self.state, health) {
@@ -129,59 +129,65 @@ impl States {
 
     fn enter(&mut self, state: State) {
         self.state = state;
-        self.period += 1;
+        self.generation += 1;
     }
 
-    const fn calm(&self) -> u64 {
+    const fn closed_generation(&self) -> u64 {
         match self.state {
-            State::Closed { failures: 0 } => self.period,
-            _ => NOT_CALM,
+            State::Closed { failures: 0 } => self.generation,
+            _ => NOT_CLOSED,
         }
     }
 }
 
-impl Breaker {
-    pub(super) const fn new(settings: config::Breaker) -> Self {
+impl Circuit {
+    pub(super) const fn new(settings: config::Circuit) -> Self {
         let states = States::new(settings);
         Self {
-            calm: AtomicU64::new(states.calm()),
+            closed_generation: AtomicU64::new(states.closed_generation()),
             states: Mutex::new(states),
         }
     }
 
-    /// Asks for leave to send one request.
-    pub(super) fn admit<'a>(&'a self, metrics: &'a UpstreamMetrics) -> Result<Leave<'a>, Open> {
-        let period = match self.calm.load(Ordering::Acquire) {
-            NOT_CALM => self
+    /// Asks for permission to send one request.
+    pub(super) fn admit<'a>(
+        &'a self,
+        metrics: &'a UpstreamMetrics,
+    ) -> Result<CircuitPermit<'a>, CircuitOpen> {
+        let generation = match self.closed_generation.load(Ordering::Acquire) {
+            NOT_CLOSED => self
                 .changing(metrics, |states| states.admit(Instant::now()))
-                .inspect_err(|_| metrics.breaker_refused.inc())?,
-            period => period,
+                .inspect_err(|_| metrics.circuit_refused.inc())?,
+            generation => generation,
         };
-        Ok(Leave {
-            breaker: self,
+        Ok(CircuitPermit {
+            circuit: self,
             metrics,
-            period,
-            is_told: false,
+            generation,
+            is_reported: false,
         })
     }
 
     /// How long it is open yet, if it is. One that is half-open has a request that tries, or wants one.
-    pub(super) fn is_open(&self, metrics: &UpstreamMetrics) -> Option<Open> {
-        if self.calm.load(Ordering::Acquire) != NOT_CALM {
+    pub(super) fn is_open(&self, metrics: &UpstreamMetrics) -> Option<CircuitOpen> {
+        if self.closed_generation.load(Ordering::Acquire) != NOT_CLOSED {
             return None;
         }
         let retry_after = match self.states.lock().state {
             State::Open { until } => until.checked_duration_since(Instant::now())?,
             State::Closed { .. } | State::HalfOpen { .. } => return None,
         };
-        metrics.breaker_refused.inc();
-        Some(Open { retry_after })
+        metrics.circuit_refused.inc();
+        Some(CircuitOpen { retry_after })
     }
 
-    fn hear(&self, period: u64, health: Option<Health>, metrics: &UpstreamMetrics) {
-        let is_news = health != Some(Health::Well) || self.calm.load(Ordering::Acquire) != period;
+    fn record(&self, generation: u64, health: Option<Health>, metrics: &UpstreamMetrics) {
+        let is_news =
+            health != Some(Health::Well) || self.closed_generation.load(Ordering::Acquire) != generation;
         if is_news {
-            self.changing(metrics, |states| states.hear(period, health, Instant::now()));
+            self.changing(metrics, |states| {
+                states.record(generation, health, Instant::now())
+            });
         }
     }
 
@@ -190,11 +196,12 @@ impl Breaker {
         let mut states = self.states.lock();
         let before = states.state;
         let outcome = change(&mut states);
-        self.calm.store(states.calm(), Ordering::Release);
+        self.closed_generation
+            .store(states.closed_generation(), Ordering::Release);
         match (before, states.state) {
             (State::Closed { .. } | State::HalfOpen { .. }, State::Open { .. }) => {
-                metrics.breaker_state.set(2);
-                metrics.breaker_opened.inc();
+                metrics.circuit_state.set(2);
+                metrics.circuit_opened.inc();
                 let (failures, pause) = (states.settings.failures, states.settings.pause);
                 tracing::warn!(
                     failures,
@@ -202,9 +209,9 @@ impl Breaker {
                     "the upstream keeps failing; nothing is sent for a while"
                 );
             }
-            (State::Open { .. }, State::HalfOpen { .. }) => metrics.breaker_state.set(1),
+            (State::Open { .. }, State::HalfOpen { .. }) => metrics.circuit_state.set(1),
             (State::HalfOpen { .. }, State::Closed { .. }) => {
-                metrics.breaker_state.set(0);
+                metrics.circuit_state.set(0);
                 tracing::info!("the upstream answers again");
             }
             _ => {}
@@ -213,18 +220,18 @@ impl Breaker {
     }
 }
 
-impl Leave<'_> {
+impl CircuitPermit<'_> {
     /// Tells how the request ended.
-    pub(super) fn tell(mut self, health: Health) {
-        self.is_told = true;
-        self.breaker.hear(self.period, Some(health), self.metrics);
+    pub(super) fn report(mut self, health: Health) {
+        self.is_reported = true;
+        self.circuit.record(self.generation, Some(health), self.metrics);
     }
 }
 
-impl Drop for Leave<'_> {
+impl Drop for CircuitPermit<'_> {
     fn drop(&mut self) {
-        if !self.is_told {
-            self.breaker.hear(self.period, None, self.metrics);
+        if !self.is_reported {
+            self.circuit.record(self.generation, None, self.metrics);
         }
     }
 }

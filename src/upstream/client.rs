@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 
-use super::breaker::Health;
+use super::circuit::Health;
 use super::connection::{ExchangeError, Pool, Reply, UpstreamRequest};
 use super::error::{SendError, SetUpError};
 use super::{Origin, Translation};
@@ -120,7 +120,7 @@ impl Client {
     /// # Errors
     /// [`SendError::CircuitOpen`]
     pub fn check_circuit(&self) -> Result<(), SendError> {
-        match self.origin.breaker.is_open(self.metrics()) {
+        match self.origin.circuit.is_open(self.metrics()) {
             Some(open) => Err(SendError::CircuitOpen(open.retry_after)),
             None => Ok(()),
         }
@@ -169,8 +169,8 @@ impl Client {
         deadline: Instant,
         on_sending: impl FnOnce(),
     ) -> Result<Reply, SendError> {
-        let leave = self.origin.breaker.admit(self.metrics());
-        let leave = leave.map_err(|open| SendError::CircuitOpen(open.retry_after))?;
+        let permit = self.origin.circuit.admit(self.metrics());
+        let permit = permit.map_err(|open| SendError::CircuitOpen(open.retry_after))?;
         let idle = match reuse {
             Reuse::Allowed => self.pool.take(|address| self.origin.resolver.is_current(address)),
             Reuse::No => None,
@@ -203,7 +203,7 @@ impl Client {
             Err(_elapsed) => Err(SendError::Timeout(self.timeout)),
         };
         if let Some(health) = health(&outcome, is_reused) {
-            leave.tell(health);
+            permit.report(health);
         }
         outcome
     }

@@ -8,9 +8,9 @@
 //! | how long all may take | `deadline` |
 //! | where the upstream is, and how a connection to it is made | `origin`, `resolver` |
 //! | a connection, and those that are idle | `connection` |
-//! | whether the upstream is asked at all | `breaker` |
+//! | whether the upstream is asked at all | `circuit` |
 
-mod breaker;
+mod circuit;
 mod client;
 mod connection;
 mod deadline;

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::breaker::Breaker;
+use super::circuit::Circuit;
 use super::connection::{Http1Connection, Transport};
 use super::error::{SendError, SetUpError};
 use super::resolver::Resolver;
@@ -25,7 +25,7 @@ pub struct Origin {
     pub(super) host: HeaderValue,
     tls: Option<Tls>,
     pub(super) resolver: Resolver,
-    pub(super) breaker: Breaker,
+    pub(super) circuit: Circuit,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -39,7 +39,7 @@ impl Origin {
     /// [`SetUpError`] where the settings or the system do not allow it.
     pub fn new(
         url: UpstreamUrl,
-        breaker: config::Breaker,
+        circuit: config::Circuit,
         metrics: Arc<Metrics>,
     ) -> Result<Self, SetUpError> {
         let tls = if url.is_tls {
@@ -52,7 +52,7 @@ impl Origin {
             host: HeaderValue::try_from(url.authority()).map_err(|_| SetUpError::BadHost)?,
             resolver: Resolver::new(&url.host, url.port, metrics.upstream.dns_failures.clone()),
             url,
-            breaker: Breaker::new(breaker),
+            circuit: Circuit::new(circuit),
             metrics,
         })
     }

@@ -8,14 +8,14 @@ use crate::common::envgate::{Envgate, Setup, pause};
 use crate::common::upstream::{Then, Upstream};
 
 const PATH: &str = "/v1/environments/env_1";
-const STATE: &str = "envgate_upstream_breaker_state";
+const STATE: &str = "envgate_circuit_state";
 
 /// A gateway that leaves its upstream alone for a second after three failures.
 fn gateway(upstream: &Upstream) -> Envgate {
     Setup::new()
         .upstream(upstream.address)
-        .set("ENVGATE_UPSTREAM__BREAKER_FAILURES", "3")
-        .set("ENVGATE_UPSTREAM__BREAKER_PAUSE", "1s")
+        .set("ENVGATE_UPSTREAM__CIRCUIT_FAILURES", "3")
+        .set("ENVGATE_UPSTREAM__CIRCUIT_PAUSE", "1s")
         .start()
 }
 
@@ -44,10 +44,10 @@ fn after_failures_in_a_row_nothing_is_sent_until_one_request_finds_the_upstream_
         );
     }
     assert_eq!(upstream.seen().len(), 3);
-    envgate.expect_metric("envgate_upstream_breaker_refused_total", 2.0);
-    envgate.expect_metric("envgate_upstream_breaker_opened_total", 1.0);
+    envgate.expect_metric("envgate_circuit_refused_total", 2.0);
+    envgate.expect_metric("envgate_circuit_opened_total", 1.0);
     envgate.expect_metric(
-        r#"envgate_requests_total{error="upstream_left_alone",operation="update",status="5xx"}"#,
+        r#"envgate_requests_total{error="circuit_open",operation="update",status="5xx"}"#,
         1.0,
     );
 
@@ -98,13 +98,13 @@ fn an_upstream_that_cannot_be_reached_is_left_alone_too() {
     drop(listener);
     let envgate = Setup::new()
         .upstream(address)
-        .set("ENVGATE_UPSTREAM__BREAKER_FAILURES", "1")
-        .set("ENVGATE_UPSTREAM__BREAKER_PAUSE", "90s")
+        .set("ENVGATE_UPSTREAM__CIRCUIT_FAILURES", "1")
+        .set("ENVGATE_UPSTREAM__CIRCUIT_PAUSE", "90s")
         .start();
     for _ in 0..2 {
         envgate.get(PATH).expect_error(503, "api_error");
     }
-    envgate.expect_metric("envgate_upstream_breaker_refused_total", 1.0);
+    envgate.expect_metric("envgate_circuit_refused_total", 1.0);
     let waits = envgate
         .get(PATH)
         .header("retry-after")

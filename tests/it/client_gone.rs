@@ -170,7 +170,7 @@ fn a_client_that_sends_its_next_request_early_gets_its_answer_and_then_a_close()
 }
 
 #[test]
-fn a_client_that_leaves_during_the_try_of_an_open_breaker_makes_way_for_another() {
+fn a_client_that_leaves_during_the_try_of_an_open_circuit_makes_way_for_another() {
     let upstream = Upstream::start(|number, _| match (number, Then::environment()) {
         (0, _) => Then::Reset,
         (1, Then::Reply(bytes)) => Then::Late(SLOW, bytes),
@@ -178,8 +178,8 @@ fn a_client_that_leaves_during_the_try_of_an_open_breaker_makes_way_for_another(
     });
     let envgate = Setup::new()
         .upstream(upstream.address)
-        .set("ENVGATE_UPSTREAM__BREAKER_FAILURES", "1")
-        .set("ENVGATE_UPSTREAM__BREAKER_PAUSE", "100ms")
+        .set("ENVGATE_UPSTREAM__CIRCUIT_FAILURES", "1")
+        .set("ENVGATE_UPSTREAM__CIRCUIT_PAUSE", "100ms")
         .start();
     assert_eq!(envgate.get(PATH).status, 502);
     pause(Duration::from_millis(150));

@@ -335,7 +335,7 @@ fn gateway(fault: &Fault) -> (Envgate, Option<Upstream>) {
         .upstream(address)
         .set("ENVGATE_SERVER__THREADS", "1")
         .set("ENVGATE_UPSTREAM__TIMEOUT", timeout)
-        .set("ENVGATE_UPSTREAM__BREAKER_FAILURES", "0")
+        .set("ENVGATE_UPSTREAM__CIRCUIT_FAILURES", "0")
         .set("ENVGATE_CACHE__TTL", "off")
         .start();
     (envgate, upstream)

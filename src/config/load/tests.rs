@@ -75,11 +75,11 @@ fn defaults_hold_where_nothing_is_set() {
     assert_eq!(settings.admin.address.to_string(), "127.0.0.1:9090");
     assert_eq!(settings.upstream.timeout, Duration::from_secs(60));
     assert_eq!(settings.upstream.max_response_bytes, 33_554_432);
-    let breaker = Breaker {
+    let circuit = Circuit {
         failures: 5,
         pause: Duration::from_secs(10),
     };
-    assert_eq!(settings.upstream.breaker, breaker);
+    assert_eq!(settings.upstream.circuit, circuit);
     assert_eq!(settings.contract.dialect.name, "sandbase");
     assert_eq!(settings.contract.strictness, Strictness::default());
     assert!(settings.ownership.is_stamping);
@@ -102,8 +102,8 @@ fn a_file_sets_what_it_names() {
         listen = { address = "[::1]:0", max_body_bytes = 0x1000, body_timeout = "500ms" }
         upstream.url = "https://api.anthropic.com/"
         upstream.credential.env = "KEY"
-        upstream.breaker_failures = 0
-        upstream.breaker_pause = "1m"
+        upstream.circuit_failures = 0
+        upstream.circuit_pause = "1m"
         contract = { dialect = "anthropic", unknown_field = "warn", host_format = "allow" }
         ownership = { stamp = false, stamp_key = "team/owner" }
         log = { format = "json", level = "info,envgate=debug" }
@@ -117,11 +117,11 @@ fn a_file_sets_what_it_names() {
     let service = settings.upstream.service.unwrap();
     assert_eq!(service.url.to_string(), "https://api.anthropic.com");
     assert_eq!(service.credential.reveal(), "sk-ant-1");
-    let breaker = Breaker {
+    let circuit = Circuit {
         failures: 0,
         pause: Duration::from_secs(60),
     };
-    assert_eq!(settings.upstream.breaker, breaker);
+    assert_eq!(settings.upstream.circuit, circuit);
     assert_eq!(settings.contract.dialect.name, "anthropic");
     assert_eq!(
         settings.contract.strictness,

@@ -2,19 +2,19 @@ use super::load;
 use super::tests::{faults, source};
 
 #[test]
-fn an_impossible_breaker_is_found_with_its_place() {
-    let text = "[upstream]\nbreaker_failures = -1\nbreaker_pause = \"0s\"\nbreaker_failure = 3\n";
+fn an_impossible_circuit_is_found_with_its_place() {
+    let text = "[upstream]\ncircuit_failures = -1\ncircuit_pause = \"0s\"\ncircuit_failure = 3\n";
     assert_eq!(
-        faults(text, &[("ENVGATE_UPSTREAM__BREAKER_FAILURES", "1001")]),
+        faults(text, &[("ENVGATE_UPSTREAM__CIRCUIT_FAILURES", "1001")]),
         [
-            "envgate.toml:3:17: upstream.breaker_pause: expected a duration from 1ms to 60m: a whole number and ms, s or m, such as \"500ms\", \"10s\" or \"2m\"",
-            "envgate.toml:4:1: upstream.breaker_failure: unknown setting; did you mean \"breaker_failures\"?",
-            "ENVGATE_UPSTREAM__BREAKER_FAILURES: expected a whole number from 0 to 1000",
+            "envgate.toml:3:17: upstream.circuit_pause: expected a duration from 1ms to 60m: a whole number and ms, s or m, such as \"500ms\", \"10s\" or \"2m\"",
+            "envgate.toml:4:1: upstream.circuit_failure: unknown setting; did you mean \"circuit_failures\"?",
+            "ENVGATE_UPSTREAM__CIRCUIT_FAILURES: expected a whole number from 0 to 1000",
         ]
     );
     assert_eq!(
-        faults("[upstream]\nbreaker_failures = -1\n", &[]),
-        ["envgate.toml:2:20: upstream.breaker_failures: expected a whole number from 0 to 1000"]
+        faults("[upstream]\ncircuit_failures = -1\n", &[]),
+        ["envgate.toml:2:20: upstream.circuit_failures: expected a whole number from 0 to 1000"]
     );
 }
 

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 const PAUSE: Duration = Duration::from_secs(10);
-const SETTINGS: config::Breaker = config::Breaker {
+const SETTINGS: config::Circuit = config::Circuit {
     failures: 3,
     pause: PAUSE,
 };
@@ -13,8 +13,8 @@ const SECOND: Duration = Duration::from_secs(1);
 fn failed(count: usize, now: Instant) -> States {
     let mut states = States::new(SETTINGS);
     for _ in 0..count {
-        let period = states.admit(now).unwrap();
-        states.hear(period, Some(Health::Failing), now);
+        let generation = states.admit(now).unwrap();
+        states.record(generation, Some(Health::Failing), now);
     }
     states
 }
@@ -34,9 +34,9 @@ fn it_opens_after_so_many_failures_in_a_row() {
 fn an_answer_between_failures_begins_the_count_anew() {
     let now = Instant::now();
     let mut states = failed(2, now);
-    states.hear(states.period, Some(Health::Well), now);
-    states.hear(states.period, Some(Health::Failing), now);
-    states.hear(states.period, Some(Health::Failing), now);
+    states.record(states.generation, Some(Health::Well), now);
+    states.record(states.generation, Some(Health::Failing), now);
+    states.record(states.generation, Some(Health::Failing), now);
     assert_eq!(left(&mut states, now), None);
 }
 
@@ -57,7 +57,7 @@ fn after_the_pause_one_request_tries_and_the_others_wait() {
     let mut states = failed(3, now);
     let trying = states.admit(now + PAUSE).unwrap();
     assert_eq!(left(&mut states, now + PAUSE), Some(WHILE_TRYING));
-    states.hear(trying, Some(Health::Well), now + PAUSE);
+    states.record(trying, Some(Health::Well), now + PAUSE);
     assert_eq!(states.state, State::Closed { failures: 0 });
 }
 
@@ -66,7 +66,7 @@ fn a_try_that_fails_opens_it_again_for_as_long() {
     let now = Instant::now();
     let mut states = failed(3, now);
     let trying = states.admit(now + PAUSE).unwrap();
-    states.hear(trying, Some(Health::Failing), now + PAUSE + SECOND);
+    states.record(trying, Some(Health::Failing), now + PAUSE + SECOND);
     assert_eq!(left(&mut states, now + PAUSE + SECOND), Some(PAUSE));
 }
 
@@ -75,15 +75,15 @@ fn a_try_that_is_given_up_makes_way_for_the_next() {
     let now = Instant::now();
     let mut states = failed(3, now);
     let given_up = states.admit(now + PAUSE).unwrap();
-    states.hear(given_up, None, now + PAUSE);
+    states.record(given_up, None, now + PAUSE);
     let next = states.admit(now + PAUSE).unwrap();
     assert_eq!(
         left(&mut states, now + PAUSE),
         Some(WHILE_TRYING),
         "one at a time"
     );
-    states.hear(given_up, Some(Health::Failing), now + PAUSE);
-    states.hear(next, Some(Health::Well), now + PAUSE);
+    states.record(given_up, Some(Health::Failing), now + PAUSE);
+    states.record(next, Some(Health::Well), now + PAUSE);
     assert_eq!(states.state, State::Closed { failures: 0 });
 }
 
@@ -91,27 +91,27 @@ fn a_try_that_is_given_up_makes_way_for_the_next() {
 fn requests_from_before_it_opened_change_nothing() {
     let now = Instant::now();
     let mut states = failed(2, now);
-    let (early, late) = (states.period, states.period);
-    states.hear(early, Some(Health::Failing), now);
+    let (early, late) = (states.generation, states.generation);
+    states.record(early, Some(Health::Failing), now);
     for health in [Some(Health::Well), Some(Health::Failing), None] {
-        states.hear(late, health, now + SECOND);
+        states.record(late, health, now + SECOND);
         assert_eq!(left(&mut states, now + SECOND), Some(9 * SECOND));
     }
     states.admit(now + PAUSE).unwrap();
-    states.hear(late, Some(Health::Well), now + PAUSE);
+    states.record(late, Some(Health::Well), now + PAUSE);
     assert_eq!(states.state, State::HalfOpen { is_trying: true });
 }
 
 #[test]
 fn at_nought_it_never_opens() {
     let now = Instant::now();
-    let mut states = States::new(config::Breaker {
+    let mut states = States::new(config::Circuit {
         failures: 0,
         ..SETTINGS
     });
     for _ in 0..100 {
-        let period = states.admit(now).unwrap();
-        states.hear(period, Some(Health::Failing), now);
+        let generation = states.admit(now).unwrap();
+        states.record(generation, Some(Health::Failing), now);
     }
     assert_eq!(left(&mut states, now), None);
 }
@@ -119,37 +119,37 @@ fn at_nought_it_never_opens() {
 #[test]
 fn the_operator_sees_it_open_and_close() {
     let metrics = crate::telemetry::Metrics::new().unwrap().upstream;
-    let breaker = Breaker::new(config::Breaker {
+    let circuit = Circuit::new(config::Circuit {
         failures: 1,
         pause: Duration::from_millis(20),
     });
-    breaker.admit(&metrics).ok().unwrap().tell(Health::Well);
-    assert_eq!(metrics.breaker_state.get(), 0);
+    circuit.admit(&metrics).ok().unwrap().report(Health::Well);
+    assert_eq!(metrics.circuit_state.get(), 0);
 
-    breaker.admit(&metrics).ok().unwrap().tell(Health::Failing);
-    assert!(breaker.admit(&metrics).is_err());
+    circuit.admit(&metrics).ok().unwrap().report(Health::Failing);
+    assert!(circuit.admit(&metrics).is_err());
     assert_eq!(
-        (metrics.breaker_state.get(), metrics.breaker_opened.get()),
+        (metrics.circuit_state.get(), metrics.circuit_opened.get()),
         (2, 1)
     );
-    assert_eq!(metrics.breaker_refused.get(), 1);
+    assert_eq!(metrics.circuit_refused.get(), 1);
 
     let reopening = Instant::now() + Duration::from_millis(20);
     while Instant::now() < reopening {
         std::thread::yield_now();
     }
-    drop(breaker.admit(&metrics).ok().unwrap());
-    let trying = breaker.admit(&metrics).ok().unwrap();
-    assert_eq!(metrics.breaker_state.get(), 1);
-    assert!(breaker.admit(&metrics).is_err());
-    trying.tell(Health::Well);
+    drop(circuit.admit(&metrics).ok().unwrap());
+    let trying = circuit.admit(&metrics).ok().unwrap();
+    assert_eq!(metrics.circuit_state.get(), 1);
+    assert!(circuit.admit(&metrics).is_err());
+    trying.report(Health::Well);
     assert_eq!(
-        (metrics.breaker_state.get(), metrics.breaker_opened.get()),
+        (metrics.circuit_state.get(), metrics.circuit_opened.get()),
         (0, 1)
     );
 }
 
-/// What happens to the breaker next.
+/// What happens to the circuit next.
 #[derive(Clone, Debug)]
 enum Step {
     Wait(u64),
@@ -197,11 +197,11 @@ proptest! {
                 }
                 Step::End(index, health) if !on_their_way.is_empty() => {
                     let ended = on_their_way.swap_remove(index % on_their_way.len());
-                    states.hear(ended, health, now);
+                    states.record(ended, health, now);
                 }
                 Step::End(..) => {}
             }
-            let trying = on_their_way.iter().filter(|period| **period == states.period).count();
+            let trying = on_their_way.iter().filter(|generation| **generation == states.generation).count();
             match states.state {
                 State::HalfOpen { is_trying } => prop_assert_eq!(trying, usize::from(is_trying)),
                 State::Open { until } => prop_assert!(trying == 0 && until <= now + PAUSE),
@@ -209,7 +209,7 @@ proptest! {
             }
         }
         for ended in on_their_way {
-            states.hear(ended, None, now);
+            states.record(ended, None, now);
         }
         prop_assert!(states.admit(now + PAUSE).is_ok(), "stuck in {:?}", states.state);
     }

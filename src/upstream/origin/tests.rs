@@ -2,7 +2,7 @@ use std::net::{TcpListener, TcpStream as StdStream};
 
 use super::*;
 
-const BREAKER: config::Breaker = config::Breaker {
+const CIRCUIT: config::Circuit = config::Circuit {
     failures: 0,
     pause: Duration::from_secs(10),
 };
@@ -15,7 +15,7 @@ async fn origin(addresses: &[SocketAddr]) -> Origin {
     resolver.refresh().await;
     Origin {
         resolver,
-        ..Origin::new(url, BREAKER, metrics).unwrap()
+        ..Origin::new(url, CIRCUIT, metrics).unwrap()
     }
 }
 
@@ -90,7 +90,7 @@ async fn where_no_address_takes_a_connection_the_last_failure_is_told() {
 #[tokio::test]
 async fn a_name_that_is_never_looked_up_does_not_outlast_the_connect_deadline() {
     let url = UpstreamUrl::parse("http://upstream.test:8080").unwrap();
-    let origin = Origin::new(url, BREAKER, Arc::new(Metrics::new().unwrap())).unwrap();
+    let origin = Origin::new(url, CIRCUIT, Arc::new(Metrics::new().unwrap())).unwrap();
     let failure = origin.connect(Duration::from_millis(50)).await.err();
     assert!(
         matches!(failure, Some(SendError::ConnectTimeout(_))),
