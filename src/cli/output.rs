@@ -1,6 +1,8 @@
 //! What commands print for the person at the terminal, and what they fail with.
 
 use std::io::{self, Write};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use super::admin_client::AdminError;
 use crate::config::Faults;
@@ -38,6 +40,9 @@ pub(super) enum CommandError {
     Io(#[from] io::Error),
 }
 
+/// How long a reader of standard output or standard error may take to make room.
+const READER_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Prints a line on standard output, where a reader that has gone away is no reason to fail.
 pub(super) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -49,14 +54,33 @@ pub(super) fn print(text: &str) -> io::Result<()> {
 
 /// Prints why a command failed, on standard error.
 pub(super) fn print_error(failure: &CommandError) {
-    // Where not even standard error can be written to, the exit status has to do.
-    let _ = writeln!(io::stderr().lock(), "envgate: {failure}");
+    write_error(format!("envgate: {failure}\n"));
 }
 
 /// Prints on standard error what a command found odd but did all the same.
 pub(super) fn print_warning(text: &str) {
-    // As for a failure: there is nowhere else to say it.
-    let _ = writeln!(io::stderr().lock(), "envgate: warning: {text}");
+    write_error(format!("envgate: warning: {text}\n"));
+}
+
+/// As [`print`], for a process that goes on: where nobody makes room, it does without.
+pub(super) fn print_if_read(text: &str) -> io::Result<()> {
+    let text = text.to_owned();
+    within_timeout(move || print(&text)).unwrap_or(Ok(()))
+}
+
+/// Where not even standard error can be written to, the exit status has to do.
+fn write_error(text: String) {
+    let _ = within_timeout(move || io::stderr().lock().write_all(text.as_bytes()));
+}
+
+/// What came of writing, if that took no longer than it may. A pipe that nobody reads would be waited for for ever.
+fn within_timeout(write: impl FnOnce() -> io::Result<()> + Send + 'static) -> Option<io::Result<()>> {
+    let (sender, outcome) = mpsc::channel();
+    std::thread::spawn(move || {
+        // Nobody waits for it any more where it took too long.
+        let _ = sender.send(write());
+    });
+    outcome.recv_timeout(READER_TIMEOUT).ok()
 }
 
 /// Lines up rows under their headings, as lists of commands show them.

@@ -8,11 +8,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::output::{CommandError, print};
-use super::signals::Signals;
+use super::output::{CommandError, print_if_read};
+use super::signals::{STOPPED_BY_SIGNAL, Signals};
 use super::welcome;
 use crate::admin::{self, Admin};
 use crate::config::{self, Secret, Settings, UpstreamService, UpstreamUrl};
@@ -22,7 +22,7 @@ use crate::environment::EnvironmentId;
 use crate::gateway::{self, Gateway};
 use crate::quota::RedisBudget;
 use crate::store::{Audit, AuditWriter, Store, StoreError};
-use crate::telemetry::{self, Metrics};
+use crate::telemetry::{self, Metrics, RunningLog};
 use crate::tenancy::{Directory, KeyText, StampRequired, Tenant};
 use crate::upstream::CONNECT_TIMEOUT;
 
@@ -42,18 +42,30 @@ const CURSOR_KEY: &str = "page_cursor";
 pub(super) fn run(config: Option<&Path>) -> Result<ExitCode, CommandError> {
     let settings = config::from_process(config)?;
     contract::prove_schemas()?;
-    telemetry::start_log(&settings.log)?;
+    let metrics = Arc::new(Metrics::new()?);
+    let log = Arc::new(telemetry::start_log(
+        &settings.log,
+        metrics.log_lines_lost.clone(),
+    )?);
     let background = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(BACKGROUND_THREADS)
         .thread_name("background")
         .enable_all()
         .build()?;
-    background.block_on(serve(settings, config))
+    let outcome = background.block_on(serve(settings, config, metrics, Arc::clone(&log)));
+    // What still hangs there ends with the process, which does not wait for it.
+    background.shutdown_background();
+    log.flush();
+    outcome
 }
 
-async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, CommandError> {
+async fn serve(
+    settings: Settings,
+    config: Option<&Path>,
+    metrics: Arc<Metrics>,
+    log: Arc<RunningLog>,
+) -> Result<ExitCode, CommandError> {
     let mut signals = Signals::listen()?;
-    let metrics = Arc::new(Metrics::new()?);
     let directory = Arc::new(Directory::default());
     let is_stopping = Arc::new(AtomicBool::new(false));
     let (stop, stopped) = watch::channel(false);
@@ -78,7 +90,7 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
     let listener = gateway::bind(settings.listen.address)?;
     let admin_listener = bind(settings.admin.address)?;
     let base_url = format!("http://{}", listener.local_addr()?);
-    print(&welcome::format_addresses(
+    print_if_read(&welcome::format_addresses(
         &base_url,
         admin_listener.local_addr()?,
         &service.url,
@@ -117,28 +129,56 @@ async fn serve(settings: Settings, config: Option<&Path>) -> Result<ExitCode, Co
     };
     let mut background_task = tokio::spawn(background.run(embedded, stopped));
 
-    tokio::select! {
-        signal = signals.next() => tracing::info!(signal, "stopping: what is in flight may finish; a second signal stops at once"),
+    let signal = tokio::select! {
+        signal = signals.next_stop() => signal,
         // It ends on its own only where going on would be of no use.
         ended = &mut background_task => return ended.map_err(std::io::Error::other)?.map(|()| ExitCode::FAILURE),
-    }
+    };
     is_stopping.store(true, Ordering::Relaxed);
-    tokio::spawn(async move {
-        signals.next().await;
-        std::process::exit(130);
+    tracing::info!(
+        signal,
+        "stopping: what is in flight may finish; a second signal cuts it off"
+    );
+    let is_hurried = Arc::new(AtomicBool::new(false));
+    let hurried = hurry(signals, Arc::clone(&is_hurried), log);
+    let cut_off = running.stop(async {
+        tokio::select! {
+            () = hurried => {}
+            () = tokio::time::sleep(DRAIN_TIMEOUT) => {}
+        }
     });
-    let cut_off = running.stop(DRAIN_TIMEOUT).await;
-    if cut_off > 0 {
-        tracing::warn!(cut_off, "requests were cut off after {DRAIN_TIMEOUT:?}");
-    }
+    let cut_off = cut_off.await;
     let _ = stop.send(true);
     // What the store is still to be told is worth a moment, but not a wait for one that does not answer.
     let _ = tokio::time::timeout(FINAL_WRITES_TIMEOUT, async {
         tokio::join!(background_task, sharing.join_all())
     })
     .await;
-    tracing::info!("stopped");
-    Ok(ExitCode::SUCCESS)
+    if cut_off > 0 {
+        tracing::warn!(cut_off, "stopped; requests were cut off");
+    } else {
+        tracing::info!("stopped");
+    }
+    Ok(if is_hurried.load(Ordering::Relaxed) {
+        ExitCode::from(STOPPED_BY_SIGNAL)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// Done at the second signal to stop, which leaves no more time to requests. The third ends the process.
+async fn hurry(mut signals: Signals, is_hurried: Arc<AtomicBool>, log: Arc<RunningLog>) {
+    let (second, is_second) = oneshot::channel();
+    tokio::spawn(async move {
+        signals.next_stop().await;
+        is_hurried.store(true, Ordering::Relaxed);
+        // Nobody waits for it where requests have been dealt with.
+        let _ = second.send(());
+        signals.next_stop().await;
+        log.flush();
+        std::process::exit(STOPPED_BY_SIGNAL.into());
+    });
+    let _ = is_second.await;
 }
 
 /// Lets the budgets run, together with those of other replicas where they count in Redis.

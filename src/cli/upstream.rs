@@ -7,12 +7,12 @@ use clap::Args;
 
 use super::output::{CommandError, print};
 use super::serve::bind;
-use super::signals::Signals;
+use super::signals::{STOPPED_BY_SIGNAL, Signals};
 use crate::config::{self, Log, LogFormat};
 use crate::contract;
 use crate::embedded;
 use crate::store::Store;
-use crate::telemetry;
+use crate::telemetry::{self, Metrics};
 
 /// The variable that also tells the gateway what to send up, so that one value serves both.
 const CREDENTIAL: &str = "ENVGATE_UPSTREAM__CREDENTIAL";
@@ -30,12 +30,13 @@ pub(super) struct Options {
 
 #[tokio::main]
 pub(super) async fn run(options: Options) -> Result<ExitCode, CommandError> {
-    telemetry::start_log(&Log {
+    let mut signals = Signals::listen()?;
+    let settings = Log {
         format: LogFormat::Text,
         level: "info".to_owned(),
-    })?;
+    };
+    let log = telemetry::start_log(&settings, Metrics::new()?.log_lines_lost)?;
     contract::prove_schemas()?;
-    let mut signals = Signals::listen()?;
     let credential = config::credential_from_process(CREDENTIAL)?;
     let store = Store::open(&options.store).await?;
     let listener = bind(options.address)?;
@@ -44,11 +45,13 @@ pub(super) async fn run(options: Options) -> Result<ExitCode, CommandError> {
         listener.local_addr()?
     ))?;
     let shutdown = async move {
-        signals.next().await;
+        let signal = signals.next_stop().await;
         tokio::spawn(async move {
-            signals.next().await;
-            std::process::exit(130);
+            signals.next_stop().await;
+            log.flush();
+            std::process::exit(STOPPED_BY_SIGNAL.into());
         });
+        tracing::info!(signal, "stopping; a second signal stops at once");
     };
     embedded::serve(listener, store, credential, shutdown).await?;
     Ok(ExitCode::SUCCESS)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::output::{CommandError, print};
+use super::output::{CommandError, print_if_read};
 use crate::config::{Ownership, UpstreamUrl};
 use crate::embedded;
 use crate::store::{Store, StoreError};
@@ -40,7 +40,7 @@ pub(super) async fn print_demo(
     config: Option<&Path>,
 ) -> Result<(), CommandError> {
     if let Some(tenant) = store.tenants().await?.first() {
-        return Ok(print(&format!(
+        return Ok(print_if_read(&format!(
             "Make another key with:\n\n  {}\n",
             keys_create_command(&tenant.name, config)
         ))?);
@@ -56,7 +56,7 @@ pub(super) async fn print_demo(
     let key = store.create_key(DEMO, &KeyTerms::default()).await?;
     let key = key.reveal();
     let id = embedded::EXAMPLE_ID;
-    Ok(print(&format!(
+    Ok(print_if_read(&format!(
         r#"Tenant "{DEMO}" has this key, shown only now:
 
   {key}
@@ -75,7 +75,7 @@ Update the example environment:
 pub(super) async fn print_hint(store: &Store, config: Option<&Path>) -> Result<(), CommandError> {
     if store.tenants().await?.is_empty() {
         let option = config_option(config);
-        print(&format!(
+        print_if_read(&format!(
             "There is no tenant yet. Make one, and a key for it:\n\n  envgate tenants create NAME{option}\n  {}\n",
             keys_create_command("NAME", config)
         ))?;

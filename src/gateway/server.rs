@@ -12,7 +12,7 @@ use pingora::server::configuration::ServerConf;
 use pingora::services::Service;
 use pingora_runtime::Runtime;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::proxy::Proxy;
 use super::state::Gateway;
@@ -69,16 +69,21 @@ pub fn start(gateway: Arc<Gateway>, listener: TcpListener, threads: usize) -> io
 }
 
 impl Running {
-    /// Stops accepting, closes idle connections, and lets what is in flight finish within `patience`. Gives back
-    /// how many requests were cut off.
-    pub async fn stop(self, patience: Duration) -> i64 {
+    /// Stops accepting, closes idle connections, and lets what is in flight finish until `deadline` is done.
+    /// Gives back how many requests were cut off.
+    pub async fn stop(self, deadline: impl Future<Output = ()>) -> i64 {
         self.gateway.is_stopping.store(true, Ordering::Relaxed);
         // No receiver is left where the listener has failed already; then there is nothing to stop.
         let _ = self.stop_listening.send(true);
-        let deadline = Instant::now() + patience;
         let in_flight = &self.gateway.metrics.in_flight;
-        while in_flight.get() > 0 && Instant::now() < deadline {
-            sleep(Duration::from_millis(10)).await;
+        let drained = async {
+            while in_flight.get() > 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            () = drained => {}
+            () = deadline => {}
         }
         let cut_off = in_flight.get();
         let runtime = self.runtime;

@@ -1,9 +1,19 @@
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::panic::{self, PanicHookInfo};
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::IntCounter;
 use tracing_subscriber::filter::{Directive, EnvFilter, LevelFilter, ParseError};
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt, registry};
 
+use super::LineWriter;
 use crate::config::{Log, LogFormat};
 
 /// Why the log cannot be started.
@@ -15,6 +25,9 @@ pub enum LogError {
     /// The process has a log already.
     #[error(transparent)]
     Started(#[from] TryInitError),
+    /// There is nothing to write to, or no thread to do it.
+    #[error("the log cannot be started: {0}")]
+    Io(#[from] io::Error),
 }
 
 /// Pingora tells of each client that hung up as an error, and at `debug` prints request headers whole,
@@ -25,28 +38,157 @@ const CAPPED: [&str; 4] = [
     "pingora_runtime=error",
     "pingora_http=error",
 ];
+/// How much may wait for whoever reads standard error: some thousand lines.
+const MAX_WAITING_BYTES: usize = 1 << 20;
+/// How long the last lines may take to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Starts the log of the process, on standard error, where records of the `log` crate go too.
+/// The log of the process. Whoever drops it waits a moment for the last lines.
+#[derive(Debug)]
+pub struct RunningLog(Arc<LineWriter>);
+
+impl RunningLog {
+    /// Waits until what was logged so far is written, but never long.
+    pub fn flush(&self) {
+        self.0.flush(FLUSH_TIMEOUT);
+    }
+}
+
+impl Drop for RunningLog {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// Starts the log of the process, on standard error, where records of the `log` crate and messages of panics go too.
+/// Nobody who logs waits for standard error: lines that it does not take are lost, and counted in `lost`.
 ///
 /// # Errors
 /// [`LogError`] where the level is not understood, or a log was started before.
-pub fn start_log(settings: &Log) -> Result<(), LogError> {
+pub fn start_log(settings: &Log, lost: IntCounter) -> Result<RunningLog, LogError> {
     let mut filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .parse(&settings.level)?;
     for directive in CAPPED {
         filter = filter.add_directive(directive.parse::<Directive>()?);
     }
-    let writer = BoxMakeWriter::new(std::io::stderr);
+    // A descriptor of its own: the lock of Rust's standard error would be held for as long as a write takes.
+    let sink = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    let lines = Arc::new(LineWriter::spawn("log", sink, MAX_WAITING_BYTES, lost)?);
     let layer = match settings.format {
-        LogFormat::Text => fmt::layer().with_ansi(false).with_writer(writer).boxed(),
-        LogFormat::Json => fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_writer(writer)
-            .boxed(),
+        LogFormat::Text => {
+            let lines = Arc::clone(&lines);
+            fmt::layer()
+                .with_ansi(false)
+                .log_internal_errors(false)
+                .with_writer(move || TextLines(Arc::clone(&lines)))
+                .boxed()
+        }
+        LogFormat::Json => {
+            let lines = Arc::clone(&lines);
+            fmt::layer()
+                .json()
+                .flatten_event(true)
+                .log_internal_errors(false)
+                .with_writer(move || JsonLines(Arc::clone(&lines)))
+                .boxed()
+        }
     };
     // try_init also routes the records of the `log` crate, Pingora's and rustls' among them, into tracing.
     registry().with(layer.with_filter(filter)).try_init()?;
-    Ok(())
+    panic::set_hook(Box::new(log_panic));
+    Ok(RunningLog(lines))
+}
+
+/// In the place of the standard library's hook, which waits for standard error.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    tracing::error!(
+        thread = thread.name(),
+        location = panic.location().map(ToString::to_string),
+        message = panic.payload_as_str().unwrap_or("a panic without a message"),
+        backtrace,
+    );
+}
+
+/// Gets each event whole, its newline included. JSON has escaped what could break a line.
+struct JsonLines(Arc<LineWriter>);
+
+impl Write for JsonLines {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        self.0.push(event);
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// As [`JsonLines`]; what could break a line is escaped here, wherever in the event it stands.
+struct TextLines(Arc<LineWriter>);
+
+impl Write for TextLines {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = event.strip_suffix(b"\n").unwrap_or(event);
+        match escape(text) {
+            None => self.0.push(event),
+            Some(escaped) => self.0.push(format!("{escaped}\n").as_bytes()),
+        }
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The text with escapes for what ends a line, steers a terminal or turns the direction of writing; none where it has
+/// nothing of that.
+fn escape(text: &[u8]) -> Option<String> {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~');
+    if text.iter().all(is_plain) {
+        return None;
+    }
+    let text = String::from_utf8_lossy(text);
+    let is_harmful = |character: char| {
+        character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(is_harmful) {
+        return None;
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_harmful(character) {
+            // A String takes all.
+            let _ = write!(escaped, "{}", character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+    }
+    Some(escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_break_a_line_is_escaped_and_nothing_else() {
+        for (text, expected) in [
+            ("plain", None),
+            ("für alle 東京 ✓", None),
+            ("a\nb\r\tc", Some(r"a\nb\r\tc")),
+            ("\u{1b}[31mred\u{7f}", Some(r"\u{1b}[31mred\u{7f}")),
+            ("c1\u{85}ü", Some(r"c1\u{85}ü")),
+            (
+                "\u{2028}line\u{202e}turned\u{2066}",
+                Some(r"\u{2028}line\u{202e}turned\u{2066}"),
+            ),
+        ] {
+            assert_eq!(escape(text.as_bytes()).as_deref(), expected, "{text:?}");
+        }
+    }
 }

@@ -37,6 +37,8 @@ pub struct Metrics {
     pub query_names_dropped: IntCounter,
     /// Panics that were caught at the border of an exchange.
     pub panics: IntCounter,
+    /// Lines of the log that standard error did not take.
+    pub log_lines_lost: IntCounter,
     /// Whether the store answered when it was last asked: 1 or 0.
     pub store_up: IntGauge,
     /// Times that the store did not answer.
@@ -172,6 +174,10 @@ impl Metrics {
             panics: add.counter(
                 "envgate_panics_total",
                 "Panics caught at the border of an exchange.",
+            )?,
+            log_lines_lost: add.counter(
+                "envgate_log_lines_lost_total",
+                "Lines of the log that are lost, because standard error did not take them.",
             )?,
             store_up: add.gauge("envgate_store_up", "Whether the store answered when last asked.")?,
             store_failures: add.counter(

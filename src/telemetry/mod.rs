@@ -1,11 +1,13 @@
 //! What the operator can see: metrics and logs. Never a credential, a query string or a body.
 
 mod budget_metrics;
+mod line_writer;
 mod log;
 mod metrics;
 mod upstream_metrics;
 
 pub use budget_metrics::{BudgetMetrics, RejectionMetrics};
-pub use log::{LogError, start_log};
+pub use line_writer::LineWriter;
+pub use log::{LogError, RunningLog, start_log};
 pub use metrics::{Metrics, Outcome};
 pub use upstream_metrics::UpstreamMetrics;

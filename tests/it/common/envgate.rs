@@ -27,6 +27,7 @@ pub struct Setup {
     directory: TempDir,
     environment: Vec<(String, String)>,
     has_file: bool,
+    stderr: Option<Stdio>,
 }
 
 impl Setup {
@@ -37,6 +38,7 @@ impl Setup {
             directory,
             environment: Vec::new(),
             has_file: false,
+            stderr: None,
         }
         .set("ENVGATE_LISTEN__ADDRESS", "127.0.0.1:0")
         .set("ENVGATE_ADMIN__ADDRESS", "127.0.0.1:0")
@@ -54,6 +56,12 @@ impl Setup {
     pub fn file(mut self, text: &str) -> Self {
         std::fs::write(self.directory.path().join("envgate.toml"), text).unwrap();
         self.has_file = true;
+        self
+    }
+
+    /// Where `serve` logs, instead of a file that [`Envgate::log`] reads.
+    pub fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
+        self.stderr = Some(stderr.into());
         self
     }
 
@@ -92,7 +100,16 @@ impl Setup {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_envgate"));
+        let mut command = self.command_of(env!("CARGO_BIN_EXE_envgate"), arguments);
+        if self.has_file {
+            command.args(["--config", "envgate.toml"]);
+        }
+        command
+    }
+
+    /// Another program, with the same environment and in the same directory.
+    pub fn command_of(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         let inherited = ["PATH", "HOME", "LLVM_PROFILE_FILE"];
         let inherited = std::env::vars_os().filter(|(name, _)| inherited.iter().any(|wanted| name == wanted));
         command
@@ -100,9 +117,6 @@ impl Setup {
             .envs(inherited)
             .envs(self.environment.clone())
             .args(arguments);
-        if self.has_file {
-            command.args(["--config", "envgate.toml"]);
-        }
         command.current_dir(self.directory.path()).stdin(Stdio::null());
         command
     }
@@ -127,12 +141,12 @@ impl Setup {
         names.any(|name| name == "ENVGATE_UPSTREAM__URL")
     }
 
-    fn start_with(self, made: Option<String>) -> Envgate {
+    fn start_with(mut self, made: Option<String>) -> Envgate {
         let log = std::fs::File::create(self.log_path()).unwrap();
         let mut child = self
             .command(&["serve"])
             .stdout(Stdio::piped())
-            .stderr(log)
+            .stderr(self.stderr.take().unwrap_or(log.into()))
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -256,11 +270,7 @@ impl Envgate {
     }
 
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([format!("-{name}"), self.child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(status.success());
+        signal(&self.child, name);
     }
 
     /// Waits for the process to end by itself.
@@ -287,6 +297,15 @@ impl Drop for Envgate {
             eprintln!("the gateway's log:\n{log}");
         }
     }
+}
+
+/// Sends a signal to a process that a test has started.
+pub fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill")
+        .args([format!("-{name}"), child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
 }
 
 /// Tests run on threads of their own, which may sleep.
