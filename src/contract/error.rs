@@ -38,6 +38,9 @@ pub enum ApiError {
     /// The framing or the header of the request cannot be understood in one way only.
     #[error("{0}")]
     BadRequest(Cow<'static, str>),
+    /// What came is no request that can be answered as one.
+    #[error("{0}")]
+    Malformed(MalformedHead),
     /// The header is larger than the gateway takes.
     #[error("the request header is larger than {limit} bytes")]
     HeaderTooLarge {
@@ -143,6 +146,30 @@ pub enum ApiError {
     Internal,
 }
 
+/// Why the head of a request cannot be taken as one. Nobody knows what was asked for, nor where the next one begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedHead {
+    /// It breaks the grammar of HTTP/1.1, or says in more than one way what it is.
+    #[error("what came is no valid HTTP/1.1 request: its request line or its header is malformed")]
+    Syntax,
+    /// It did not arrive in time.
+    #[error("the request header did not arrive within {} seconds", .0.as_secs_f64())]
+    Late(Duration),
+    /// It asks for a tunnel, which only proxies have.
+    #[error("CONNECT is for proxies; this is an API")]
+    Connect,
+}
+
+impl MalformedHead {
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::Syntax => StatusCode::BAD_REQUEST,
+            Self::Late(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
+        }
+    }
+}
+
 /// Why a credential does not name a caller; the label of the metric of authentication failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum AuthenticationFailure {
@@ -230,7 +257,7 @@ pub struct UpstreamRefusal {
 
 impl ApiError {
     /// All labels that [`ApiError::kind`] gives.
-    pub const KINDS: [&'static str; 30] = [
+    pub const KINDS: [&'static str; 31] = [
         "unknown_path",
         "environment_not_found",
         "method_not_allowed",
@@ -239,6 +266,7 @@ impl ApiError {
         "plan_not_configured",
         "policy",
         "bad_request",
+        "malformed",
         "header_too_large",
         "bad_query",
         "unexpected_body",
@@ -275,6 +303,7 @@ impl ApiError {
             Self::PlanNotConfigured => "plan_not_configured",
             Self::Policy(_) => "policy",
             Self::BadRequest(_) => "bad_request",
+            Self::Malformed(_) => "malformed",
             Self::HeaderTooLarge { .. } => "header_too_large",
             Self::BadQuery { .. } => "bad_query",
             Self::UnexpectedBody => "unexpected_body",
@@ -313,6 +342,7 @@ impl ApiError {
             | Self::UnexpectedBody
             | Self::Document(_)
             | Self::Violations(_) => StatusCode::BAD_REQUEST,
+            Self::Malformed(head) => head.status(),
             Self::HeaderTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,

@@ -22,7 +22,7 @@ pub use dialect::Dialect;
 pub use document::{DocumentFault, DocumentFaultKind, parse_document};
 pub(crate) use echo::quoted;
 pub use envelope::{Answer, REQUEST_ID, RETRY_HEADERS, SHOULD_RETRY};
-pub use error::{ApiError, AuthenticationFailure, RefusedReply, UpstreamRefusal};
+pub use error::{ApiError, AuthenticationFailure, MalformedHead, RefusedReply, UpstreamRefusal};
 pub use list_query::{ListQuery, beta_only};
 pub use operation::{Operation, Target};
 pub use refusal::{Refused, refusal};

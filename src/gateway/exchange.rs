@@ -18,7 +18,7 @@ use super::reply::Accepted;
 use super::shared_reads::Freshness;
 use super::state::Gateway;
 use super::upstream_session::UpstreamSession;
-use super::{answer, body, head, reply, watch};
+use super::{answer, body, head, reply, watch, write};
 use crate::contract::{Answer, ApiError, ListQuery, Operation, Target, Warnings, beta_only, parse_document};
 use crate::tenancy::{self, Caller, Plan};
 use crate::upstream::WriteSent;
@@ -275,7 +275,7 @@ pub(super) async fn answer_request(gateway: &Gateway, session: &mut ServerSessio
     let status = answer.status;
     // Before the answer is written: a client that does not take it has written all the same.
     open.note_write(status, error.as_ref());
-    let written = answer::write(session, answer, gateway.is_stopping.load(Ordering::Relaxed)).await;
+    let written = write::answer(session, answer, gateway.is_stopping.load(Ordering::Relaxed)).await;
     open.record.finish(&gateway.metrics, status, error.as_ref());
     written
 }

@@ -32,12 +32,7 @@ pub enum LogError {
 
 /// Pingora tells of each client that hung up as an error, and at `debug` prints request headers whole,
 /// credentials included. No setting brings those back.
-const CAPPED: [&str; 4] = [
-    "pingora_core=error",
-    "pingora_proxy=off",
-    "pingora_runtime=error",
-    "pingora_http=error",
-];
+const CAPPED: [&str; 2] = ["pingora_core=error", "pingora_http=error"];
 /// How much may wait for whoever reads standard error: some thousand lines.
 const MAX_WAITING_BYTES: usize = 1 << 20;
 /// How long the last lines may take to be written.

@@ -20,6 +20,7 @@ mod captured_requests;
 mod circuit;
 mod client_gone;
 mod clients;
+mod connections;
 mod embedded;
 mod exchange;
 mod faults;

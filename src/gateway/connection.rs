@@ -1,0 +1,191 @@
+use std::net::{self, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use http::Method;
+use pingora::ErrorType;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream, ServerApp};
+use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
+use pingora::time::timeout;
+use tokio::net::TcpStream;
+use tokio::select;
+
+use super::connections::OpenConnection;
+use super::exchange::answer_request;
+use super::head_limit::{HeadLimit, MAX_HEAD_BYTES};
+use super::record::Record;
+use super::state::Gateway;
+use super::stream::ClientStream;
+use super::write;
+use crate::contract::{ApiError, MalformedHead};
+
+/// How long an idle connection is kept. Pingora's own default is for ever.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How long the head of a request may take to arrive, from its first byte to its last; of the first one, from when the
+/// connection was accepted.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// One client's connection: what Pingora calls for each of its requests, and the border between it and the exchange.
+struct Connection {
+    gateway: Arc<Gateway>,
+    peer: SocketAddr,
+    opened: Instant,
+    requests: AtomicU64,
+    head: Arc<HeadLimit>,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(
+    gateway: Arc<Gateway>,
+    socket: net::TcpStream,
+    peer: SocketAddr,
+    open: OpenConnection,
+) {
+    let socket = match TcpStream::from_std(socket) {
+        Ok(socket) => socket,
+        Err(error) => return tracing::warn!(%error, "a client's connection could not be taken over"),
+    };
+    let head = Arc::new(HeadLimit::default());
+    let stream = ClientStream::new(socket, Arc::clone(&head));
+    let connection = Arc::new(Connection {
+        gateway,
+        peer,
+        opened: Instant::now(),
+        requests: AtomicU64::new(0),
+        head,
+    });
+    connection.process_new(Box::new(stream), open.closing()).await;
+    tracing::debug!(
+        peer = %connection.peer,
+        requests = connection.requests.load(Ordering::Relaxed),
+        seconds = connection.opened.elapsed().as_secs(),
+        "a client's connection is closed"
+    );
+}
+
+#[async_trait]
+impl HttpServerApp for Connection {
+    /// One request, from before its head is read to when the connection can be used for the next.
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        closing: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        match self.head(&mut session, closing).await {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => {
+                self.reject(session, &error).await;
+                return None;
+            }
+        }
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        // On the heap, so that a connection that waits for its next request does not hold the room for it.
+        let answering = Box::pin(answer_request(&self.gateway, &mut session));
+        if let Err(error) = answering.await {
+            tracing::debug!(kind = error.etype().as_str(), "an answer could not be written");
+            return None;
+        }
+        let settings = HttpPersistentSettings::for_session(&session);
+        let stream = session.finish().await.ok()??;
+        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
+    }
+}
+
+impl Connection {
+    /// Reads the head of the next request. There is none where the client leaves, says nothing for too long, or the
+    /// connection should close.
+    async fn head(&self, session: &mut ServerSession, closing: &ShutdownWatch) -> Result<bool, ApiError> {
+        self.head.begin();
+        let outcome = select! {
+            biased;
+            outcome = self.read_head(session) => outcome,
+            () = closed(closing) => Ok(false),
+        };
+        self.head.end();
+        match outcome {
+            Ok(true) if session.req_header().method == Method::CONNECT => {
+                Err(ApiError::Malformed(MalformedHead::Connect))
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn read_head(&self, session: &mut ServerSession) -> Result<bool, ApiError> {
+        let is_first = self.requests.load(Ordering::Relaxed) == 0;
+        let silence = if is_first { HEAD_TIMEOUT } else { KEEPALIVE };
+        let waiting_since = Instant::now();
+        // Before the session reads, because its memory for the head is not needed sooner.
+        if let Some(stream) = client_stream(session) {
+            match timeout(silence, stream.readable()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Ok(false),
+            }
+        }
+        let mut time = HEAD_TIMEOUT;
+        if is_first {
+            time = time.saturating_sub(self.opened.elapsed());
+        }
+        // The time is ours to keep: Pingora's is for each read.
+        session.set_keepalive(write::KEEP);
+        let mut reading = pin!(session.read_request());
+        let outcome = loop {
+            match timeout(time, &mut reading).await {
+                Ok(outcome) => break outcome,
+                Err(_) if self.head.has_begun() => {
+                    return Err(ApiError::Malformed(MalformedHead::Late(HEAD_TIMEOUT)));
+                }
+                // There was nothing to read after all.
+                Err(_) if waiting_since.elapsed() < silence => {}
+                Err(_) => return Ok(false),
+            }
+        };
+        match outcome {
+            Ok(is_there) => Ok(is_there),
+            Err(_) if self.head.is_too_large() => Err(ApiError::HeaderTooLarge {
+                limit: MAX_HEAD_BYTES,
+            }),
+            Err(error) if *error.etype() == ErrorType::InvalidHTTPHeader => {
+                Err(ApiError::Malformed(MalformedHead::Syntax))
+            }
+            Err(error) => {
+                tracing::debug!(
+                    kind = error.etype().as_str(),
+                    "a client left in the middle of a header"
+                );
+                Ok(false)
+            }
+        }
+    }
+
+    /// Tells the client why what it sent is no request, and closes the connection.
+    async fn reject(&self, mut session: ServerSession, error: &ApiError) {
+        let mut record = Record::start();
+        let answer = self.gateway.answer_to(error, &mut record);
+        let status = answer.status;
+        if let Err(error) = write::last_answer(&mut session, answer).await {
+            tracing::debug!(kind = error.etype().as_str(), "an answer could not be written");
+        }
+        record.finish(&self.gateway.metrics, status, Some(error));
+        write::close(session).await;
+    }
+}
+
+/// Waits until the connection should close.
+async fn closed(closing: &ShutdownWatch) {
+    let mut closing = closing.clone();
+    // An error means that nobody is left who could ask for it, which is the end as well.
+    let _ = closing.wait_for(|is_closing| *is_closing).await;
+}
+
+/// The stream beneath a session; none beneath one of HTTP/2, whose head is there already.
+fn client_stream(session: &ServerSession) -> Option<&ClientStream> {
+    match session {
+        ServerSession::H1(session) => (**session.stream()).as_any().downcast_ref(),
+        _ => None,
+    }
+}

@@ -1,0 +1,241 @@
+use std::io::{self, IoSlice};
+use std::os::fd::AsRawFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use async_trait::async_trait;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
+    UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::head_limit::HeadLimit;
+
+/// Up to here a body is held back with its header, so that both leave in one send; a larger one is never copied.
+const HELD_BYTES: usize = 8 * 1024;
+/// The first piece of memory for what is held back: most answers fit.
+const FIRST_HELD_BYTES: usize = 2 * 1024;
+
+/// A client's connection, as Pingora's sessions read and write it. It sees every byte that comes and goes, so what has
+/// to happen before HTTP or below it belongs here. An idle one holds no memory but its own.
+#[derive(Debug)]
+pub(super) struct ClientStream {
+    socket: TcpStream,
+    head: Arc<HeadLimit>,
+    /// What is held back, and how much of it is sent already.
+    held: Vec<u8>,
+    sent: usize,
+}
+
+impl ClientStream {
+    /// The head of each request is read under `head`.
+    pub(super) const fn new(socket: TcpStream, head: Arc<HeadLimit>) -> Self {
+        Self {
+            socket,
+            head,
+            held: Vec::new(),
+            sent: 0,
+        }
+    }
+
+    /// Waits until there is something to read, or the client is gone. It may be mistaken.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await
+    }
+
+    /// Sends what is held back, and as much of `more` after it as goes out with it. Gives back how much of `more`.
+    fn poll_send_held(&mut self, cx: &mut Context<'_>, more: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            let held = self.held.get(self.sent..).unwrap_or_default();
+            if held.is_empty() {
+                // Given back: the connection may be idle for long now.
+                self.held = Vec::new();
+                self.sent = 0;
+                return match more {
+                    [] => Poll::Ready(Ok(0)),
+                    more => Pin::new(&mut self.socket).poll_write(cx, more),
+                };
+            }
+            let pieces = [IoSlice::new(held), IoSlice::new(more)];
+            let length = held.len();
+            let sent = ready!(Pin::new(&mut self.socket).poll_write_vectored(cx, &pieces))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += sent;
+            if sent > length {
+                self.held = Vec::new();
+                self.sent = 0;
+                return Poll::Ready(Ok(sent - length));
+            }
+        }
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let Some(left) = this.head.bytes_left() else {
+            return Pin::new(&mut this.socket).poll_read(cx, buf);
+        };
+        if left == 0 {
+            return Poll::Ready(Err(io::Error::other("the request header is too large")));
+        }
+        let before = buf.filled().len();
+        if buf.remaining() <= left {
+            ready!(Pin::new(&mut this.socket).poll_read(cx, buf))?;
+        } else {
+            let mut rest = ReadBuf::new(buf.initialize_unfilled_to(left));
+            ready!(Pin::new(&mut this.socket).poll_read(cx, &mut rest))?;
+            let read = rest.filled().len();
+            buf.advance(read);
+        }
+        this.head.count(buf.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.held.len() + buf.len() > HELD_BYTES {
+            return this.poll_send_held(cx, buf);
+        }
+        if this.held.capacity() == 0 {
+            this.held.reserve(FIRST_HELD_BYTES);
+        }
+        this.held.extend_from_slice(buf);
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_send_held(cx, &[]).map_ok(|_| ())
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_send_held(cx, &[]))?;
+        Pin::new(&mut this.socket).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for ClientStream {
+    async fn shutdown(&mut self) {
+        if let Err(error) = AsyncWriteExt::shutdown(self).await {
+            tracing::debug!(%error, "a client's connection could not be shut down");
+        }
+    }
+}
+
+impl UniqueID for ClientStream {
+    fn id(&self) -> UniqueIDType {
+        self.socket.as_raw_fd()
+    }
+}
+
+// What Pingora would like to know of a connection for its own records. The connection's app object knows it.
+
+impl Ssl for ClientStream {}
+
+impl Peek for ClientStream {}
+
+impl GetTimingDigest for ClientStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for ClientStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+
+impl GetSocketDigest for ClientStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair() -> (ClientStream, Arc<HeadLimit>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let head = Arc::new(HeadLimit::default());
+        let stream = ClientStream::new(accepted.unwrap().0, Arc::clone(&head));
+        (stream, head, client.unwrap())
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_before_it_is_flushed_and_nothing_is_held_afterwards() {
+        let (mut stream, _head, mut client) = pair().await;
+        stream.write_all(b"header").await.unwrap();
+        stream.write_all(b"body").await.unwrap();
+        let nothing = client.try_read(&mut [0; 16]).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        stream.flush().await.unwrap();
+        assert_eq!(stream.held.capacity(), 0);
+        let mut came = [0; 10];
+        client.read_exact(&mut came).await.unwrap();
+        assert_eq!(&came, b"headerbody");
+    }
+
+    #[tokio::test]
+    async fn a_large_body_comes_whole_after_its_header_without_being_copied() {
+        let (mut stream, _head, mut client) = pair().await;
+        let body: Vec<u8> = (0..10_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
+        let sent = body.clone();
+        let sending = async move {
+            stream.write_all(b"header").await.unwrap();
+            stream.write_all(&sent).await.unwrap();
+            assert_eq!(stream.held.capacity(), 0);
+            AsyncWriteExt::shutdown(&mut stream).await.unwrap();
+        };
+        let receiving = async {
+            let mut came = Vec::new();
+            client.read_to_end(&mut came).await.unwrap();
+            came
+        };
+        let ((), came) = tokio::join!(sending, receiving);
+        let (header, rest) = came.split_at(6);
+        assert_eq!(header, b"header");
+        assert!(rest == body);
+    }
+
+    #[tokio::test]
+    async fn no_more_is_read_of_a_head_than_it_may_have() {
+        let (mut stream, head, mut client) = pair().await;
+        head.begin();
+        let left = head.bytes_left().unwrap();
+        let sending = async {
+            // More than that is never read, so not all of it may go out.
+            let _ = client.write_all(&vec![b'a'; left + 1]).await;
+        };
+        let reading = async {
+            let mut buf = Vec::new();
+            let error = stream.read_to_end(&mut buf).await.unwrap_err();
+            (buf.len(), error.kind())
+        };
+        let ((), (read, kind)) = tokio::join!(sending, reading);
+        assert_eq!((read, kind), (left, io::ErrorKind::Other));
+        assert!(head.is_too_large());
+        head.end();
+        assert_eq!(
+            stream.read(&mut [0; 8]).await.unwrap(),
+            1,
+            "what follows a head has no such limit"
+        );
+    }
+}

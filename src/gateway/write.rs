@@ -1,0 +1,117 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
+use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
+
+use super::head;
+use crate::contract::Answer;
+
+/// A body that nobody read is read and dropped, or the client sees a reset instead of its answer, and official
+/// clients repeat a reset. Up to this size the connection lives on afterwards.
+const CHEAP_TO_DRAIN: usize = 64 * 1024;
+const DRAIN_BYTES: u64 = 32 * 1024 * 1024;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Pingora's word for a connection that stays: its own wait for the next request has no end, ours has.
+pub(super) const KEEP: Option<u64> = Some(0);
+
+/// Writes the answer to a request whose head was read, and sees to it that the client can read it.
+pub(super) async fn answer(
+    session: &mut ServerSession,
+    answer: Answer,
+    is_stopping: bool,
+) -> pingora::Result<()> {
+    let unread = Unread::of(session);
+    if is_stopping || matches!(unread, Unread::Much | Unread::NotAskedFor) {
+        session.set_keepalive(None);
+    }
+    // What little is unread, Pingora drains before it reuses the connection, if it is told not to close it.
+    session.set_close_on_response_before_downstream_finish(false);
+    session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+
+    let (header, body) = into_parts(answer)?;
+    session.write_response_header(Box::new(header)).await?;
+    session.write_response_body(body, true).await?;
+    if matches!(unread, Unread::Much) {
+        drain(session).await;
+    }
+    Ok(())
+}
+
+/// Writes the answer to what is no request. The session must be [closed](close) afterwards: nobody knows where the next
+/// request would begin.
+pub(super) async fn last_answer(session: &mut ServerSession, answer: Answer) -> pingora::Result<()> {
+    session.set_keepalive(None);
+    let (header, body) = into_parts(answer)?;
+    session.write_response_header(Box::new(header)).await?;
+    session.write_response_body(body, true).await
+}
+
+/// Closes a connection so that the client can read what was written: whatever it still sends is read for a while and
+/// dropped, as a reset would take the answer with it.
+pub(super) async fn close(session: ServerSession) {
+    let ServerSession::H1(session) = session else {
+        return;
+    };
+    let mut stream = session.into_inner();
+    let lingering = async {
+        stream.shutdown().await;
+        let mut rest = stream.take(DRAIN_BYTES);
+        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+    };
+    // Whatever is left after that, the client has had its time to stop.
+    let _ = timeout(DRAIN_TIMEOUT, lingering).await;
+}
+
+fn into_parts(answer: Answer) -> pingora::Result<(ResponseHeader, Bytes)> {
+    let mut header = ResponseHeader::build_no_case(answer.status, Some(answer.headers.len() + 4))?;
+    for (name, value) in answer.headers {
+        header.append_header(name, value)?;
+    }
+    header.insert_header(CONTENT_LENGTH, answer.body.len())?;
+    Ok((header, answer.body))
+}
+
+/// What of the request body has not been read when the answer is ready.
+enum Unread {
+    Nothing,
+    /// So little that reading it is cheaper than a new connection.
+    Little,
+    Much,
+    /// The client waits for `100 Continue` and will not send it.
+    NotAskedFor,
+}
+
+impl Unread {
+    fn of(session: &mut ServerSession) -> Self {
+        if session.is_body_done() {
+            return Self::Nothing;
+        }
+        let headers = &session.req_header().headers;
+        if head::expects_continue(headers) && session.response_written().is_none() {
+            return Self::NotAskedFor;
+        }
+        match head::announced_length(headers) {
+            Some(length) if length <= CHEAP_TO_DRAIN => Self::Little,
+            _ => Self::Much,
+        }
+    }
+}
+
+async fn drain(session: &mut ServerSession) {
+    let reading = async {
+        let mut left = DRAIN_BYTES;
+        while let Ok(Some(chunk)) = session.read_request_body().await {
+            left = left.saturating_sub(chunk.len().try_into().unwrap_or(u64::MAX));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Whatever is left after that, the client has had its time to stop.
+    let _ = timeout(DRAIN_TIMEOUT, reading).await;
+}
