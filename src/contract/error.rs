@@ -146,7 +146,8 @@ pub enum ApiError {
     Internal,
 }
 
-/// Why the head of a request cannot be taken as one. Nobody knows what was asked for, nor where the next one begins.
+/// Why the head of a request cannot be taken as one. Nobody knows what was asked for, nor where the next one
+/// begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedHead {
     /// It breaks the grammar of HTTP/1.1, or says in more than one way what it is.

@@ -25,11 +25,12 @@ use crate::contract::{ApiError, MalformedHead};
 
 /// How long an idle connection is kept. Pingora's own default is for ever.
 const KEEPALIVE: Duration = Duration::from_secs(30);
-/// How long the head of a request may take to arrive, from its first byte to its last; of the first one, from when the
-/// connection was accepted.
+/// How long the head of a request may take to arrive, from its first byte to its last; of the first one, from
+/// when the connection was accepted.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// One client's connection: what Pingora calls for each of its requests, and the border between it and the exchange.
+/// One client's connection: what Pingora calls for each of its requests, and the border between it and the
+/// exchange.
 struct Connection {
     gateway: Arc<Gateway>,
     peer: SocketAddr,
@@ -97,8 +98,8 @@ impl HttpServerApp for Connection {
 }
 
 impl Connection {
-    /// Reads the head of the next request. There is none where the client leaves, says nothing for too long, or the
-    /// connection should close.
+    /// Reads the head of the next request. There is none where the client leaves, says nothing for too long,
+    /// or the connection should close.
     async fn head(&self, session: &mut ServerSession, closing: &ShutdownWatch) -> Result<bool, ApiError> {
         self.head.begin();
         let outcome = select! {

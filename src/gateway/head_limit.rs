@@ -1,9 +1,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The largest head of a request: request line and header, as they come. Pingora would take 1 MiB before it asks anybody.
+/// The largest head of a request: request line and header, as they come. Pingora would take 1 MiB before it
+/// asks anybody.
 pub(super) const MAX_HEAD_BYTES: usize = 32 * 1024;
 
-/// How many bytes may still come of the head that is being read, if one is. The stream counts, the connection looks.
+/// How many bytes may still come of the head that is being read, if one is. The stream counts, the connection
+/// looks.
 #[derive(Debug)]
 pub(super) struct HeadLimit(AtomicUsize);
 

@@ -47,9 +47,9 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     bind().map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
 }
 
-/// Starts `threads` workers that answer what comes in at `listener`. No worker steals from another: a connection stays
-/// where it is served, and so do the upstream connections that it uses. Each new one goes to the worker that has the
-/// fewest.
+/// Starts `threads` workers that answer what comes in at `listener`. No worker steals from another: a
+/// connection stays where it is served, and so do the upstream connections that it uses. Each new one goes to
+/// the worker that has the fewest.
 ///
 /// # Errors
 /// Where a worker cannot be started.
@@ -129,8 +129,8 @@ async fn accept(
             Err(error) if is_of_one_client(&error) => {
                 tracing::debug!(%error, "a client left before it was accepted");
             }
-            // This machine lacks descriptors, buffers or memory. The client waits in the backlog, where it is not lost;
-            // to ask again at once would only take the time in which others might give theirs back.
+            // This machine lacks descriptors, buffers or memory. The client waits in the backlog, where it is
+            // not lost; to ask again at once would only take the time in which others might give theirs back.
             Err(error) => {
                 if !is_lacking {
                     tracing::warn!(%error, "no connection can be accepted for now");
@@ -142,7 +142,8 @@ async fn accept(
     }
 }
 
-/// Takes a connection out of the reactor that accepted it: it belongs to the one of the worker that serves it.
+/// Takes a connection out of the reactor that accepted it: it belongs to the one of the worker that serves
+/// it.
 fn taken_out(socket: TcpStream) -> io::Result<net::TcpStream> {
     // Small answers on kept connections: without this the kernel holds them back for the client's ACK.
     socket.set_nodelay(true)?;

@@ -15,13 +15,14 @@ use tokio::net::TcpStream;
 
 use super::head_limit::HeadLimit;
 
-/// Up to here a body is held back with its header, so that both leave in one send; a larger one is never copied.
+/// Up to here a body is held back with its header, so that both leave in one send; a larger one is never
+/// copied.
 const HELD_BYTES: usize = 8 * 1024;
 /// The first piece of memory for what is held back: most answers fit.
 const FIRST_HELD_BYTES: usize = 2 * 1024;
 
-/// A client's connection, as Pingora's sessions read and write it. It sees every byte that comes and goes, so what has
-/// to happen before HTTP or below it belongs here. An idle one holds no memory but its own.
+/// A client's connection, as Pingora's sessions read and write it. It sees every byte that comes and goes, so
+/// what has to happen before HTTP or below it belongs here. An idle one holds no memory but its own.
 #[derive(Debug)]
 pub(super) struct ClientStream {
     socket: TcpStream,
@@ -47,7 +48,8 @@ impl ClientStream {
         self.socket.readable().await
     }
 
-    /// Sends what is held back, and as much of `more` after it as goes out with it. Gives back how much of `more`.
+    /// Sends what is held back, and as much of `more` after it as goes out with it. Gives back how much of
+    /// `more`.
     fn poll_send_held(&mut self, cx: &mut Context<'_>, more: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             let held = self.held.get(self.sent..).unwrap_or_default();

@@ -51,7 +51,8 @@ impl Workers {
         Arc::clone(&self.workers)
     }
 
-    /// Drops whatever still runs. A thread that does not end within `patience` is left to the process's own end.
+    /// Drops whatever still runs. A thread that does not end within `patience` is left to the process's own
+    /// end.
     pub(super) async fn stop(self, patience: Duration) {
         let ends = self.threads.into_iter().map(|WorkerThread { running, ended }| {
             drop(running);

@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use super::head;
 use crate::contract::Answer;
 
-/// A body that nobody read is read and dropped, or the client sees a reset instead of its answer, and official
-/// clients repeat a reset. Up to this size the connection lives on afterwards.
+/// A body that nobody read is read and dropped, or the client sees a reset instead of its answer, and
+/// official clients repeat a reset. Up to this size the connection lives on afterwards.
 const CHEAP_TO_DRAIN: usize = 64 * 1024;
 const DRAIN_BYTES: u64 = 32 * 1024 * 1024;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -42,8 +42,8 @@ pub(super) async fn answer(
     Ok(())
 }
 
-/// Writes the answer to what is no request. The session must be [closed](close) afterwards: nobody knows where the next
-/// request would begin.
+/// Writes the answer to what is no request. The session must be [closed](close) afterwards: nobody knows
+/// where the next request would begin.
 pub(super) async fn last_answer(session: &mut ServerSession, answer: Answer) -> pingora::Result<()> {
     session.set_keepalive(None);
     let (header, body) = into_parts(answer)?;
@@ -51,8 +51,8 @@ pub(super) async fn last_answer(session: &mut ServerSession, answer: Answer) -> 
     session.write_response_body(body, true).await
 }
 
-/// Closes a connection so that the client can read what was written: whatever it still sends is read for a while and
-/// dropped, as a reset would take the answer with it.
+/// Closes a connection so that the client can read what was written: whatever it still sends is read for a
+/// while and dropped, as a reset would take the answer with it.
 pub(super) async fn close(session: ServerSession) {
     let ServerSession::H1(session) = session else {
         return;
