@@ -64,8 +64,8 @@ fn check_token(headers: &HeaderMap, token: &Secret) -> Result<(), Problem> {
     }
 }
 
-/// Both the one who asks and the name by which they ask must be this machine. A name that a web page controls can be
-/// made to point here, an address cannot.
+/// Both the one who asks and the name by which they ask must be this machine. A name that a web page controls
+/// can be made to point here, an address cannot.
 fn check_loopback(request: &Request) -> Result<(), Problem> {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     if !peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback()) {

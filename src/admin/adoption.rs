@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::body::Fields;
 use super::problem::Problem;
 use super::tenants::check_configured;
-use super::{Admin, Named, answer, asked, with};
+use super::{Admin, Named, answer, in_time, with};
 use crate::environment::EnvironmentId;
 use crate::store::Store;
 use crate::tenancy::{Adoption, AdoptionRefusal, Tenant};
@@ -37,12 +37,12 @@ async fn adopt(
             &format!("expected 1 to {MOST_ADOPTED_AT_ONCE} ids"),
         );
     }
-    let is_forced = fields.truth("force").unwrap_or_default();
+    let is_forced = fields.boolean("force").unwrap_or_default();
     fields.finish()?;
     if !admin.settings.ownership.is_stamping {
         return Err(Problem::NothingToAdopt);
     }
-    let tenant = Arc::new(asked(admin.store()?.tenant(&tenant)).await?);
+    let tenant = Arc::new(in_time(admin.store()?.tenant(&tenant)).await?);
     check_configured(&admin, &tenant.plan)?;
     let mut outcomes = Vec::new();
     for id in ids {
@@ -79,7 +79,7 @@ async fn record_adoption(store: &Store, id: &EnvironmentId, adoption: &Adoption)
     if let Adoption::Refused(AdoptionRefusal::NotFound | AdoptionRefusal::AnothersOwn) = adoption {
         return;
     }
-    if asked(store.record_adoption(id)).await.is_err() {
+    if in_time(store.record_adoption(id)).await.is_err() {
         let environment = id.as_str();
         tracing::warn!(environment, "other gateways could not be told of an adoption");
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::page::PageQuery;
 use super::parameters::Parameters;
 use super::problem::Problem;
-use super::{Admin, asked};
+use super::{Admin, in_time};
 use crate::contract::ApiError;
 use crate::environment::EnvironmentId;
 use crate::store::{AuditOperation, AuditOutcome, AuditQuery, AuditRecord};
@@ -37,10 +37,10 @@ async fn list(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Result<R
     let before = page.after(LIST)?.map(|[id]: [String; 1]| id);
     let query = AuditQuery {
         before,
-        limit: page.sought(),
+        limit: page.fetch_limit(),
         ..filters(&mut parameters)?
     };
-    let records = asked(admin.store()?.audit(&query)).await?;
+    let records = in_time(admin.store()?.audit(&query)).await?;
     let place = |record: &AuditRecord| vec![record.id.clone()];
     Ok(page.answer(LIST, &records, place, |record| json!(record)))
 }

@@ -1,4 +1,5 @@
-//! What a request's body asks for, read strictly: every name known, every value of its type, all faults told at once.
+//! What a request's body asks for, read strictly: every name known, every value of its type, all faults told
+//! at once.
 
 use std::time::Duration;
 
@@ -69,7 +70,7 @@ impl Fields {
     }
 
     /// A truth value, if it is there.
-    pub(super) fn truth(&mut self, name: &str) -> Option<bool> {
+    pub(super) fn boolean(&mut self, name: &str) -> Option<bool> {
         match self.object.remove(name)? {
             Value::Bool(truth) => Some(truth),
             other => self.wrong(name, "true or false", &other),

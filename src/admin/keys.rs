@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::body::Fields;
 use super::page::PageQuery;
 use super::problem::Problem;
-use super::{Admin, Named, answer, asked, with};
+use super::{Admin, Named, answer, in_time, with};
 use crate::environment::EnvironmentId;
 use crate::store::{IssuedKey, ListedKey, StoreError};
 use crate::tenancy::{KeyId, KeyTerms, Restrictions, duration, moment, operation};
@@ -36,10 +36,10 @@ async fn list(
     let after = after
         .as_ref()
         .map(|[created_at, id]: &[String; 2]| (created_at.as_str(), id.as_str()));
-    let keys = asked(admin.store()?.keys_after(&tenant, after, query.sought())).await?;
+    let keys = in_time(admin.store()?.keys_after(&tenant, after, query.fetch_limit())).await?;
     let now = Timestamp::now();
     let place = |key: &ListedKey| vec![key.created_at.clone(), key.id.to_string()];
-    Ok(query.answer(&list, &keys, place, |key| shown(key, now)))
+    Ok(query.answer(&list, &keys, place, |key| to_json(key, now)))
 }
 
 async fn create(
@@ -62,7 +62,7 @@ async fn create(
         expires_at,
         restrictions: Restrictions::new(&operations, environments),
     };
-    let issued = asked(admin.store()?.issue_key(&tenant, &terms)).await?;
+    let issued = in_time(admin.store()?.issue_key(&tenant, &terms)).await?;
     tracing::info!(
         tenant,
         key = issued.listed.id.as_str(),
@@ -81,7 +81,7 @@ async fn rotate(State(admin): State<Admin>, Named(id): Named, request: Request) 
     let ends_at = now
         .checked_add(grace.unwrap_or(DEFAULT_GRACE))
         .unwrap_or(Timestamp::MAX);
-    let rotation = asked(admin.store()?.rotate_key(id.as_str(), ends_at, expires_at)).await?;
+    let rotation = in_time(admin.store()?.rotate_key(id.as_str(), ends_at, expires_at)).await?;
     let new = rotation.issued.listed.id;
     tracing::info!(
         key = new.as_str(),
@@ -98,7 +98,7 @@ async fn rotate(State(admin): State<Admin>, Named(id): Named, request: Request) 
 
 async fn revoke(State(admin): State<Admin>, Named(id): Named) -> Result<Response, Problem> {
     let id = key_id(&id)?;
-    asked(admin.store()?.revoke_key(id.as_str())).await?;
+    in_time(admin.store()?.revoke_key(id.as_str())).await?;
     tracing::info!(key = id.as_str(), "the admin API revoked a key");
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -108,7 +108,8 @@ fn key_id(text: &str) -> Result<KeyId, Problem> {
     KeyId::parse(text).ok_or_else(|| StoreError::NoSuchKey.into())
 }
 
-/// The names that a key is restricted to. An empty list would read as «none» and mean «all», so it is refused.
+/// The names that a key is restricted to. An empty list would read as «none» and mean «all», so it is
+/// refused.
 fn restricted<T>(fields: &mut Fields, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
     if fields.is_empty_list(name) {
         fields.fault(
@@ -121,10 +122,10 @@ fn restricted<T>(fields: &mut Fields, name: &str, parse: impl Fn(&str) -> Result
 
 /// A new key with its text, which no other answer has.
 fn with_text(issued: &IssuedKey, now: Timestamp) -> Value {
-    with(shown(&issued.listed, now), "key", issued.text.reveal())
+    with(to_json(&issued.listed, now), "key", issued.text.reveal())
 }
 
-fn shown(key: &ListedKey, now: Timestamp) -> Value {
+fn to_json(key: &ListedKey, now: Timestamp) -> Value {
     let restrictions = key.terms.restrictions.as_ref();
     let operations = restrictions.and_then(Restrictions::operations);
     let operations =

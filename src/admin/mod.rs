@@ -1,7 +1,7 @@
 //! Health, metrics and the admin API over HTTP, on an address of their own.
 //!
-//! The API stands under `/api/v1`; its answers are JSON, its refusals problem details (RFC 9457). What changes tenants
-//! and keys is written to the store, which the gateway's own directory follows.
+//! The API stands under `/api/v1`; its answers are JSON, its refusals problem details (RFC 9457). What
+//! changes tenants and keys is written to the store, which the gateway's own directory follows.
 
 mod access;
 mod adoption;
@@ -113,7 +113,7 @@ impl Admin {
 }
 
 /// What the store says, within a time: one that went away silently would be waited for without end.
-async fn asked<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
+async fn in_time<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
     match timeout(STORE_TIMEOUT, answer).await {
         Ok(outcome) => Ok(outcome?),
         Err(_elapsed) => Err(Problem::StoreAway),

@@ -1,4 +1,5 @@
-//! Lists in pages, each from after the last of the one before, so that what is made or deleted meanwhile moves nothing.
+//! Lists in pages, each from after the last of the one before, so that what is made or deleted meanwhile
+//! moves nothing.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -61,12 +62,12 @@ impl PageQuery {
     }
 
     /// How many to look for: one more than are shown tells whether there is a next page.
-    pub(super) const fn sought(&self) -> u16 {
+    pub(super) const fn fetch_limit(&self) -> u16 {
         self.limit + 1
     }
 
-    /// The answer with as many of `found` as the page takes, and the place of the next page. `place` says where an
-    /// element stands.
+    /// The answer with as many of `found` as the page takes, and the place of the next page. `place` says
+    /// where an element stands.
     pub(super) fn answer<T>(
         &self,
         list: &str,
@@ -79,15 +80,15 @@ impl PageQuery {
         let next = (found.len() > limit)
             .then(|| shown.last())
             .flatten()
-            .map(|last| written(list, &place(last)));
+            .map(|last| format_page(list, &place(last)));
         let data: Vec<_> = shown.iter().map(show).collect();
         answer(StatusCode::OK, &json!({ "data": data, "next_page": next }))
     }
 }
 
-/// A place as a text that a client sends back. Its checksum guards against mistakes, such as the cursor of another
-/// list; there is nothing secret about a place in one.
-fn written(list: &str, parts: &[String]) -> String {
+/// A place as a text that a client sends back. Its checksum guards against mistakes, such as the cursor of
+/// another list; there is nothing secret about a place in one.
+fn format_page(list: &str, parts: &[String]) -> String {
     let place = parts.join(SEPARATOR.encode_utf8(&mut [0; 4]));
     let mut bytes = checksum(list, &place).to_vec();
     bytes.extend_from_slice(place.as_bytes());
@@ -112,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_place_is_good_for_its_own_list_and_as_it_was_given() {
-        let text = written(
+        let text = format_page(
             "keys acme",
             &["2026-01-01".to_owned(), "sk-eg-12345678".to_owned()],
         );

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::page::PageQuery;
 use super::problem::Problem;
-use super::{Admin, Named, answer, asked};
+use super::{Admin, Named, answer, in_time};
 use crate::config::{Install, PackageRule, Plan, Policy};
 use crate::contract::{Operation, Rule};
 use crate::environment::PackageName;
@@ -30,14 +30,14 @@ async fn list(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Result<R
         Some([after]) => Bound::Excluded(after),
         None => Bound::Unbounded,
     };
-    let tenants = asked(admin.store()?.tenants_by_plan()).await?;
+    let tenants = in_time(admin.store()?.tenants_by_plan()).await?;
     let plans: Vec<_> = admin
         .settings
         .plans
         .range((after, Bound::Unbounded))
-        .take(query.sought().into())
+        .take(query.fetch_limit().into())
         .collect();
-    let show = |(name, plan): &(&String, &Plan)| shown(name, plan, &tenants);
+    let show = |(name, plan): &(&String, &Plan)| to_json(name, plan, &tenants);
     Ok(query.answer(LIST, &plans, |(name, _)| vec![(*name).clone()], show))
 }
 
@@ -45,11 +45,11 @@ async fn retrieve(State(admin): State<Admin>, Named(name): Named) -> Result<Resp
     let Some(plan) = admin.settings.plans.get(&name) else {
         return Err(Problem::NoSuchPlan(name.chars().take(64).collect()));
     };
-    let tenants = asked(admin.store()?.tenants_by_plan()).await?;
-    Ok(answer(StatusCode::OK, &shown(&name, plan, &tenants)))
+    let tenants = in_time(admin.store()?.tenants_by_plan()).await?;
+    Ok(answer(StatusCode::OK, &to_json(&name, plan, &tenants)))
 }
 
-fn shown(name: &str, plan: &Plan, tenants: &HashMap<String, i64>) -> Value {
+fn to_json(name: &str, plan: &Plan, tenants: &HashMap<String, i64>) -> Value {
     let operations = plan.operations.iter().copied().map(Operation::name);
     json!({
         "name": name,

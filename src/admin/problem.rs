@@ -112,7 +112,7 @@ impl Problem {
                 "Credential in use by another tenant",
             ),
             Self::NothingToAdopt => (StatusCode::CONFLICT, "stamp_off", "Nothing to adopt"),
-            Self::Store(error) => of_store(error),
+            Self::Store(error) => store_problem(error),
             Self::StoreAway | Self::NotReady => STORE_AWAY,
             Self::Internal => INTERNAL,
         }
@@ -145,7 +145,7 @@ const STORE_AWAY: (StatusCode, &str, &str) = (
 );
 const INTERNAL: (StatusCode, &str, &str) = (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error");
 
-const fn of_store(error: &StoreError) -> (StatusCode, &'static str, &'static str) {
+const fn store_problem(error: &StoreError) -> (StatusCode, &'static str, &'static str) {
     match error {
         StoreError::BadTenantName => (StatusCode::BAD_REQUEST, "bad_tenant_name", "Bad tenant name"),
         StoreError::BadPlanName => (StatusCode::BAD_REQUEST, "bad_plan_name", "Bad plan name"),
@@ -166,10 +166,11 @@ const fn of_store(error: &StoreError) -> (StatusCode, &'static str, &'static str
     }
 }
 
-/// What the store cannot be reached for, or cannot be read for, is the log's; all else is for the one who asked.
+/// What the store cannot be reached for, or cannot be read for, is the log's; all else is for the one who
+/// asked.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        match of_store(&error).0 {
+        match store_problem(&error).0 {
             StatusCode::SERVICE_UNAVAILABLE => {
                 tracing::warn!(%error, "a request to the admin API failed");
                 Self::StoreAway

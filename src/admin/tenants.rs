@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::body::Fields;
 use super::page::PageQuery;
 use super::problem::Problem;
-use super::{Admin, Named, answer, asked};
+use super::{Admin, Named, answer, in_time};
 use crate::store::Store;
 use crate::tenancy::{StampRequired, Tenant};
 use crate::text::nearest_name;
@@ -29,8 +29,8 @@ pub(super) fn routes() -> Router<Admin> {
 async fn list(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let query = PageQuery::parse(query.as_deref())?;
     let [after] = query.after(LIST)?.unwrap_or_default();
-    let tenants = asked(admin.store()?.tenants_after(&after, query.sought())).await?;
-    Ok(query.answer(LIST, &tenants, |tenant| vec![tenant.name.clone()], shown))
+    let tenants = in_time(admin.store()?.tenants_after(&after, query.fetch_limit())).await?;
+    Ok(query.answer(LIST, &tenants, |tenant| vec![tenant.name.clone()], to_json))
 }
 
 async fn create(State(admin): State<Admin>, request: Request) -> Result<Response, Problem> {
@@ -41,16 +41,16 @@ async fn create(State(admin): State<Admin>, request: Request) -> Result<Response
     let plan = plan.as_deref().unwrap_or(Tenant::DEFAULT_PLAN);
     let store = admin.store()?;
     check_plan(&admin, store, &name, plan).await?;
-    let tenant = asked(store.create_tenant(&name, plan)).await?;
+    let tenant = in_time(store.create_tenant(&name, plan)).await?;
     tracing::info!(tenant = name, plan, "the admin API created a tenant");
     let encoded = utf8_percent_encode(&name, NON_ALPHANUMERIC);
     let location = [(LOCATION, format!("/api/v1/tenants/{encoded}"))];
-    Ok((location, answer(StatusCode::CREATED, &shown(&tenant))).into_response())
+    Ok((location, answer(StatusCode::CREATED, &to_json(&tenant))).into_response())
 }
 
 async fn retrieve(State(admin): State<Admin>, Named(name): Named) -> Result<Response, Problem> {
-    let tenant = asked(admin.store()?.tenant(&name)).await?;
-    Ok(answer(StatusCode::OK, &shown(&tenant)))
+    let tenant = in_time(admin.store()?.tenant(&name)).await?;
+    Ok(answer(StatusCode::OK, &to_json(&tenant)))
 }
 
 async fn change(
@@ -60,13 +60,13 @@ async fn change(
 ) -> Result<Response, Problem> {
     let mut fields = Fields::read(request, &["plan", "suspended"]).await?;
     let plan = fields.text("plan");
-    let is_suspended = fields.truth("suspended");
+    let is_suspended = fields.boolean("suspended");
     fields.finish()?;
     let store = admin.store()?;
     if let Some(plan) = &plan {
         check_plan(&admin, store, &name, plan).await?;
     }
-    let tenant = asked(store.change_tenant(&name, plan.as_deref(), is_suspended)).await?;
+    let tenant = in_time(store.change_tenant(&name, plan.as_deref(), is_suspended)).await?;
     let state = tenant.is_suspended;
     tracing::info!(
         tenant = name,
@@ -74,11 +74,11 @@ async fn change(
         suspended = state,
         "the admin API changed a tenant"
     );
-    Ok(answer(StatusCode::OK, &shown(&tenant)))
+    Ok(answer(StatusCode::OK, &to_json(&tenant)))
 }
 
 async fn delete(State(admin): State<Admin>, Named(name): Named) -> Result<Response, Problem> {
-    let id = asked(admin.store()?.delete_tenant(&name)).await?;
+    let id = in_time(admin.store()?.delete_tenant(&name)).await?;
     tracing::info!(
         tenant = name,
         id = id.0,
@@ -87,7 +87,7 @@ async fn delete(State(admin): State<Admin>, Named(name): Named) -> Result<Respon
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn shown(tenant: &Tenant) -> Value {
+fn to_json(tenant: &Tenant) -> Value {
     json!({
         "id": tenant.id.0,
         "name": tenant.name,
@@ -97,15 +97,15 @@ fn shown(tenant: &Tenant) -> Value {
     })
 }
 
-/// Refuses a plan that this gateway does not have, whose tenants it could only turn away, and one that would make two
-/// tenants share a credential without a stamp.
+/// Refuses a plan that this gateway does not have, whose tenants it could only turn away, and one that would
+/// make two tenants share a credential without a stamp.
 async fn check_plan(admin: &Admin, store: &Store, name: &str, plan: &str) -> Result<(), Problem> {
     let settings = &admin.settings;
     check_configured(admin, plan)?;
     if settings.ownership.is_stamping {
         return Ok(());
     }
-    let tenants = asked(store.tenants()).await?;
+    let tenants = in_time(store.tenants()).await?;
     let tenants = tenants.iter().map(Tenant::name_and_plan);
     Ok(StampRequired::check_with(settings, tenants, name, plan)?)
 }

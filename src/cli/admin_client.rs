@@ -19,7 +19,8 @@ use crate::config::{self, Secret};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an answer may take: what costs the upstream's budget may have to wait for its turn, many times over.
+/// How long an answer may take: what costs the upstream's budget may have to wait for its turn, many times
+/// over.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const MAX_ANSWER_BYTES: usize = 8 << 20;
 
@@ -140,7 +141,8 @@ fn authority(url: &str) -> Option<String> {
     Some(format!("{}:{}", url.host()?, url.port_or_known_default()?))
 }
 
-/// Where to reach what listens at an address: one that listens on all of this machine's is on its loopback too.
+/// Where to reach what listens at an address: one that listens on all of this machine's is on its loopback
+/// too.
 fn reachable(address: SocketAddr) -> Option<SocketAddr> {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -7,7 +7,8 @@ use super::metrics::Registrar;
 pub struct UpstreamMetrics {
     /// Connections that were made to it.
     pub connections_opened: IntCounter,
-    /// Requests that were sent a second time: those that had not started, and reads on a connection that had died idle.
+    /// Requests that were sent a second time: those that had not started, and reads on a connection that had
+    /// died idle.
     pub resent: IntCounter,
     /// Lookups of its name that failed.
     pub dns_failures: IntCounter,
