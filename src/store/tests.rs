@@ -16,23 +16,42 @@ pub(super) enum Database {
 /// A database that goes away with the test.
 pub(super) enum TemporaryDatabase {
     Sqlite(tempfile::TempDir),
-    Postgres(postgres::Server),
+    Postgres(postgres::Database),
 }
 
 impl TemporaryDatabase {
-    pub(super) fn new(database: Database) -> Self {
+    /// Nothing is in it, not even tables.
+    pub(super) fn empty(database: Database) -> Self {
         match database {
-            Database::Sqlite => Self::Sqlite(tempfile::tempdir().unwrap()),
-            Database::Postgres => Self::Postgres(postgres::Server::start()),
+            Database::Sqlite => Self::Sqlite(envgate_test_servers::temporary_directory()),
+            Database::Postgres => Self::Postgres(postgres::Database::empty()),
+        }
+    }
+
+    /// The same, but that the tables may be there already.
+    fn new(database: Database) -> Self {
+        match database {
+            Database::Sqlite => Self::empty(database),
+            Database::Postgres => Self::Postgres(postgres::Database::migrated(migrate)),
         }
     }
 
     pub(super) fn url(&self) -> String {
         match self {
             Self::Sqlite(directory) => format!("sqlite:{}", directory.path().join("envgate.db").display()),
-            Self::Postgres(server) => server.url(),
+            Self::Postgres(database) => database.url(),
         }
     }
+}
+
+/// Runs on a thread of its own, since who asks is in a runtime already.
+fn migrate(url: &str) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(async { Store::open(url).await.unwrap().pool.close().await });
+        });
+    });
 }
 
 /// A store in a database that goes away with it.

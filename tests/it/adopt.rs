@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::client::{Connection, Request, Response};
+use crate::common::database;
 use crate::common::envgate::{Envgate, OPERATOR_KEY, Setup, eventually};
 use crate::common::upstream::{Seen, Then, Upstream};
-use envgate_test_servers::postgres::Server;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -357,7 +357,7 @@ fn an_adoption_is_finished_although_nobody_waits_for_it_any_more() {
 #[test]
 fn another_replica_forgets_the_old_owner_within_a_second_and_a_half() {
     let old = Old::start(&[("env_1", &[])]);
-    let database = Server::start();
+    let database = database::migrated();
     let setup = || old.setup().set("ENVGATE_STORE__URL", &database.url());
     let first = setup().start();
     let acme = setup().tenant("acme", "default");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::common::envgate::{Envgate, Setup, pause};
-use crate::common::upstream::{Then, Upstream};
+use crate::common::upstream::{ClosedPort, Then, Upstream};
 
 const PATH: &str = "/v1/environments/env_1";
 const STATE: &str = "envgate_circuit_state";
@@ -93,11 +93,9 @@ fn what_says_that_nobody_is_there_opens_it_and_what_the_upstream_itself_says_doe
 
 #[test]
 fn an_upstream_that_cannot_be_reached_is_left_alone_too() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let closed = ClosedPort::new();
     let envgate = Setup::new()
-        .upstream(address)
+        .upstream(closed.address())
         .set("ENVGATE_UPSTREAM__CIRCUIT_FAILURES", "1")
         .set("ENVGATE_UPSTREAM__CIRCUIT_PAUSE", "90s")
         .start();

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::client::Request;
+use crate::common::database;
 use crate::common::envgate::{Envgate, OPERATOR_KEY, Setup, eventually, pause};
 use envgate_test_servers::postgres::{CUT_LISTENERS, Server};
 use sqlx::{Connection, PgConnection};
@@ -20,14 +21,12 @@ struct Replicas {
     gateways: [Envgate; 2],
     /// Where commands are run.
     operator: Setup,
-    database: Server,
     upstream: Child,
 }
 
 impl Replicas {
-    fn start() -> Self {
-        let database = Server::start();
-        let setup = || Setup::new().set("ENVGATE_STORE__URL", &database.url());
+    fn start(database: &str) -> Self {
+        let setup = || Setup::new().set("ENVGATE_STORE__URL", database);
         let operator = setup();
         let (upstream, address) = start_upstream(&operator);
         let first = setup().upstream(address).start();
@@ -35,7 +34,6 @@ impl Replicas {
         Self {
             gateways: [first, second],
             operator,
-            database,
             upstream,
         }
     }
@@ -120,15 +118,17 @@ fn list(gateway: SocketAddr, key: &str) -> u16 {
 
 #[test]
 fn a_key_that_was_revoked_is_dead_on_every_replica_within_a_second_and_a_half() {
-    Replicas::start().expect_that_revoked_keys_die();
+    let database = database::migrated();
+    Replicas::start(&database.url()).expect_that_revoked_keys_die();
 }
 
 #[test]
 fn a_key_that_was_revoked_is_as_dead_when_every_notification_is_cut() {
-    let replicas = Replicas::start();
+    let database = database::migrated();
+    let replicas = Replicas::start(&database.url());
     let is_over = Arc::new(AtomicBool::new(false));
     let cutting = std::thread::spawn({
-        let (url, is_over) = (replicas.database.url(), Arc::clone(&is_over));
+        let (url, is_over) = (database.url(), Arc::clone(&is_over));
         move || cut_listeners(&url, &is_over)
     });
     replicas.expect_that_revoked_keys_die();
@@ -143,7 +143,8 @@ fn a_key_that_was_revoked_is_as_dead_when_every_notification_is_cut() {
 
 #[test]
 fn no_request_fails_because_the_store_is_away_and_what_changes_later_is_seen() {
-    let mut replicas = Replicas::start();
+    let mut database = Server::start();
+    let replicas = Replicas::start(&database.url());
     let key = replicas.gateways[0].key.clone();
     let is_over = Arc::new(AtomicBool::new(false));
     let load: Vec<_> = replicas
@@ -162,7 +163,7 @@ fn no_request_fails_because_the_store_is_away_and_what_changes_later_is_seen() {
         })
         .collect();
 
-    replicas.database.kill();
+    database.kill();
     for gateway in &replicas.gateways {
         eventually("the gateway notices", || {
             gateway.admin_get("/readyz").text().contains("degraded")
@@ -176,7 +177,7 @@ fn no_request_fails_because_the_store_is_away_and_what_changes_later_is_seen() {
     let reason = String::from_utf8(refused.stderr).unwrap();
     assert!(reason.contains("the store cannot be reached"), "{reason}");
 
-    replicas.database.start_again();
+    database.start_again();
     let created = replicas.create_key();
     eventually("a new key works on both", || replicas.all_answer(&created, 200));
     for gateway in &replicas.gateways {
@@ -192,7 +193,7 @@ fn no_request_fails_because_the_store_is_away_and_what_changes_later_is_seen() {
 
 #[test]
 fn the_embedded_service_keeps_its_environments_where_the_gateway_keeps_its_keys() {
-    let database = Server::start();
+    let database = database::migrated();
     let setup = || Setup::new().set("ENVGATE_STORE__URL", &database.url());
     let first = setup().start();
     let example = crate::common::EXAMPLE;

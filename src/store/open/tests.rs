@@ -36,7 +36,7 @@ async fn a_missing_file_is_made_for_its_owner_only_and_so_are_its_journals() {
 async fn what_was_written_is_there_when_the_store_is_opened_again(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let database = TemporaryDatabase::new(database);
+    let database = TemporaryDatabase::empty(database);
     let first = Store::open(&database.url()).await.unwrap();
     first.create_tenant("acme", "default").await.unwrap();
     let again = Store::open(&database.url()).await.unwrap();
@@ -55,7 +55,7 @@ async fn a_path_may_have_any_characters_but_those_of_a_query() {
 #[rstest]
 #[tokio::test]
 async fn many_can_open_a_new_store_at_once(#[values(Sqlite, Postgres)] database: Database) {
-    let database = TemporaryDatabase::new(database);
+    let database = TemporaryDatabase::empty(database);
     let open = (0..4).map(|_| {
         let url = database.url();
         tokio::spawn(async move { Store::open(&url).await.map(|_| ()) })
@@ -67,9 +67,12 @@ async fn many_can_open_a_new_store_at_once(#[values(Sqlite, Postgres)] database:
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_an_error_for_now_and_does_not_show_the_password() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let closed = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    // Bound, so that nobody else has the port, and never listening.
+    closed
+        .bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    let address = closed.local_addr().unwrap().as_socket().unwrap();
     let url = format!("postgres://envgate:hunter2@{address}/envgate");
     let error = Store::open(&url).await.unwrap_err();
     assert!(matches!(error, StoreError::Unreachable(_)), "{error:?}");
@@ -79,7 +82,7 @@ async fn a_server_that_is_not_there_is_an_error_for_now_and_does_not_show_the_pa
 #[tokio::test]
 async fn a_postgresql_is_reached_over_tls_that_is_proven_to_be_its_own() {
     let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let server = postgres::Server::start_with(|directory| {
+    let server = postgres::Server::start_on_tcp(|directory| {
         let write = |name: &str, text: String| {
             let path = directory.join(name);
             std::fs::write(&path, text).unwrap();
@@ -94,7 +97,7 @@ async fn a_postgresql_is_reached_over_tls_that_is_proven_to_be_its_own() {
             format!("ssl_key_file={}", key.display()),
         ]
     });
-    let url = server.url().replace("127.0.0.1", "localhost");
+    let url = server.url();
     let directory = tempfile::tempdir().unwrap();
     let verified = |root: String| {
         let path = directory.path().join("root.pem");
@@ -243,7 +246,7 @@ async fn of_the_first_version(database: &TemporaryDatabase, environment: &Enviro
 async fn a_store_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_it(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let database = TemporaryDatabase::new(database);
+    let database = TemporaryDatabase::empty(database);
     let params = serde_json::from_str(r#"{"name":"old"}"#).unwrap();
     let id = EnvironmentId::generate().unwrap();
     let environment = Environment::create(params, id, Timestamp::UNIX_EPOCH).unwrap();

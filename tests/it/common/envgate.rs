@@ -32,7 +32,7 @@ pub struct Setup {
 
 impl Setup {
     pub fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = envgate_test_servers::temporary_directory();
         let store = format!("sqlite:{}", directory.path().join("envgate.db").display());
         Self {
             directory,

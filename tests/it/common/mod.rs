@@ -2,6 +2,7 @@
 //! records what it is sent and can misbehave.
 
 pub mod client;
+pub mod database;
 pub mod envgate;
 pub mod upstream;
 

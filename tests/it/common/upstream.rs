@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use socket2::{Domain, Socket, Type};
 
 /// One request as the upstream saw it.
 #[derive(Clone, Debug)]
@@ -100,6 +101,23 @@ impl Upstream {
 
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().clone()
+    }
+}
+
+/// An address where nobody listens, and nobody else can.
+pub struct ClosedPort(Socket);
+
+impl ClosedPort {
+    pub fn new() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket
+            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .unwrap();
+        Self(socket)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap().as_socket().unwrap()
     }
 }
 

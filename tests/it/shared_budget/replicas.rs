@@ -1,7 +1,9 @@
 //! Budgets as several processes would have them, each with a runtime of its own.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use envgate::telemetry::Metrics;
 use envgate::tenancy::TenantId;
 use parking_lot::Mutex;
 use prometheus::IntCounter;
+use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -289,21 +292,21 @@ fn a_redis_that_has_forgotten_lets_nobody_spend_what_a_dead_replica_may_have_spe
     upstream.assert_bound();
 }
 
-/// A wire to a server on this machine, which can be cut while the server goes on for others.
+/// A wire to Redis, which can be cut while it goes on for others.
 struct Wire {
-    address: SocketAddr,
+    directory: TempDir,
     is_cut: Arc<AtomicBool>,
 }
 
 impl Wire {
-    fn to(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+    fn to(server: PathBuf) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(directory.path().join("wire.sock")).unwrap();
         let is_cut = Arc::new(AtomicBool::new(false));
         let cut = Arc::clone(&is_cut);
         std::thread::spawn(move || {
             for near in listener.incoming() {
-                let (near, far) = (near.unwrap(), TcpStream::connect(server).unwrap());
+                let (near, far) = (near.unwrap(), UnixStream::connect(&server).unwrap());
                 for (from, to) in [(&near, &far), (&far, &near)] {
                     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     let cut = Arc::clone(&cut);
@@ -320,11 +323,11 @@ impl Wire {
                 }
             }
         });
-        Self { address, is_cut }
+        Self { directory, is_cut }
     }
 
     fn url(&self) -> String {
-        format!("redis://{}/", self.address)
+        format!("unix://{}", self.directory.path().join("wire.sock").display())
     }
 
     fn set_cut(&self, is_cut: bool) {
@@ -335,7 +338,7 @@ impl Wire {
 #[test]
 fn a_replica_that_is_cut_off_goes_by_its_share_and_the_others_leave_that_to_it() {
     let redis = Redis::start();
-    let wire = Wire::to(redis.address());
+    let wire = Wire::to(redis.socket());
     let upstream = Arc::new(Upstream::default());
     let (one, two) = (Replica::start(&redis.url()), Replica::start(&wire.url()));
     one.drive(20, &upstream);

@@ -1,69 +1,77 @@
-//! A real Redis on loopback, made for one test and gone with it. It keeps nothing on disk.
+//! A real Redis on a Unix socket, made for one test and gone with it. It keeps nothing on disk.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 
-use super::pause;
+use tempfile::TempDir;
 
-const MISSING: &str =
-    "Redis is missing: sudo apt-get install redis-server (or: sudo dnf install redis, brew install redis)";
+use super::{guarded, temporary_directory, wait_until_ready};
+
+const MISSING: &str = "Redis is missing: `scripts/setup test` installs it, or: sudo apt-get install redis-server \
+                       (sudo dnf install redis, brew install redis)";
 
 pub struct Redis {
     child: Child,
-    port: u16,
+    directory: TempDir,
 }
 
 impl Redis {
-    /// Starts a server on a free port.
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
-        let child = run(port);
-        Self { child, port }
+        let directory = temporary_directory();
+        let child = run(directory.path());
+        Self { child, directory }
     }
 
-    pub fn address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.port))
+    pub fn socket(&self) -> PathBuf {
+        socket(self.directory.path())
     }
 
     pub fn url(&self) -> String {
-        format!("redis://{}/", self.address())
+        format!("unix://{}", self.socket().display())
     }
 
     /// Ends the server at once; all that it knew is gone.
     pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        guarded::end(&mut self.child);
     }
 
-    /// Starts a server that was killed again, on its port and empty.
+    /// Starts a server that was killed again, on its socket and empty.
     pub fn start_again(&mut self) {
-        self.child = run(self.port);
+        self.child = run(self.directory.path());
     }
 }
 
 impl Drop for Redis {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        guarded::end(&mut self.child);
     }
 }
 
-fn run(port: u16) -> Child {
-    let child = Command::new("redis-server")
-        .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
-        .args(["--save", "", "--appendonly", "no"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect(MISSING);
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < deadline, "Redis did not start on port {port}");
-        pause(Duration::from_millis(10));
-    }
+fn socket(directory: &Path) -> PathBuf {
+    directory.join("redis.sock")
+}
+
+fn run(directory: &Path) -> Child {
+    let program = program();
+    let mut server = Command::new(program);
+    server
+        .args(["--port", "0", "--unixsocket"])
+        .arg(socket(directory));
+    server.args(["--save", "", "--appendonly", "no"]);
+    let mut shell = Command::new("sh");
+    let mut child = guarded::spawn(&mut shell, &server, "KILL", "").unwrap();
+    let is_ready = || UnixStream::connect(socket(directory)).is_ok();
+    wait_until_ready(&mut child, is_ready).unwrap_or_else(|log| panic!("Redis did not start: {log}"));
     child
+}
+
+/// On the path, or where a user's path does not lead.
+fn program() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
+        .map(|directory| directory.join("redis-server"))
+        .find(|program| program.is_file())
+        .expect(MISSING)
 }
