@@ -190,7 +190,7 @@ pub const SETTINGS: &[SettingDoc] = &[
     },
     SettingDoc {
         path: "quota.redis",
-        form: "`redis://` or `rediss://` URL, or a secret",
+        form: "`redis://`, `rediss://` or `unix://` URL, or a secret",
         default: None,
         doc: "where they count together; with it `quota.replicas` has to be set",
     },

@@ -175,7 +175,7 @@ pub enum Problem {
         "how many gateways spend the budgets is missing; one that Redis does not answer goes by its share"
     )]
     ReplicasMissing,
-    #[error("expected \"redis://\" or \"rediss://\" and a host")]
+    #[error("expected \"redis://\" or \"rediss://\" and a host, or \"unix://\" and the path of a socket")]
     NotRedis,
     #[error("expected a whole number from 1 to {most}, or \"unlimited\"")]
     NotLimit { most: u32 },

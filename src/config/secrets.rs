@@ -55,7 +55,11 @@ pub(super) fn redis_url(
     let value = url(raw, variable, environment)?;
     Url::parse(&value)
         .ok()
-        .filter(|url| ["redis", "rediss"].contains(&url.scheme()) && url.has_host())
+        .filter(|url| match url.scheme() {
+            "redis" | "rediss" => url.has_host(),
+            "unix" | "redis+unix" => !url.has_host() && url.path().len() > 1,
+            _ => false,
+        })
         .map(|_| Secret::new(value))
         .ok_or(Problem::NotRedis)
 }
@@ -131,7 +135,11 @@ fn referred(
 
 fn has_password(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| {
-        url.password().is_some() || url.query_pairs().any(|(name, _)| name.contains("password"))
+        // A socket's URL has it in the query, as `pass`.
+        url.password().is_some()
+            || url
+                .query_pairs()
+                .any(|(name, _)| name.contains("password") || name == "pass")
     })
 }
 

@@ -117,6 +117,9 @@ fn replicas_count_for_themselves_or_together_in_redis() {
     let shared = settings(text, &[("REDIS", "rediss://:secret@10.0.0.7:6380/1")]).quota;
     assert_eq!((shared.replicas, shared.window.as_secs()), (2, 2));
     assert_eq!(shared.redis.unwrap().reveal(), "rediss://:secret@10.0.0.7:6380/1");
+    let text = "[quota]\nreplicas = 2\nredis = \"unix:///run/redis.sock\"\n";
+    let shared = settings(text, &[]).quota;
+    assert_eq!(shared.redis.unwrap().reveal(), "unix:///run/redis.sock");
 }
 
 #[test]
@@ -130,10 +133,19 @@ fn every_fault_of_replicas_is_told_with_its_place() {
         ),
         (
             "[quota]\nreplicas = 2\nredis = \"http://127.0.0.1/\"\n",
-            "envgate.toml:6:9: quota.redis: expected \"redis://\" or \"rediss://\" and a host",
+            "envgate.toml:6:9: quota.redis: expected \"redis://\" or \"rediss://\" and a host, or \"unix://\" and the path of a socket",
         ),
         (
             "[quota]\nreplicas = 2\nredis = \"redis://:secret@127.0.0.1/\"\n",
+            "envgate.toml:6:9: quota.redis: a secret is never written here in plain; write { env = \"NAME\" } or \
+             { file = \"path\" }, or set ENVGATE_QUOTA__REDIS",
+        ),
+        (
+            "[quota]\nreplicas = 2\nredis = \"unix://run/redis.sock\"\n",
+            "envgate.toml:6:9: quota.redis: expected \"redis://\" or \"rediss://\" and a host, or \"unix://\" and the path of a socket",
+        ),
+        (
+            "[quota]\nreplicas = 2\nredis = \"unix:///run/redis.sock?pass=secret\"\n",
             "envgate.toml:6:9: quota.redis: a secret is never written here in plain; write { env = \"NAME\" } or \
              { file = \"path\" }, or set ENVGATE_QUOTA__REDIS",
         ),
