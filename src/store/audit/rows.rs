@@ -1,7 +1,6 @@
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, FromRow};
 
-use super::record::least_id;
 use super::{AuditRecord, AuditTenant};
 use crate::store::key_columns::parse_timestamp;
 use crate::store::{Store, StoreError};
@@ -22,8 +21,8 @@ pub struct AuditQuery {
     pub from: Option<Timestamp>,
     /// The time that the latest record comes before.
     pub until: Option<Timestamp>,
-    /// The id of the record that all come before, whether it is still there or not; none begins with the
-    /// newest.
+    /// The id of the record that all were written before; none begins with the newest. Where it was deleted
+    /// meanwhile, so were those before it.
     pub before: Option<String>,
     /// How many at most.
     pub limit: u16,
@@ -100,7 +99,7 @@ impl Store {
         Ok(())
     }
 
-    /// Records of the audit, newest first.
+    /// Records of the audit, those first that were written last.
     ///
     /// # Errors
     /// [`StoreError::Unreadable`] or [`StoreError::Unreachable`]
@@ -108,7 +107,7 @@ impl Store {
         let (conditions, values) = conditions(query);
         let limit = values.len() + 1;
         // Nothing that was asked for stands in the text itself.
-        let statement = format!("SELECT * FROM audit{conditions} ORDER BY id DESC LIMIT ${limit}");
+        let statement = format!("SELECT * FROM audit{conditions} ORDER BY sequence DESC LIMIT ${limit}");
         let mut select = sqlx::query_as::<_, Row>(AssertSqlSafe(statement));
         for value in values {
             select = select.bind(value);
@@ -125,9 +124,9 @@ impl Store {
         let mut forgotten = 0;
         loop {
             let deleted = sqlx::query(
-                "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id < $1 ORDER BY id LIMIT $2)",
+                "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)",
             )
-            .bind(least_id(before))
+            .bind(format_timestamp(before))
             .bind(i64::from(FORGOTTEN_AT_ONCE))
             .execute(&self.pool)
             .await?
@@ -157,16 +156,19 @@ fn insertion(rows: usize) -> String {
     )
 }
 
-/// The condition of a query and the values that it names, in order. Times are places in the order of ids.
+/// The condition of a query and the values that it names, in order.
 fn conditions(query: &AuditQuery) -> (String, Vec<String>) {
     let asked = [
         ("(tenant_id = $ OR tenant_name = $)", query.tenant.clone()),
         ("environment = $", query.environment.clone()),
         ("operation = $", query.operation.clone()),
         ("(outcome = $ OR error = $)", query.outcome.clone()),
-        ("id >= $", query.from.map(least_id)),
-        ("id < $", query.until.map(least_id)),
-        ("id < $", query.before.clone()),
+        ("at >= $", query.from.map(format_timestamp)),
+        ("at < $", query.until.map(format_timestamp)),
+        (
+            "sequence < (SELECT sequence FROM audit WHERE id = $)",
+            query.before.clone(),
+        ),
     ];
     let mut conditions = String::new();
     let mut values = Vec::new();
