@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq;
 use super::Admin;
 use super::problem::Problem;
 use crate::config::Secret;
+use crate::tenancy::bearer_token;
 
 const NO_TOKEN: Problem = Problem::Unauthorised(
     "no token is set, so nothing can be changed here; set admin.token and send it as Authorization: Bearer",
@@ -52,13 +53,7 @@ fn check_token(headers: &HeaderMap, token: &Secret) -> Result<(), Problem> {
     let (Some(sent), None) = (sent.next(), sent.next()) else {
         return Err(NO_SUCH_TOKEN);
     };
-    // The scheme is compared without case (RFC 9110 §11.1).
-    let bearer = sent
-        .as_bytes()
-        .split_at_checked("Bearer ".len())
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"Bearer "))
-        .map(|(_, sent)| sent.trim_ascii());
-    match bearer {
+    match bearer_token(sent.as_bytes()) {
         Some(sent) if bool::from(sent.ct_eq(token.reveal().as_bytes())) => Ok(()),
         _ => Err(NO_SUCH_TOKEN),
     }

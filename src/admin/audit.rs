@@ -34,15 +34,15 @@ pub(super) fn routes() -> Router<Admin> {
 async fn list(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let mut parameters = Parameters::read(query.as_deref(), &KNOWN)?;
     let page = PageQuery::take(&mut parameters)?;
-    let before = page.after(LIST)?.map(|[id]: [String; 1]| id);
+    let before = page.after(LIST)?;
     let query = AuditQuery {
         before,
         limit: page.fetch_limit(),
         ..filters(&mut parameters)?
     };
     let records = in_time(admin.store()?.audit(&query)).await?;
-    let place = |record: &AuditRecord| vec![record.id.clone()];
-    Ok(page.answer(LIST, &records, place, |record| json!(record)))
+    let position = |record: &AuditRecord| record.id.clone();
+    page.answer(LIST, &records, position, |record| json!(record))
 }
 
 fn filters(parameters: &mut Parameters) -> Result<AuditQuery, Problem> {

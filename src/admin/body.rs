@@ -13,8 +13,8 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::problem::{FieldFault, Problem};
-use crate::contract::{parse_document, pointer_token, quoted};
-use crate::text::nearest_name;
+use crate::contract::{parse_document, quoted};
+use crate::text::{JsonPointer, json_kind, nearest_name};
 
 /// The largest body.
 const MAX_BYTES: usize = 64 * 1024;
@@ -42,7 +42,7 @@ impl Fields {
             Value::Object(object) => Ok(Self::of(object, known)),
             other => Err(Problem::Fields(vec![FieldFault {
                 pointer: String::new(),
-                detail: format!("expected an object, found {}", kind(&other)),
+                detail: format!("expected an object, found {}", json_kind(&other)),
             }])),
         }
     }
@@ -93,21 +93,19 @@ impl Fields {
             None => return Vec::new(),
             Some(Value::Array(elements)) => elements,
             Some(other) => {
-                return self
-                    .wrong(name, "an array of strings", &other)
-                    .unwrap_or_default();
+                return self.wrong(name, "a list of strings", &other).unwrap_or_default();
             }
         };
         let mut parsed = Vec::new();
         for (index, element) in elements.iter().enumerate() {
             let outcome = match element {
                 Value::String(text) => parse(text),
-                other => Err(format!("expected a string, found {}", kind(other))),
+                other => Err(format!("expected a string, found {}", json_kind(other))),
             };
             match outcome {
                 Ok(value) => parsed.push(value),
                 Err(problem) => self.faults.push(FieldFault {
-                    pointer: format!("/{name}/{index}"),
+                    pointer: JsonPointer::default().with_name(name).with_index(index).into(),
                     detail: format!("{name}[{index}]: {problem}"),
                 }),
             }
@@ -123,7 +121,7 @@ impl Fields {
     /// Notes what is wrong with a field.
     pub(super) fn fault(&mut self, name: &str, problem: &str) {
         self.faults.push(FieldFault {
-            pointer: format!("/{name}"),
+            pointer: JsonPointer::default().with_name(name).into(),
             detail: format!("{name}: {problem}"),
         });
     }
@@ -139,7 +137,10 @@ impl Fields {
 
     fn wrong<T>(&mut self, name: &str, expected: &str, found: &Value) -> Option<T> {
         let hint = if found.is_null() { "; leave it out" } else { "" };
-        self.fault(name, &format!("expected {expected}, found {}{hint}", kind(found)));
+        self.fault(
+            name,
+            &format!("expected {expected}, found {}{hint}", json_kind(found)),
+        );
         None
     }
 }
@@ -152,7 +153,7 @@ fn unknown_field(name: &str, known: &[&str]) -> FieldFault {
         None => format!("there are {}", known.join(", ")),
     };
     FieldFault {
-        pointer: format!("/{}", pointer_token(name)),
+        pointer: JsonPointer::default().with_name(name).into(),
         detail: format!("unknown field {shown}; {hint}"),
     }
 }
@@ -176,15 +177,4 @@ fn is_json(headers: &HeaderMap) -> bool {
     };
     let essence = kind.to_str().ok().and_then(|kind| kind.split(';').next());
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
-}
-
-const fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
 }

@@ -1,9 +1,11 @@
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::body::Fields;
@@ -12,11 +14,11 @@ use super::problem::Problem;
 use super::{Admin, Named, answer, in_time, with};
 use crate::environment::EnvironmentId;
 use crate::store::{IssuedKey, ListedKey, StoreError};
-use crate::tenancy::{KeyId, KeyTerms, Restrictions, duration, moment, operation};
-use crate::text::format_timestamp;
+use crate::tenancy::{KeyId, KeyTerms, Restrictions, operation};
+use crate::text::{expect_duration, format_timestamp, parse_moment};
 
 /// How long a rotated key goes on where the request does not say: long enough to hand the new one round.
-const DEFAULT_GRACE: SignedDuration = SignedDuration::from_hours(24);
+const DEFAULT_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) fn routes() -> Router<Admin> {
     Router::new()
@@ -32,14 +34,14 @@ async fn list(
 ) -> Result<Response, Problem> {
     let query = PageQuery::parse(query.as_deref())?;
     let list = format!("keys {tenant}");
-    let after = query.after(&list)?;
+    let after = query.after::<(String, String)>(&list)?;
     let after = after
         .as_ref()
-        .map(|[created_at, id]: &[String; 2]| (created_at.as_str(), id.as_str()));
+        .map(|(created_at, id)| (created_at.as_str(), id.as_str()));
     let keys = in_time(admin.store()?.keys_after(&tenant, after, query.fetch_limit())).await?;
     let now = Timestamp::now();
-    let place = |key: &ListedKey| vec![key.created_at.clone(), key.id.to_string()];
-    Ok(query.answer(&list, &keys, place, |key| to_json(key, now)))
+    let position = |key: &ListedKey| (key.created_at.clone(), key.id.to_string());
+    query.answer(&list, &keys, position, |key| to_json(key, now))
 }
 
 async fn create(
@@ -51,7 +53,7 @@ async fn create(
     let known = ["label", "expires_at", "operations", "environments"];
     let mut fields = Fields::read(request, &known).await?;
     let label = fields.text("label");
-    let expires_at = fields.parsed("expires_at", |text| moment(text, now));
+    let expires_at = fields.parsed("expires_at", |text| parse_moment(text, now));
     let operations = restricted(&mut fields, "operations", operation);
     let environments = restricted(&mut fields, "environments", |id| {
         EnvironmentId::parse(id).map_err(|error| error.to_string())
@@ -74,8 +76,8 @@ async fn create(
 async fn rotate(State(admin): State<Admin>, Named(id): Named, request: Request) -> Result<Response, Problem> {
     let now = Timestamp::now();
     let mut fields = Fields::read(request, &["grace", "expires_at"]).await?;
-    let grace = fields.parsed("grace", duration);
-    let expires_at = fields.parsed("expires_at", |text| moment(text, now));
+    let grace = fields.parsed("grace", expect_duration);
+    let expires_at = fields.parsed("expires_at", |text| parse_moment(text, now));
     fields.finish()?;
     let id = key_id(&id)?;
     let ends_at = now

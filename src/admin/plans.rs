@@ -26,8 +26,8 @@ pub(super) fn routes() -> Router<Admin> {
 
 async fn list(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let query = PageQuery::parse(query.as_deref())?;
-    let after = match query.after(LIST)? {
-        Some([after]) => Bound::Excluded(after),
+    let after = match query.after::<String>(LIST)? {
+        Some(after) => Bound::Excluded(after),
         None => Bound::Unbounded,
     };
     let tenants = in_time(admin.store()?.tenants_by_plan()).await?;
@@ -38,7 +38,7 @@ async fn list(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Result<R
         .take(query.fetch_limit().into())
         .collect();
     let show = |(name, plan): &(&String, &Plan)| to_json(name, plan, &tenants);
-    Ok(query.answer(LIST, &plans, |(name, _)| vec![(*name).clone()], show))
+    query.answer(LIST, &plans, |(name, _)| (*name).clone(), show)
 }
 
 async fn retrieve(State(admin): State<Admin>, Named(name): Named) -> Result<Response, Problem> {

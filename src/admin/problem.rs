@@ -14,6 +14,7 @@ use super::with;
 use crate::contract::DocumentFault;
 use crate::store::StoreError;
 use crate::tenancy::StampRequired;
+use crate::text::CursorError;
 
 /// Everything that a request to the admin API can fail with.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -69,6 +70,13 @@ pub(super) struct FieldFault {
 
 /// How long to wait before what failed for want of the store is tried again, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
+
+impl From<CursorError> for Problem {
+    fn from(error: CursorError) -> Self {
+        tracing::error!(%error, "a page cursor could not be made");
+        Self::Internal
+    }
+}
 
 impl Problem {
     /// What is wrong with a parameter of the query.

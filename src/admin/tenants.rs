@@ -28,9 +28,9 @@ pub(super) fn routes() -> Router<Admin> {
 
 async fn list(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let query = PageQuery::parse(query.as_deref())?;
-    let [after] = query.after(LIST)?.unwrap_or_default();
+    let after: String = query.after(LIST)?.unwrap_or_default();
     let tenants = in_time(admin.store()?.tenants_after(&after, query.fetch_limit())).await?;
-    Ok(query.answer(LIST, &tenants, |tenant| vec![tenant.name.clone()], to_json))
+    query.answer(LIST, &tenants, |tenant| tenant.name.clone(), to_json)
 }
 
 async fn create(State(admin): State<Admin>, request: Request) -> Result<Response, Problem> {

@@ -2,16 +2,18 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::output::{CommandError, format_table, print};
 use crate::config;
 use crate::contract::Operation;
 use crate::environment::EnvironmentId;
 use crate::store::{ListedKey, Store};
-use crate::tenancy::{KeyTerms, Restrictions, duration, moment, operation};
+use crate::tenancy::{KeyTerms, Restrictions, operation};
+use crate::text::{expect_duration, parse_moment};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -28,8 +30,8 @@ pub(super) enum Command {
         /// The old key: its visible prefix as the list shows it, or the whole key
         key: String,
         /// How long the old key goes on, such as 24h; 0s ends it at once
-        #[arg(long, value_name = "DURATION", value_parser = duration)]
-        grace: SignedDuration,
+        #[arg(long, value_name = "DURATION", value_parser = expect_duration)]
+        grace: Duration,
         /// When the new key expires; left out, when the old one was to
         #[arg(long, value_name = "WHEN", value_parser = from_now)]
         expires: Option<Timestamp>,
@@ -111,7 +113,7 @@ async fn create(store: &Store, creation: Creation) -> Result<String, CommandErro
 async fn rotate(
     store: &Store,
     key: &str,
-    grace: SignedDuration,
+    grace: Duration,
     expires: Option<Timestamp>,
     quiet: bool,
 ) -> Result<String, CommandError> {
@@ -181,5 +183,5 @@ fn in_words(restrictions: &Restrictions) -> String {
 }
 
 fn from_now(text: &str) -> Result<Timestamp, String> {
-    moment(text, Timestamp::now())
+    parse_moment(text, Timestamp::now())
 }

@@ -263,7 +263,7 @@ impl Background {
         Ok(self
             .gateway
             .set_cursor_key(&cursor_key)
-            .map_err(StoreError::from)?)
+            .map_err(|error| StoreError::Unreadable(error.to_string()))?)
     }
 }
 

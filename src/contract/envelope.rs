@@ -6,8 +6,8 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::error::whole_seconds;
 use super::{ApiError, Dialect, Violation, Violations};
+use crate::text::whole_seconds;
 
 /// The header that overrides what a client makes of a status.
 pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -94,9 +94,9 @@ impl ApiError {
             | Self::UpstreamUnreachable
             | Self::UpstreamConnectTimeout => Retry::After(1),
             Self::TenantLimit { retry_after } | Self::UpstreamLimit { retry_after } => {
-                Retry::After(whole_seconds(retry_after))
+                Retry::After(whole_seconds(*retry_after))
             }
-            Self::CircuitOpen { retry_after } => Retry::After(whole_seconds(retry_after)),
+            Self::CircuitOpen { retry_after } => Retry::After(whole_seconds(*retry_after)),
             Self::UpstreamTimeout { after_write: true }
             | Self::UpstreamBroken { after_write: true }
             | Self::UpstreamReply {

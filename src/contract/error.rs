@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::{DocumentFault, Violations};
+use crate::text::{format_seconds, whole_seconds};
 
 /// Everything that a request can fail with. Each step of the exchange fails with this one type, one place
 /// ([`ApiError::answer`]) turns it into the envelope of a dialect, and the variant is the metric label.
@@ -65,7 +66,7 @@ pub enum ApiError {
         limit: usize,
     },
     /// The body did not arrive in time.
-    #[error("the body did not arrive within {} seconds", .0.as_secs_f64())]
+    #[error("the body did not arrive within {}", format_seconds(*.0))]
     BodyTimeout(Duration),
     /// The content type or content encoding is not one that the API takes.
     #[error("{0}")]
@@ -364,17 +365,6 @@ impl ApiError {
     }
 }
 
-/// A time to wait in whole seconds, rounded up: who comes too early comes in vain.
-pub(super) fn whole_seconds(duration: &Duration) -> u64 {
-    duration
-        .as_secs()
-        .saturating_add(u64::from(duration.subsec_nanos() > 0))
-        .max(1)
-}
-
 fn in_seconds(duration: &Duration) -> String {
-    match whole_seconds(duration) {
-        1 => "1 second".to_owned(),
-        seconds => format!("{seconds} seconds"),
-    }
+    format_seconds(Duration::from_secs(whole_seconds(*duration)))
 }

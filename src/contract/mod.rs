@@ -31,6 +31,5 @@ pub use schema::{SchemaFault, prove_schemas};
 pub use span::{Edits, Member, Object};
 pub use stamp::{InvalidStampKey, StampKey};
 pub use strictness::{Rule, Strictness};
-pub(crate) use violation::pointer_token;
 pub use violation::{Violation, Violations};
 pub use warnings::{Warning, Warnings};

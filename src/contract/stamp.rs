@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{Edits, Member, Object, Violation, Violations, pointer_token};
+use super::{Edits, Member, Object, Violation, Violations};
+use crate::text::JsonPointer;
 
 /// The metadata key that is reserved for the id of the tenant who owns an environment.
 ///
@@ -53,10 +54,12 @@ impl StampKey {
         if !metadata.is_some_and(|metadata| metadata.contains_key(&self.0)) {
             return Ok(());
         }
-        let escaped = pointer_token(&self.0);
         Err(Violations {
             told: vec![Violation {
-                pointer: format!("/metadata/{escaped}"),
+                pointer: JsonPointer::default()
+                    .with_name("metadata")
+                    .with_name(&self.0)
+                    .into(),
                 keyword: "propertyNames",
                 message: format!("metadata: the name {} is reserved by the gateway", json(&self.0)),
                 hint: Some("leave it out".to_owned()),

@@ -29,12 +29,6 @@ impl Violation {
     ];
 }
 
-/// A name as a JSON pointer has it (RFC 6901 §3).
-#[must_use]
-pub(crate) fn pointer_token(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
-}
-
 /// All violations of one document: the first few told, the rest counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violations {

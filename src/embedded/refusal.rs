@@ -42,12 +42,6 @@ pub(super) fn error_response(refusal: &Refusal, request_id: &str) -> Response<Bo
 fn own_error(refusal: &Refusal, request_id: &str) -> ApiError {
     let (status, error_type) = match refusal {
         Refusal::Store(StoreError::NotFound) => return ApiError::EnvironmentNotFound,
-        Refusal::Store(StoreError::BadCursor) => {
-            return ApiError::BadQuery {
-                name: "page",
-                problem: "is not one that this service has given",
-            };
-        }
         Refusal::Credential(_) => (StatusCode::UNAUTHORIZED, "authentication_error"),
         Refusal::Merge(_) => (StatusCode::BAD_REQUEST, "invalid_request_error"),
         Refusal::Store(_) | Refusal::Api(_) => (StatusCode::INTERNAL_SERVER_ERROR, "api_error"),

@@ -13,11 +13,18 @@ use super::refusal::{Refusal, error_response};
 use super::{body, headers};
 use crate::config::Secret;
 use crate::contract::{ApiError, ListQuery, Operation, REQUEST_ID, Target};
-use crate::environment::{Environment, EnvironmentId, random_base58};
-use crate::store::{PageRequest, Store};
+use crate::environment::{Environment, EnvironmentId};
+use crate::store::{ListPosition, PageRequest, Store};
+use crate::text::{CursorSealer, random_base58};
 
 /// The size of a page where the query names none.
 const DEFAULT_LIMIT: u16 = 20;
+/// What page cursors of this service are good for.
+const CURSOR_SCOPE: &str = "environments";
+const BAD_CURSOR: ApiError = ApiError::BadQuery {
+    name: "page",
+    problem: "is not one that this service has given",
+};
 
 /// What every request needs.
 pub(super) struct Service {
@@ -91,13 +98,22 @@ impl Service {
 
     async fn list(&self, uri: &axum::http::Uri) -> Result<Bytes, Refusal> {
         let (query, _unknown_names) = ListQuery::parse(uri.query())?;
+        // There is nothing secret about a position in this list.
+        let sealer = CursorSealer::without_secret().map_err(|_| ApiError::Internal)?;
+        let open = |cursor: &String| {
+            sealer
+                .open::<ListPosition>(cursor, &[CURSOR_SCOPE])
+                .ok_or(BAD_CURSOR)
+        };
         let request = PageRequest {
             include_archived: query.include_archived.unwrap_or_default(),
             limit: query.limit.unwrap_or(DEFAULT_LIMIT),
-            cursor: query.page,
+            after: query.page.as_ref().map(open).transpose()?,
         };
         let page = self.store.environments(&request).await?;
-        document(&json!({"data": page.environments, "next_page": page.next}))
+        let next = page.next.map(|position| sealer.seal(&position, &[CURSOR_SCOPE]));
+        let next = next.transpose().map_err(|_| ApiError::Internal)?;
+        document(&json!({"data": page.environments, "next_page": next}))
     }
 }
 

@@ -1,7 +1,8 @@
 use std::fmt;
 
-use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
+
+use crate::text::{NoRandomNumbers, random_base58};
 
 /// The canonical id of an environment: one to 128 characters of `[A-Za-z0-9_-]`.
 ///
@@ -40,7 +41,7 @@ impl EnvironmentId {
     ///
     /// # Errors
     /// Where the system has none to give.
-    pub fn generate() -> Result<Self, ring::error::Unspecified> {
+    pub fn generate() -> Result<Self, NoRandomNumbers> {
         Ok(Self(format!("env_01{}", random_base58()?)))
     }
 
@@ -69,20 +70,6 @@ impl From<EnvironmentId> for String {
     fn from(id: EnvironmentId) -> Self {
         id.0
     }
-}
-
-/// 22 random characters of base 58, a little more than 128 bits, as ids of this API end.
-///
-/// # Errors
-/// Where the system has no random numbers to give.
-pub(crate) fn random_base58() -> Result<String, ring::error::Unspecified> {
-    const LENGTH: usize = 22;
-    let mut bytes = [0; 32];
-    SystemRandom::new().fill(&mut bytes)?;
-    // 32 bytes have at least 32 characters, so there are always enough. The first of them are not evenly
-    // distributed, the last 22 are.
-    let text = bs58::encode(bytes).into_string();
-    Ok(text.chars().rev().take(LENGTH).collect())
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ mod requirement;
 
 pub use diff::{State, diff, omitted};
 pub use host::{HostPattern, NotAHost};
-pub(crate) use id::random_base58;
 pub use id::{EnvironmentId, InvalidEnvironmentId};
 pub use merge::MergeError;
 pub use model::{CloudConfig, Config, Environment, LimitedNetwork, Networking, Packages, Scope};

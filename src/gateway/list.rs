@@ -10,7 +10,8 @@ use super::state::Gateway;
 use super::upstream_session::UpstreamSession;
 use crate::contract::{ApiError, Edits, ListQuery, Object, Operation, RefusedReply, Target};
 use crate::environment::EnvironmentId;
-use crate::tenancy::{CursorScope, CursorSealer, Place};
+use crate::tenancy::PagePosition;
+use crate::text::CursorSealer;
 
 /// The largest page that the upstream gives.
 const UPSTREAM_PAGE: u16 = 1000;
@@ -49,11 +50,7 @@ impl Gateway {
     ) -> Result<Accepted, ApiError> {
         let (caller, dialect) = (upstream.caller, upstream.plan().dialect);
         let sealer = self.ownership.sealer()?;
-        let scope = CursorScope {
-            tenant: &caller.tenant.id,
-            access: upstream.claimant().access,
-            dialect: dialect.name,
-        };
+        let scope: &[&str] = &[&caller.tenant.id.0, upstream.claimant().access, dialect.name];
         let mut place = place(query, sealer, scope)?;
         let stamp_key = &self.ownership.stamp_key;
         let is_own = |environment: &Object<'_>, id: &EnvironmentId| {
@@ -90,21 +87,21 @@ impl Gateway {
 }
 
 /// Where a list begins: at its start, or where the client's cursor says that this very list goes on.
-fn place(query: &ListQuery, sealer: &CursorSealer, scope: CursorScope<'_>) -> Result<Place, ApiError> {
+fn place(query: &ListQuery, sealer: &CursorSealer, scope: &[&str]) -> Result<PagePosition, ApiError> {
     let include_archived = query.include_archived.unwrap_or_default();
     let Some(cursor) = &query.page else {
-        return Ok(Place {
+        return Ok(PagePosition {
             include_archived,
-            ..Place::default()
+            ..PagePosition::default()
         });
     };
     sealer
         .open(cursor, scope)
-        .filter(|place| place.include_archived == include_archived)
+        .filter(|place: &PagePosition| place.include_archived == include_archived)
         .ok_or(BAD_CURSOR)
 }
 
-fn upstream_query(place: &Place, beta: bool) -> ListQuery {
+fn upstream_query(place: &PagePosition, beta: bool) -> ListQuery {
     ListQuery {
         include_archived: place.include_archived.then_some(true),
         limit: Some(UPSTREAM_PAGE),
@@ -164,21 +161,21 @@ impl<'t> UpstreamPage<'t> {
     }
 
     /// At most `limit` environments from `place` on, and the place after them; none where the list ends there.
-    fn take(&self, place: &Place, limit: usize) -> (&[Own<'t>], Option<Place>) {
+    fn take(&self, place: &PagePosition, limit: usize) -> (&[Own<'t>], Option<PagePosition>) {
         let from_place = self.own.get(self.start(place)..).unwrap_or_default();
         let (taken, rest) = from_place.split_at_checked(limit).unwrap_or((from_place, &[]));
         let next = match rest.first() {
-            Some(first) => Some(Place {
+            Some(first) => Some(PagePosition {
                 upstream: place.upstream.clone(),
                 index: first.index,
                 next: rest.iter().take(NAMED_NEXT).map(|own| own.id.clone()).collect(),
                 last: taken.last().map(|own| own.id.clone()),
                 include_archived: place.include_archived,
             }),
-            None => self.next.clone().map(|upstream| Place {
+            None => self.next.clone().map(|upstream| PagePosition {
                 upstream: Some(upstream),
                 include_archived: place.include_archived,
-                ..Place::default()
+                ..PagePosition::default()
             }),
         };
         (taken, next)
@@ -186,7 +183,7 @@ impl<'t> UpstreamPage<'t> {
 
     /// Where `place` is among the caller's own: at the first of those to go on with that is still there, else after
     /// the last that was shown, else where the first of them stood.
-    fn start(&self, place: &Place) -> usize {
+    fn start(&self, place: &PagePosition) -> usize {
         let position = |id: &EnvironmentId| self.own.iter().position(|own| own.id == *id);
         let named = place.next.iter().find_map(position);
         let after_last = || place.last.as_ref().and_then(position).map(|last| last + 1);

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use http::StatusCode;
 use moka::Expiry;
 use moka::sync::Cache;
-use ring::error::Unspecified;
 
 use super::reply::Accepted;
 use crate::config;
 use crate::contract::{ApiError, Object, Operation, StampKey, Target, UpstreamRefusal};
 use crate::environment::EnvironmentId;
-use crate::tenancy::{Caller, CursorSealer, Directory, TenantId};
+use crate::tenancy::{Caller, Directory, TenantId};
+use crate::text::{CursorError, CursorSealer};
 
 /// How long it is known that an environment is its tenant's.
 const OWNED_FOR: Duration = Duration::from_secs(10 * 60);
@@ -128,7 +128,7 @@ impl Ownership {
         self.sealer.get().ok_or(ApiError::NotReady)
     }
 
-    pub(super) fn set_cursor_key(&self, key: &[u8; 32]) -> Result<(), Unspecified> {
+    pub(super) fn set_cursor_key(&self, key: &[u8; 32]) -> Result<(), CursorError> {
         let sealer = CursorSealer::new(key)?;
         // The store has one key; who sets it again sets the same.
         let _ = self.sealer.set(sealer);

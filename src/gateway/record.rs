@@ -1,13 +1,13 @@
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use ring::rand::{SecureRandom, SystemRandom};
 
 use super::shared_reads::ReadSource;
 use super::trail::Trail;
 use crate::contract::{ApiError, Dialect, Operation};
 use crate::telemetry::{Metrics, Outcome};
 use crate::tenancy::Caller;
+use crate::text::random_bytes;
 
 /// What is known of a request so far, for its metrics, its line in the access log and the audit.
 pub(super) struct Record {
@@ -125,9 +125,8 @@ fn milliseconds(duration: Duration) -> f64 {
 
 /// `req_` and 128 random bits.
 fn new_request_id() -> String {
-    let mut bits = [0; 16];
-    match SystemRandom::new().fill(&mut bits) {
-        Ok(()) => format!("req_{:032x}", u128::from_ne_bytes(bits)),
+    match random_bytes() {
+        Ok(bits) => format!("req_{:032x}", u128::from_ne_bytes(bits)),
         Err(_) => "req_unnamed".to_owned(),
     }
 }

@@ -1,8 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use ring::error::Unspecified;
-
 use super::body::BodyLimits;
 use super::ownership::Ownership;
 use super::plans::Plans;
@@ -14,6 +12,7 @@ use crate::quota::Budget;
 use crate::store::Audit;
 use crate::telemetry::Metrics;
 use crate::tenancy::Directory;
+use crate::text::CursorError;
 use crate::upstream::{Origin, SetUpError};
 
 /// All that an exchange needs, shared by every worker.
@@ -75,7 +74,7 @@ impl Gateway {
     ///
     /// # Errors
     /// Where the cipher does not take the key.
-    pub fn set_cursor_key(&self, key: &[u8; 32]) -> Result<(), Unspecified> {
+    pub fn set_cursor_key(&self, key: &[u8; 32]) -> Result<(), CursorError> {
         self.ownership.set_cursor_key(key)
     }
 

@@ -1,6 +1,6 @@
+use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
 
-use super::cursor::Cursor;
 use super::error::is_duplicate;
 use super::{Store, StoreError};
 use crate::environment::{Environment, EnvironmentId};
@@ -13,7 +13,17 @@ pub struct PageRequest {
     /// How many at most.
     pub limit: u16,
     /// [`Page::next`] of the page before; none for the first.
-    pub cursor: Option<String>,
+    pub after: Option<ListPosition>,
+}
+
+/// A position in the list of environments, newest first: after the one that has this time of creation and this id,
+/// whether it still exists or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListPosition {
+    /// The time of creation in microseconds since 1970.
+    pub created_at_micros: i64,
+    /// The id, which orders what was created in one microsecond.
+    pub id: EnvironmentId,
 }
 
 /// A part of the list of environments, newest first.
@@ -21,9 +31,9 @@ pub struct PageRequest {
 pub struct Page {
     /// The environments.
     pub environments: Vec<Environment>,
-    /// What asks for the page after this one; none where this is the last. It names a place in time and not a
-    /// row, so it stays good whatever is deleted.
-    pub next: Option<String>,
+    /// What asks for the page after this one; none where this is the last. It names a moment and not a row, so it
+    /// stays good whatever is deleted.
+    pub next: Option<ListPosition>,
 }
 
 /// How often a change starts again because others were faster. An attempt competes with the other
@@ -68,16 +78,13 @@ impl Store {
     /// Reads a page of the list, newest first.
     ///
     /// # Errors
-    /// [`StoreError::BadCursor`], [`StoreError::Unreadable`] or [`StoreError::Unreachable`]
+    /// [`StoreError::Unreadable`] or [`StoreError::Unreachable`]
     pub async fn environments(&self, request: &PageRequest) -> Result<Page, StoreError> {
-        let after = match &request.cursor {
-            Some(text) => Some(Cursor::decode(text).ok_or(StoreError::BadCursor)?),
-            None => None,
+        // Without a position the list begins before all that there can be.
+        let (time, id) = match &request.after {
+            Some(after) => (after.created_at_micros, after.id.as_str()),
+            None => (i64::MAX, ""),
         };
-        // Without a cursor the list begins before all that there can be.
-        let (time, id) = after.map_or((i64::MAX, String::new()), |cursor| {
-            (cursor.created_at_micros, cursor.id.into())
-        });
         let limit = usize::from(request.limit);
         let documents: Vec<String> = sqlx::query_scalar(
             "SELECT document FROM environments \
@@ -100,12 +107,9 @@ impl Store {
         let next = environments
             .last()
             .filter(|_| documents.len() > limit)
-            .map(|last| {
-                Cursor {
-                    created_at_micros: last.created_at.as_microsecond(),
-                    id: last.id.clone(),
-                }
-                .encode()
+            .map(|last| ListPosition {
+                created_at_micros: last.created_at.as_microsecond(),
+                id: last.id.clone(),
             });
         Ok(Page { environments, next })
     }

@@ -3,6 +3,8 @@ use std::time::Duration;
 use sqlx::migrate::MigrateError;
 use tokio::time::timeout;
 
+use crate::text::{NoRandomNumbers, format_seconds};
+
 /// Why the store did not do what it was asked. No message has a password or a key in it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -57,15 +59,12 @@ pub enum StoreError {
     /// There is no such environment.
     #[error("environment not found")]
     NotFound,
-    /// The page cursor was not made here, or did not arrive whole.
-    #[error("the page cursor is not one that this service has given")]
-    BadCursor,
     /// An environment with the id exists, or others kept changing it first.
     #[error("the environment exists already, or changes faster than this change can be written")]
     Conflict,
     /// The system has no random numbers to give.
-    #[error("the system has no random numbers to give")]
-    NoRandomNumbers,
+    #[error(transparent)]
+    NoRandomNumbers(#[from] NoRandomNumbers),
 }
 
 /// What the store answers, if it does so in time: one that went away silently would be waited for without end.
@@ -76,7 +75,7 @@ pub(super) async fn within<T, E: Into<StoreError>>(
     match timeout(limit, answer).await {
         Ok(answer) => answer.map_err(Into::into),
         Err(_elapsed) => {
-            let reason = format!("no answer within {} s", limit.as_secs_f64());
+            let reason = format!("no answer within {}", format_seconds(limit));
             Err(StoreError::Unreachable(reason.into()))
         }
     }
@@ -100,12 +99,6 @@ impl From<MigrateError> for StoreError {
             MigrateError::Execute(error) => error.into(),
             other => Self::Migration(other),
         }
-    }
-}
-
-impl From<ring::error::Unspecified> for StoreError {
-    fn from(_: ring::error::Unspecified) -> Self {
-        Self::NoRandomNumbers
     }
 }
 

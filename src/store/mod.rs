@@ -6,12 +6,9 @@
 
 mod adoptions;
 mod audit;
-
-mod cursor;
 mod directory;
 mod environments;
 mod error;
-
 mod key_columns;
 mod keys;
 mod last_used;
@@ -33,7 +30,7 @@ pub use audit::{
     Documents,
 };
 pub use directory::Changes;
-pub use environments::{Page, PageRequest};
+pub use environments::{ListPosition, Page, PageRequest};
 pub use error::StoreError;
 pub use keys::{IssuedKey, KeyState, ListedKey, Rotation};
 

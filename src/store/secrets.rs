@@ -1,6 +1,5 @@
-use ring::rand::{SecureRandom, SystemRandom};
-
 use super::{Store, StoreError};
+use crate::text::random_bytes;
 
 impl Store {
     /// The secret of this name, 256 bits. It is made on first use; of several that ask at once, all get the same.
@@ -11,8 +10,7 @@ impl Store {
         if let Some(secret) = self.stored_secret(name).await? {
             return Ok(secret);
         }
-        let mut new = [0; 32];
-        SystemRandom::new().fill(&mut new)?;
+        let new: [u8; 32] = random_bytes()?;
         sqlx::query("INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
             .bind(name)
             .bind(new.to_vec())

@@ -42,8 +42,16 @@ fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, ApiE
     }
 }
 
-/// The scheme is compared without case (RFC 9110 §11.1).
-fn bearer_token(value: &[u8]) -> Option<&[u8]> {
+/// The token of an `Authorization` header with the scheme Bearer, which is compared without case (RFC 9110 §11.1).
+///
+/// ```
+/// use envgate::tenancy::bearer_token;
+///
+/// assert_eq!(bearer_token(b"bearer sk-eg-1"), Some(&b"sk-eg-1"[..]));
+/// assert_eq!(bearer_token(b"Basic c2stZWctMQ"), None);
+/// ```
+#[must_use]
+pub fn bearer_token(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked("Bearer ".len())?;
     let token = token.trim_ascii();
     (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)

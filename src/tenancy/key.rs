@@ -2,9 +2,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 use ring::digest::{SHA256, digest};
-use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{Restrictions, TenantId};
+use crate::text::{NoRandomNumbers, random_bytes};
 
 /// The SHA-256 of a key: all that is ever stored of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,11 +52,10 @@ impl KeyText {
     ///
     /// # Errors
     /// Where the system has none to give.
-    pub fn generate() -> Result<Self, ring::error::Unspecified> {
-        let mut secret = [0; 32];
-        SystemRandom::new().fill(&mut secret)?;
-        let text = format!("{}{}", Self::PREFIX, bs58::encode(secret).into_string());
-        let id = KeyId::of(text.as_bytes()).ok_or(ring::error::Unspecified)?;
+    pub fn generate() -> Result<Self, NoRandomNumbers> {
+        let secret = bs58::encode(random_bytes::<32>()?).into_string();
+        let text = format!("{}{secret}", Self::PREFIX);
+        let id = KeyId::of(text.as_bytes()).ok_or(NoRandomNumbers)?;
         Ok(Self { text, id })
     }
 

@@ -3,25 +3,23 @@
 mod adoption;
 mod caller;
 mod credential;
-mod cursor;
 mod directory;
 mod key;
+mod page_position;
 mod plan;
 mod policy;
 mod restrictions;
 mod stamp;
 mod tenant;
-mod when;
 
 pub use adoption::{Adoption, AdoptionRefusal};
 pub use caller::Caller;
-pub use credential::credential;
-pub use cursor::{CursorScope, CursorSealer, Place};
+pub use credential::{bearer_token, credential};
 pub use directory::Directory;
 pub use key::{KeyDigest, KeyId, KeyRecord, KeyTerms, KeyText};
+pub use page_position::PagePosition;
 pub use plan::Plan;
 pub use policy::{Policy, read_stored};
 pub use restrictions::{Restrictions, operation};
 pub use stamp::StampRequired;
 pub use tenant::{Tenant, TenantId};
-pub use when::{duration, moment};

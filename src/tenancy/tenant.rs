@@ -1,8 +1,7 @@
 use std::fmt;
 
-use ring::rand::{SecureRandom, SystemRandom};
-
 use crate::config;
+use crate::text::{NoRandomNumbers, random_bytes};
 
 /// The id of a tenant: 128 random bits in base 58. It is never used again, whatever happens to the name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -13,10 +12,9 @@ impl TenantId {
     ///
     /// # Errors
     /// Where the system has none to give.
-    pub fn generate() -> Result<Self, ring::error::Unspecified> {
-        let mut bits = [0; 16];
-        SystemRandom::new().fill(&mut bits)?;
-        Ok(Self(format!("ten_{}", bs58::encode(bits).into_string())))
+    pub fn generate() -> Result<Self, NoRandomNumbers> {
+        let bits = bs58::encode(random_bytes::<16>()?).into_string();
+        Ok(Self(format!("ten_{bits}")))
     }
 }
 

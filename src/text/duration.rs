@@ -27,6 +27,20 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     number.checked_mul(seconds).map(Duration::from_secs)
 }
 
+/// As [`parse_duration`], for where a person is told what was expected.
+///
+/// # Errors
+/// What was expected, in words.
+///
+/// ```
+/// let expected = envgate::text::expect_duration("soon").unwrap_err();
+/// assert!(expected.contains("such as 90m"), "{expected}");
+/// ```
+pub fn expect_duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .ok_or_else(|| "expected a whole number and ms, s, m, h or d, such as 90m, 24h or 30d".to_owned())
+}
+
 /// A duration as a sentence has it.
 ///
 /// ```

@@ -2,18 +2,19 @@ use std::io;
 use std::time::Duration;
 
 use super::connection::UpstreamRequest;
+use crate::text::format_seconds;
 
 /// Why there is no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// The upstream has failed so often that it is left alone; nothing was sent.
-    #[error("the upstream is left alone for another {}", in_seconds(*.0))]
+    #[error("the upstream is left alone for another {}", format_seconds(*.0))]
     CircuitOpen(Duration),
     /// No connection could be made; nothing was sent.
     #[error("cannot connect: {0}")]
     Unreachable(io::Error),
     /// No connection could be made in time; nothing was sent.
-    #[error("no connection within {}", in_seconds(*.0))]
+    #[error("no connection within {}", format_seconds(*.0))]
     ConnectTimeout(Duration),
     /// The connection closed before the request started; nothing was sent, and here it is again.
     #[error("the connection closed before the request started")]
@@ -23,7 +24,7 @@ pub enum SendError {
     #[error("the connection had died while it was idle: {0}")]
     DiedIdle(hyper::Error),
     /// The reply was not complete in time; the request may have been acted on.
-    #[error("no complete reply within {}", in_seconds(*.0))]
+    #[error("no complete reply within {}", format_seconds(*.0))]
     Timeout(Duration),
     /// The connection broke or what came was not HTTP; the request may have been acted on.
     #[error("the connection broke: {0}")]
@@ -48,8 +49,4 @@ pub enum SetUpError {
     /// TLS itself could not be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(rustls::Error),
-}
-
-fn in_seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_secs_f64())
 }

@@ -6,9 +6,8 @@ use serde_json::{Map, Value};
 
 use super::place::Place;
 use super::shape::{Case, Kind, Shape};
-use super::wording::joined;
 use crate::contract::echo::{is_short, quoted};
-use crate::text::nearest_name;
+use crate::text::{join_names, nearest_name};
 
 /// For a value of the wrong type.
 pub(super) fn for_type(place: &Place<'_>, kinds: &[Kind], value: &Value) -> Option<String> {
@@ -48,7 +47,7 @@ pub(super) fn for_unexpected(name: &str, shape: &Shape, siblings: &[Case]) -> Op
             case.member, case.value
         ));
     }
-    let known = joined(known().map(|name| format!("\"{name}\"")), "and");
+    let known = join_names(known().map(|name| format!("\"{name}\"")), "and");
     Some(format!("the fields known here: {known}"))
 }
 

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use crate::contract::echo::{quoted, shortened};
+use crate::text::JsonPointer;
 
 /// A place in a document, as a chain back to the root: nothing is allocated until somebody asks for its name.
 #[derive(Clone, Copy)]
@@ -54,30 +55,19 @@ impl<'a> Place<'a> {
 
     /// The JSON pointer (RFC 6901); names that are too long to repeat are cut.
     pub(super) fn pointer(&self) -> String {
-        let mut pointer = String::with_capacity(64);
+        let mut pointer = JsonPointer::default();
         self.write_pointer(&mut pointer);
-        pointer
+        pointer.into()
     }
 
-    fn write_pointer(&self, pointer: &mut String) {
+    fn write_pointer(&self, pointer: &mut JsonPointer) {
         if let Some(parent) = self.parent {
             parent.write_pointer(pointer);
         }
         match self.step {
             Step::Root => {}
-            Step::Member(name) => {
-                pointer.push('/');
-                for character in shortened(name).chars() {
-                    match character {
-                        '~' => pointer.push_str("~0"),
-                        '/' => pointer.push_str("~1"),
-                        _ => pointer.push(character),
-                    }
-                }
-            }
-            Step::Element(index) => {
-                let _ = write!(pointer, "/{index}");
-            }
+            Step::Member(name) => pointer.push_name(&shortened(name)),
+            Step::Element(index) => pointer.push_index(index),
         }
     }
 

@@ -5,16 +5,17 @@ use serde_json::Value;
 use super::place::Place;
 use super::shape::{Kind, Shape};
 use crate::contract::echo::quoted;
+use crate::text::{join_names, json_kind};
 
 pub(super) fn wrong_type(place: &Place<'_>, kinds: &[Kind], shape: &Shape, value: &Value) -> String {
     let expected = kinds.iter().map(|kind| kind_in_words(*kind, shape).to_owned());
-    must_be(place, &alternatives(expected), kind_of(value))
+    must_be(place, &alternatives(expected), json_kind(value))
 }
 
 pub(super) fn no_option(place: &Place<'_>, options: &[Value], value: &Value) -> String {
     let expected = alternatives(options.iter().map(Value::to_string));
     let came = value.as_str().filter(|_| !place.is_private).and_then(quoted);
-    must_be(place, &expected, came.as_deref().unwrap_or(kind_of(value)))
+    must_be(place, &expected, came.as_deref().unwrap_or(json_kind(value)))
 }
 
 pub(super) fn no_match(place: &Place<'_>, shape: &Shape, text: &str) -> String {
@@ -50,17 +51,7 @@ pub(super) fn missing(place: &Place<'_>) -> String {
 
 /// `"a", "b" or null`
 pub(super) fn alternatives(words: impl IntoIterator<Item = String>) -> String {
-    joined(words, "or")
-}
-
-/// `a, b and c`
-pub(super) fn joined(words: impl IntoIterator<Item = String>, last: &str) -> String {
-    let words: Vec<String> = words.into_iter().collect();
-    match words.split_last() {
-        None => String::new(),
-        Some((only, [])) => only.clone(),
-        Some((end, others)) => format!("{} {last} {end}", others.join(", ")),
-    }
+    join_names(words, "or")
 }
 
 fn must_be(place: &Place<'_>, expected: &str, came: &str) -> String {
@@ -77,16 +68,5 @@ fn kind_in_words(kind: Kind, shape: &Shape) -> &'static str {
         Kind::Array if items == Some(&[Kind::String]) => "a list of strings",
         Kind::Array => "a list",
         Kind::Object => "an object",
-    }
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
     }
 }

@@ -24,7 +24,7 @@ fn ids(own: &[Own<'_>]) -> Vec<String> {
 fn two_pages(gone: &[usize]) -> (Vec<String>, Vec<String>) {
     let text = page_text(60, &[], "null");
     let before = read(&text);
-    let (first, place) = before.take(&Place::default(), 3);
+    let (first, place) = before.take(&PagePosition::default(), 3);
     let text = page_text(60, gone, "null");
     let after = read(&text);
     let (second, _) = after.take(&place.unwrap(), 3);
@@ -59,7 +59,7 @@ fn where_the_next_ones_are_gone_too_the_list_goes_on_behind_them() {
 #[test]
 fn what_is_created_meanwhile_moves_nothing() {
     let text = page_text(30, &[], "null");
-    let (_, place) = read(&text).take(&Place::default(), 2);
+    let (_, place) = read(&text).take(&PagePosition::default(), 2);
     let grown = text.replacen("[{", r#"[{"id":"env_new","own":true},{"#, 1);
     let page = read(&grown);
     assert_eq!(ids(page.take(&place.unwrap(), 2).0), ["env_6", "env_9"]);
@@ -68,8 +68,8 @@ fn what_is_created_meanwhile_moves_nothing() {
 #[test]
 fn without_any_of_those_it_names_a_cursor_falls_back_to_its_position() {
     let text = page_text(30, &[], "null");
-    let (_, place) = read(&text).take(&Place::default(), 2);
-    let place = Place {
+    let (_, place) = read(&text).take(&PagePosition::default(), 2);
+    let place = PagePosition {
         next: Vec::new(),
         last: None,
         ..place.unwrap()
@@ -82,16 +82,16 @@ fn without_any_of_those_it_names_a_cursor_falls_back_to_its_position() {
 fn the_list_ends_where_nothing_of_the_callers_is_left() {
     let text = page_text(9, &[], "null");
     let page = read(&text);
-    let (taken, next) = page.take(&Place::default(), 3);
+    let (taken, next) = page.take(&PagePosition::default(), 3);
     assert_eq!((taken.len(), next), (3, None), "two of others' follow");
 }
 
 #[test]
 fn the_next_upstream_page_begins_at_its_start() {
     let text = page_text(9, &[], r#""p\/2""#);
-    let archived = Place {
+    let archived = PagePosition {
         include_archived: true,
-        ..Place::default()
+        ..PagePosition::default()
     };
     let (_, next) = read(&text).take(&archived, 3);
     let next = next.unwrap();

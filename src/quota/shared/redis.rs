@@ -2,11 +2,10 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, Script};
-use ring::error::Unspecified;
-use ring::rand::{SecureRandom, SystemRandom};
 use serde::Serialize;
 
 use super::message::{Answer, Message, SharedLimits};
+use crate::text::{NoRandomNumbers, random_bytes};
 
 /// The way from one replica to a budget in Redis.
 pub struct RedisBudget {
@@ -30,7 +29,7 @@ pub enum RedisBudgetError {
     Answer(String),
     /// No name could be made that no other replica has.
     #[error("no random number could be had")]
-    Random(#[from] Unspecified),
+    Random(#[from] NoRandomNumbers),
     /// SharedLimits or message could not be written.
     #[error("a message to Redis cannot be written: {0}")]
     Message(#[from] serde_json::Error),
@@ -49,10 +48,8 @@ struct Signed<'a> {
 }
 
 /// A name that no other replica has, and that this one will not have again: 64 random bits.
-fn new_name() -> Result<String, Unspecified> {
-    let mut bits = [0; 8];
-    SystemRandom::new().fill(&mut bits)?;
-    Ok(format!("{:016x}", u64::from_ne_bytes(bits)))
+fn new_name() -> Result<String, NoRandomNumbers> {
+    Ok(format!("{:016x}", u64::from_ne_bytes(random_bytes()?)))
 }
 
 impl RedisBudget {

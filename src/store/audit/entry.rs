@@ -3,13 +3,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 use jiff::Timestamp;
-use ring::error::Unspecified;
 use serde_json::Value;
 
 use super::{AuditRecord, AuditTenant};
 use crate::contract::Operation;
 use crate::environment::{EnvironmentId, State, diff, omitted};
 use crate::tenancy::{KeyId, Tenant};
+use crate::text::NoRandomNumbers;
 
 /// Environments whose documents take more than this together are not kept until they are compared.
 const MOST_KEPT_BYTES: usize = 128 * 1024;
@@ -133,7 +133,7 @@ impl Documents {
 
 impl AuditEntry {
     /// The record of the entry; its documents are compared here.
-    pub(super) fn record(self, stamp_key: &str) -> Result<AuditRecord, Unspecified> {
+    pub(super) fn record(self, stamp_key: &str) -> Result<AuditRecord, NoRandomNumbers> {
         let change = self.change(stamp_key);
         // As exact as the store keeps it.
         let at = Timestamp::from_microsecond(self.at.as_microsecond()).unwrap_or(self.at);

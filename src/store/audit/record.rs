@@ -1,11 +1,9 @@
 use data_encoding::BASE32HEX_NOPAD;
 use jiff::Timestamp;
-use ring::error::Unspecified;
-use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::text::format_timestamp;
+use crate::text::{NoRandomNumbers, format_timestamp, random_bytes};
 
 /// One write of an environment, or several refusals of one kind, as operators read it. There is no secret in
 /// it.
@@ -55,10 +53,8 @@ impl AuditRecord {
     ///
     /// # Errors
     /// Where the system has no random numbers to give.
-    pub fn new_id(at: Timestamp) -> Result<String, Unspecified> {
-        let mut random = [0; 8];
-        SystemRandom::new().fill(&mut random)?;
-        Ok(id(at, random))
+    pub fn new_id(at: Timestamp) -> Result<String, NoRandomNumbers> {
+        Ok(id(at, random_bytes()?))
     }
 }
 

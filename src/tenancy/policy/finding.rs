@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use crate::contract::{Violation, Violations};
+use crate::text::JsonPointer;
 
 /// The violations so far.
 pub(super) struct Findings(Violations);
@@ -69,17 +70,17 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// As a JSON pointer (RFC 6901). The names are the resource's own and need no escape.
+    /// As a JSON pointer (RFC 6901).
     fn pointer(&self) -> String {
-        let mut pointer = String::new();
-        for name in self.names.iter().flatten() {
-            pointer.push('/');
-            pointer.push_str(name);
-        }
+        let mut pointer = JsonPointer::default();
+        self.names
+            .iter()
+            .flatten()
+            .for_each(|name| pointer.push_name(name));
         if let Some(index) = self.index {
-            pointer.push_str(&format!("/{index}"));
+            pointer.push_index(index);
         }
-        pointer
+        pointer.into()
     }
 }
 

@@ -1,8 +1,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::contract::{Violation, Violations, pointer_token, quoted};
+use crate::contract::{Violation, Violations, quoted};
 use crate::environment::{Config, Environment};
+use crate::text::escape_pointer_token;
 
 /// Reads an environment from the upstream's JSON, for a policy to judge.
 ///
@@ -35,7 +36,7 @@ fn surplus(value: &Value, known: &Value) -> Option<String> {
         return None;
     };
     members.iter().find_map(|(name, member)| {
-        let step = format!("/{}", pointer_token(name));
+        let step = format!("/{}", escape_pointer_token(name));
         match known.get(name) {
             Some(known) => surplus(member, known).map(|below| step + &below),
             None => Some(step),
