@@ -19,6 +19,7 @@
 //! | [`upstream`] | the client: connections, DNS, TLS, deadlines, the circuit | `tenancy`, `telemetry` and below |
 //! | [`embedded`] | an environments service of our own, for the first command and for every test | `store`, `contract`, `environment` |
 //! | [`gateway`] | the way of a request, in order; the only room that knows Pingora | all above but `embedded` |
+//! | [`server`] | what everything that listens has in common: accepting, counting and closing connections | `telemetry` |
 //! | [`admin`] | health, metrics and the admin API over HTTP | `gateway` and all that it may know |
 //! | [`cli`] | one file for each subcommand | all |
 //!
@@ -32,6 +33,7 @@ pub mod embedded;
 pub mod environment;
 pub mod gateway;
 pub mod quota;
+pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod tenancy;

@@ -17,7 +17,6 @@ mod tenants;
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -38,6 +37,7 @@ pub use adoption::MOST_ADOPTED_AT_ONCE;
 
 use crate::config::Settings;
 use crate::gateway::Gateway;
+use crate::server::{self, Connections};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::tenancy::Directory;
@@ -60,6 +60,8 @@ pub struct Admin {
     pub is_stopping: Arc<AtomicBool>,
 }
 
+/// How many connections may be open.
+const MAX_CONNECTIONS: usize = 256;
 /// How long the store may take for one request.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -72,10 +74,13 @@ pub async fn serve(
     admin: Admin,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let service = router(admin).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(shutdown)
-        .await
+    server::serve(
+        listener,
+        router(admin),
+        Connections::new(MAX_CONNECTIONS),
+        shutdown,
+    )
+    .await
 }
 
 /// The admin endpoints: `/metrics`, `/healthz`, `/readyz`, and the API under `/api/v1`.

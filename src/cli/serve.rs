@@ -21,6 +21,7 @@ use crate::embedded;
 use crate::environment::EnvironmentId;
 use crate::gateway::{self, Gateway};
 use crate::quota::RedisBudget;
+use crate::server;
 use crate::store::{Audit, AuditWriter, Store, StoreError};
 use crate::telemetry::{self, Metrics, RunningLog};
 use crate::tenancy::{Directory, KeyText, StampRequired, Tenant};
@@ -87,7 +88,7 @@ async fn serve(
     tokio::spawn(async move { origin.follow_name().await });
 
     // Both addresses are bound before anything is started or said, so that a fault leaves nothing half done.
-    let listener = gateway::bind(settings.listen.address)?;
+    let listener = server::bind(settings.listen.address)?;
     let admin_listener = bind(settings.admin.address)?;
     let base_url = format!("http://{}", listener.local_addr()?);
     print_if_read(&welcome::format_addresses(
@@ -328,9 +329,9 @@ impl Embedded {
     }
 }
 
-/// Binds an address for what runs beside the gateway; the gateway's own binding names it where that fails.
+/// Binds an address for what runs beside the gateway; the error names it where that fails.
 pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let listener = gateway::bind(address)?;
+    let listener = server::bind(address)?;
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
 }

@@ -13,14 +13,17 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
 pub use example::{EXAMPLE_ID, seed_example};
 
 use crate::config::Secret;
+use crate::server::{self, Connections};
 use crate::store::Store;
 use service::Service;
+
+/// How many connections may be open; the gateway alone has any.
+const MAX_CONNECTIONS: usize = usize::MAX;
 
 /// Serves environments on `listener` until `shutdown` ends, then finishes what is in flight.
 ///
@@ -34,15 +37,13 @@ pub async fn serve(
     credential: Secret,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    // Small answers on kept connections: without this the kernel holds them back for the client's ACK.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "could not set TCP_NODELAY");
-        }
-    });
-    axum::serve(listener, router(store, credential))
-        .with_graceful_shutdown(shutdown)
-        .await
+    server::serve(
+        listener,
+        router(store, credential),
+        Connections::new(MAX_CONNECTIONS),
+        shutdown,
+    )
+    .await
 }
 
 /// The service without its socket.

@@ -14,7 +14,6 @@ use pingora::time::timeout;
 use tokio::net::TcpStream;
 use tokio::select;
 
-use super::connections::OpenConnection;
 use super::exchange::answer_request;
 use super::head_limit::{HeadLimit, MAX_HEAD_BYTES};
 use super::record::Record;
@@ -22,6 +21,7 @@ use super::state::Gateway;
 use super::stream::ClientStream;
 use super::write;
 use crate::contract::{ApiError, MalformedHead};
+use crate::server::OpenConnection;
 
 /// How long an idle connection is kept. Pingora's own default is for ever.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -37,6 +37,7 @@ struct Connection {
     opened: Instant,
     requests: AtomicU64,
     head: Arc<HeadLimit>,
+    open: OpenConnection,
 }
 
 /// Serves a connection to its end.
@@ -58,8 +59,10 @@ pub(super) async fn serve(
         opened: Instant::now(),
         requests: AtomicU64::new(0),
         head,
+        open,
     });
-    connection.process_new(Box::new(stream), open.closing()).await;
+    let closing = connection.open.closing();
+    connection.process_new(Box::new(stream), closing).await;
     tracing::debug!(
         peer = %connection.peer,
         requests = connection.requests.load(Ordering::Relaxed),
@@ -74,9 +77,9 @@ impl HttpServerApp for Connection {
     async fn process_new_http(
         self: &Arc<Self>,
         mut session: ServerSession,
-        closing: &ShutdownWatch,
+        _closing: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        match self.head(&mut session, closing).await {
+        match self.head(&mut session).await {
             Ok(true) => {}
             Ok(false) => return None,
             Err(error) => {
@@ -84,6 +87,7 @@ impl HttpServerApp for Connection {
                 return None;
             }
         }
+        self.open.begin_service();
         self.requests.fetch_add(1, Ordering::Relaxed);
         // On the heap, so that a connection that waits for its next request does not hold the room for it.
         let answering = Box::pin(answer_request(&self.gateway, &mut session));
@@ -100,12 +104,12 @@ impl HttpServerApp for Connection {
 impl Connection {
     /// Reads the head of the next request. There is none where the client leaves, says nothing for too long,
     /// or the connection should close.
-    async fn head(&self, session: &mut ServerSession, closing: &ShutdownWatch) -> Result<bool, ApiError> {
+    async fn head(&self, session: &mut ServerSession) -> Result<bool, ApiError> {
         self.head.begin();
         let outcome = select! {
             biased;
             outcome = self.read_head(session) => outcome,
-            () = closed(closing) => Ok(false),
+            () = self.open.closed() => Ok(false),
         };
         self.head.end();
         match outcome {
@@ -119,6 +123,9 @@ impl Connection {
     async fn read_head(&self, session: &mut ServerSession) -> Result<bool, ApiError> {
         let is_first = self.requests.load(Ordering::Relaxed) == 0;
         let silence = if is_first { HEAD_TIMEOUT } else { KEEPALIVE };
+        if !is_first {
+            self.open.begin_idling();
+        }
         let waiting_since = Instant::now();
         // Before the session reads, because its memory for the head is not needed sooner.
         if let Some(stream) = client_stream(session) {
@@ -130,6 +137,8 @@ impl Connection {
         let mut time = HEAD_TIMEOUT;
         if is_first {
             time = time.saturating_sub(self.opened.elapsed());
+        } else {
+            self.open.begin_head();
         }
         // The time is ours to keep: Pingora's is for each read.
         session.set_keepalive(write::KEEP);
@@ -174,13 +183,6 @@ impl Connection {
         record.finish(&self.gateway.metrics, status, Some(error));
         write::close(session).await;
     }
-}
-
-/// Waits until the connection should close.
-async fn closed(closing: &ShutdownWatch) {
-    let mut closing = closing.clone();
-    // An error means that nobody is left who could ask for it, which is the end as well.
-    let _ = closing.wait_for(|is_closing| *is_closing).await;
 }
 
 /// The stream beneath a session; none beneath one of HTTP/2, whose head is there already.

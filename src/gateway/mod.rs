@@ -8,7 +8,7 @@
 //! | what | where |
 //! |---|---|
 //! | listening, and the threads that serve | `listener`, `workers` |
-//! | the border to Pingora: a connection, and the stream beneath it | `connection`, `stream`, `head_limit`; all of them: `connections` |
+//! | the border to Pingora: a connection, and the stream beneath it | `connection`, `stream`, `head_limit` |
 //! | the way itself, step by step | `exchange` |
 //! | the header, the plan, the body | `head`, `plans`, `body` |
 //! | whose an environment is | `ownership` remembers, `owner` asks, `list` picks, `adopt` changes it |
@@ -23,7 +23,6 @@ mod answer;
 mod audit;
 mod body;
 mod connection;
-mod connections;
 mod exchange;
 mod generations;
 mod head;
@@ -47,5 +46,5 @@ mod watch;
 mod workers;
 mod write;
 
-pub use listener::{Running, bind, start};
+pub use listener::{Running, start};
 pub use state::Gateway;

@@ -1,0 +1,105 @@
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{self, TcpStream};
+use tokio::time::sleep;
+
+use super::connections::{Connections, OpenConnection};
+
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// How long to wait before the next try where the machine lacks something that a connection needs.
+const LACK_PAUSE: Duration = Duration::from_millis(50);
+
+/// Binds an address, so that a fault is known before anything starts.
+///
+/// # Errors
+/// Where the address is taken or not this machine's; the error names it.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let bind = || -> io::Result<TcpListener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // Who starts anew need not wait for the connections of the process before.
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    bind().map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+}
+
+/// Accepts connections, no more at a time than there may be.
+#[derive(Debug)]
+pub struct Acceptor {
+    listener: net::TcpListener,
+    connections: Arc<Connections>,
+    is_lacking: bool,
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Its socket.
+    pub socket: TcpStream,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// Its place among those that are open.
+    pub open: OpenConnection,
+}
+
+impl Acceptor {
+    /// Accepts at `listener`, which [`bind`] made.
+    ///
+    /// # Errors
+    /// Where the runtime cannot watch the socket.
+    pub fn new(listener: TcpListener, connections: Arc<Connections>) -> io::Result<Self> {
+        Ok(Self {
+            listener: net::TcpListener::from_std(listener)?,
+            connections,
+            is_lacking: false,
+        })
+    }
+
+    /// Waits for the next connection, and for a place for it.
+    pub async fn accept(&mut self) -> Accepted {
+        loop {
+            match self.listener.accept().await {
+                Ok((socket, peer)) => {
+                    self.is_lacking = false;
+                    // Small answers on kept connections: without this the kernel holds them back for the
+                    // client's ACK.
+                    if let Err(error) = socket.set_nodelay(true) {
+                        tracing::debug!(%error, "a client left before it was served");
+                        continue;
+                    }
+                    let open = self.connections.admit().await;
+                    return Accepted { socket, peer, open };
+                }
+                Err(error) if is_of_one_client(&error) => {
+                    tracing::debug!(%error, "a client left before it was accepted");
+                }
+                // This machine lacks descriptors, buffers or memory. The client waits in the backlog, where
+                // it is not lost; to ask again at once would only take the time in which others might give
+                // theirs back.
+                Err(error) => {
+                    if !self.is_lacking {
+                        tracing::warn!(%error, "no connection can be accepted for now");
+                    }
+                    self.is_lacking = true;
+                    sleep(LACK_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Whether accepting failed for reasons of one connection, so that the next one may be there at once.
+fn is_of_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}

@@ -1,0 +1,13 @@
+//! What everything that listens has in common: connections are accepted, counted, and closed where there are
+//! too many.
+//!
+//! The gateway serves them with Pingora, health, metrics, the admin API and the embedded environments service
+//! with hyper.
+
+mod acceptor;
+mod connections;
+mod router;
+
+pub use acceptor::{Accepted, Acceptor, bind};
+pub use connections::{Connections, OpenConnection};
+pub use router::serve;

@@ -1,0 +1,81 @@
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::select;
+
+use super::acceptor::{Accepted, Acceptor};
+use super::connections::Connections;
+
+/// How long the head of a request may take to arrive, counted from when the connection waits for it.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest head.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// Serves a router on `listener` until `shutdown` is done, then finishes what is in flight. A handler finds
+/// the client's address as [`ConnectInfo`].
+///
+/// # Errors
+/// Where the listener cannot be watched.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    connections: Arc<Connections>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let mut acceptor = Acceptor::new(listener.into_std()?, Arc::clone(&connections))?;
+    let accepting = async {
+        loop {
+            let accepted = acceptor.accept().await;
+            tokio::spawn(serve_one(accepted, router.clone()));
+        }
+    };
+    select! {
+        () = accepting => {}
+        () = shutdown => {}
+    }
+    connections.close_all();
+    connections.all_closed().await;
+    Ok(())
+}
+
+async fn serve_one(accepted: Accepted, router: Router) {
+    let Accepted { socket, peer, open } = accepted;
+    let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
+        open.begin_service();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let answering = TowerToHyperService::new(router.clone()).call(request);
+        async {
+            let answer = answering.await;
+            open.begin_idling();
+            answer
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(socket), service);
+    tokio::pin!(connection);
+    let outcome = select! {
+        biased;
+        outcome = connection.as_mut() => outcome,
+        // It would wait for the rest of a head that has begun.
+        () = open.closed() => if open.is_served() {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        } else {
+            Ok(())
+        },
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, %peer, "a connection broke");
+    }
+}
