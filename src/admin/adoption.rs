@@ -12,6 +12,7 @@ use super::problem::Problem;
 use super::tenants::check_configured;
 use super::{Admin, Named, answer, in_time, with};
 use crate::environment::EnvironmentId;
+use crate::gateway;
 use crate::store::Store;
 use crate::tenancy::{Adoption, AdoptionRefusal, Tenant};
 
@@ -61,7 +62,7 @@ async fn adopt_one(
     is_forced: bool,
 ) -> Result<Adoption, Problem> {
     let store = admin.store()?;
-    let adoption = admin.gateway.adopt(Arc::clone(&tenant), &id, is_forced).await;
+    let adoption = gateway::adopt(&admin.gateway, Arc::clone(&tenant), &id, is_forced).await;
     tracing::info!(
         tenant = tenant.name,
         environment = id.as_str(),

@@ -234,7 +234,7 @@ impl Background {
             tracing::warn!(%reason, "the store does not answer; nobody can be let in before it does");
             tokio::time::sleep(RETRY).await;
         }
-        let forget = |ids: &[EnvironmentId]| self.gateway.forget_owners(ids);
+        let forget = |ids: &[EnvironmentId]| gateway::forget_owners(&self.gateway, ids);
         let audit_writer = self.audit_writer.take();
         let last_writes = async {
             tokio::join!(

@@ -11,21 +11,40 @@ pub(super) type EditEnvironment = fn(&Object<'_>, &mut Edits);
 /// The package managers that a `packages` object lists.
 const PACKAGE_LISTS: [&str; 6] = ["apt", "cargo", "gem", "go", "npm", "pip"];
 
-/// A reply as a dialect shows it.
+/// What was read of a successful reply, once for all who get it: the text itself stays apart, so that it can be shared.
 #[derive(Debug)]
-pub struct Shown {
-    /// The body, without stamps.
-    pub body: Bytes,
+pub struct ReplyOutline {
     /// Which environment it is; none where it is not one environment.
     pub environment: Option<EnvironmentId>,
-    /// The stamp that the environment had; none where it is not one environment, or had none.
+    /// The stamp that the environment has; none where it is not one environment, or has none.
     pub stamp: Option<String>,
+    /// What turns the text into the dialect's, without stamps.
+    edits: Edits,
+}
+
+impl ReplyOutline {
+    /// The reply as the dialect shows it; `body` is what the outline was made of. The same bytes where nothing changes.
+    #[must_use]
+    pub fn show(&self, body: &Bytes) -> Bytes {
+        let text = std::str::from_utf8(body).unwrap_or_default();
+        self.edits.apply(text).map_or_else(|| body.clone(), Bytes::from)
+    }
+
+    /// How many bytes it holds.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let texts = [
+            self.environment.as_ref().map(EnvironmentId::as_str),
+            self.stamp.as_deref(),
+        ];
+        size_of::<Self>() + texts.into_iter().flatten().map(str::len).sum::<usize>() + self.edits.bytes()
+    }
 }
 
 impl Dialect {
-    /// Turns the body of a successful upstream reply into the dialect's, and hides the stamp in every environment.
-    /// What neither changes stays as it came, byte for byte: unknown fields, key order, white space, big numbers.
-    /// Replies are open: no more is asked of them than that a client can read them at all.
+    /// Reads the body of a successful upstream reply, and what makes the dialect's of it: the stamp of every environment
+    /// is hidden. What neither changes stays as it came, byte for byte: unknown fields, key order, white space, big
+    /// numbers. Replies are open: no more is asked of them than that a client can read them at all.
     ///
     /// # Errors
     /// [`RefusedReply::NotAnObject`] where the body is not one JSON object, an environment has no `id`, or a list no
@@ -36,20 +55,20 @@ impl Dialect {
     /// use envgate::contract::{Dialect, Operation, StampKey};
     ///
     /// let body = br#"{"id": "env_1", "metadata": {"envgate:tenant": "ten_1"}, "scope": "account"}"#;
-    /// let shown = Dialect::SANDBASE
-    ///     .reply(Operation::Retrieve, Bytes::from_static(body), &StampKey::default())
+    /// let outline = Dialect::SANDBASE
+    ///     .outline(Operation::Retrieve, body, &StampKey::default())
     ///     .unwrap();
-    /// assert_eq!(shown.body, r#"{"id": "env_1", "metadata": {}}"#);
-    /// assert_eq!(shown.stamp.as_deref(), Some("ten_1"));
+    /// assert_eq!(outline.stamp.as_deref(), Some("ten_1"));
+    /// assert_eq!(outline.show(&Bytes::from_static(body)), r#"{"id": "env_1", "metadata": {}}"#);
     /// ```
-    pub fn reply(
+    pub fn outline(
         &self,
         operation: Operation,
-        body: Bytes,
+        body: &[u8],
         stamp_key: &StampKey,
-    ) -> Result<Shown, RefusedReply> {
+    ) -> Result<ReplyOutline, RefusedReply> {
         let refused = RefusedReply::NotAnObject;
-        let text = std::str::from_utf8(&body).map_err(|_| refused)?;
+        let text = std::str::from_utf8(body).map_err(|_| refused)?;
         let object = Object::read(text).ok_or(refused)?;
         let mut edits = Edits::default();
         let mut environment = None;
@@ -68,20 +87,20 @@ impl Dialect {
                 stamp = self.edit(&object, stamp_key, &mut edits).map(Cow::into_owned);
             }
         }
-        let edited = edits.apply(text).map(Bytes::from);
-        Ok(Shown {
-            body: edited.unwrap_or(body),
+        Ok(ReplyOutline {
             environment,
             stamp,
+            edits,
         })
     }
 
-    /// One environment out of a list, as the dialect shows it and without its stamp; `text` is all that `environment`
-    /// was read from.
+    /// One environment out of a list, as the dialect shows it and without its stamp; `text` is all of it.
     #[must_use]
-    pub fn listed<'t>(&self, text: &'t str, environment: &Object<'t>, stamp_key: &StampKey) -> Cow<'t, str> {
+    pub fn show_listed<'t>(&self, text: &'t str, stamp_key: &StampKey) -> Cow<'t, str> {
         let mut edits = Edits::default();
-        self.edit(environment, stamp_key, &mut edits);
+        if let Some(environment) = Object::read(text) {
+            self.edit(&environment, stamp_key, &mut edits);
+        }
         edits.apply(text).map_or(Cow::Borrowed(text), Cow::Owned)
     }
 

@@ -93,6 +93,11 @@ impl<'t> Object<'t> {
 }
 
 impl<'t> Member<'t> {
+    /// Where its value stands in the whole text.
+    pub(super) fn span(&self) -> Range<usize> {
+        self.value_span.clone()
+    }
+
     /// The value where it is a string, unescaped; none where it is anything else, or its escapes stand for no text.
     #[must_use]
     pub fn as_string(&self) -> Option<Cow<'t, str>> {
@@ -191,18 +196,24 @@ impl Edits {
         }
     }
 
+    /// Writes something else for a part of the text.
+    pub(super) fn write(&mut self, span: Range<usize>, text: impl Into<Cow<'static, str>>) {
+        self.0.push((span, text.into()));
+    }
+
     /// The edited text; none where there is nothing to edit.
     #[must_use]
-    pub fn apply(mut self, text: &str) -> Option<String> {
+    pub fn apply(&self, text: &str) -> Option<String> {
         if self.0.is_empty() {
             return None;
         }
+        let mut edits: Vec<_> = self.0.iter().collect();
         // What is inserted at a place comes before what is removed from there on.
-        self.0.sort_by_key(|(span, _)| (span.start, span.end));
-        let grown: usize = self.0.iter().map(|(_, inserted)| inserted.len()).sum();
+        edits.sort_by_key(|(span, _)| (span.start, span.end));
+        let grown: usize = edits.iter().map(|(_, inserted)| inserted.len()).sum();
         let mut edited = String::with_capacity(text.len() + grown);
         let mut kept_from = 0;
-        for (span, inserted) in &self.0 {
+        for (span, inserted) in edits {
             edited.push_str(text.get(kept_from..span.start).unwrap_or_default());
             edited.push_str(inserted);
             kept_from = span.end;
@@ -210,10 +221,20 @@ impl Edits {
         edited.push_str(text.get(kept_from..).unwrap_or_default());
         Some(edited)
     }
+
+    /// How many bytes they hold.
+    pub(super) fn bytes(&self) -> usize {
+        let inserted = |text: &Cow<'static, str>| match text {
+            Cow::Borrowed(_) => 0,
+            Cow::Owned(text) => text.capacity(),
+        };
+        let texts: usize = self.0.iter().map(|(_, text)| inserted(text)).sum();
+        self.0.capacity() * size_of::<(Range<usize>, Cow<'static, str>)>() + texts
+    }
 }
 
 /// Where `part` stands in `text`, of which it is a part.
-fn span_of(part: &str, text: &str) -> Range<usize> {
+pub(super) fn span_of(part: &str, text: &str) -> Range<usize> {
     let start = part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
     start..start + part.len()
 }

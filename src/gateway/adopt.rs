@@ -5,101 +5,144 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderMap;
 
+use super::Gateway;
+use super::audit::{AuditDraft, Ending};
 use super::ownership::{is_metadata_refused, is_not_found};
-use super::record::Record;
-use super::reply;
-use super::shared_reads::Freshness;
-use super::state::Gateway;
+use super::request_log::RequestLog;
+use super::response;
 use super::upstream_session::UpstreamSession;
 use crate::contract::{ApiError, ListQuery, Object, Operation, Target};
 use crate::environment::EnvironmentId;
+use crate::store::{AuditOperation, AuditOutcome};
 use crate::tenancy::{Adoption, AdoptionRefusal, Caller, Tenant};
 use crate::upstream::WriteSent;
 
-impl Gateway {
-    /// Stamps an environment for a tenant, unless it bears another's stamp; `is_forced` takes it even then. The
-    /// tenant's own plan says with which credential. Nothing but the stamp is written.
-    ///
-    /// Of two that adopt one environment through this gateway the second finds the first one's stamp.
-    pub async fn adopt(&self, tenant: Arc<Tenant>, id: &EnvironmentId, is_forced: bool) -> Adoption {
-        let _turn = self.adopting.lock().await;
-        let mut record = Record::start();
-        let write_sent = WriteSent::default();
-        let stamped = self.stamp_stored(Arc::clone(&tenant), id, is_forced, &write_sent, &mut record);
-        let adoption = match stamped.await {
-            Err(error) if is_not_found(&error) => Ok(Adoption::Refused(AdoptionRefusal::NotFound)),
-            outcome => outcome,
+/// Stamps an environment for a tenant, unless it bears another's stamp; `is_forced` takes it even then. The tenant's own
+/// plan says with which credential. Nothing but the stamp is written.
+///
+/// Of two that adopt one environment through this gateway the second finds the first one's stamp.
+pub async fn adopt(gateway: &Gateway, tenant: Arc<Tenant>, id: &EnvironmentId, is_forced: bool) -> Adoption {
+    let _one_at_a_time = gateway.adopting.lock().await;
+    let caller = Caller::operator(tenant);
+    let write_sent = WriteSent::default();
+    let (mut log, mut draft) = (RequestLog::start(), AuditDraft::default());
+
+    let stamped = stamp_stored(
+        gateway,
+        &caller,
+        id,
+        is_forced,
+        &write_sent,
+        (&mut log, &mut draft),
+    );
+    let adoption = match stamped.await {
+        Err(error) if is_not_found(&error) => Ok(Adoption::Refused(AdoptionRefusal::NotFound)),
+        outcome => outcome,
+    };
+    if let (Some(audit), Some((outcome, error))) = (&gateway.audit, ending(&draft, &write_sent, &adoption)) {
+        let ending = Ending {
+            outcome,
+            status: None,
+            error,
         };
-        self.note_adoption(&mut record, tenant, id, &write_sent, &adoption);
-        adoption.unwrap_or_else(|error| Adoption::Refused(AdoptionRefusal::Upstream(error.to_string())))
+        draft.hand_over(
+            audit,
+            AuditOperation::Adopt,
+            Some(id.clone()),
+            &caller,
+            &mut log,
+            ending,
+        );
     }
+    adoption.unwrap_or_else(|error| Adoption::Refused(AdoptionRefusal::Upstream(error.to_string())))
+}
 
-    /// Forgets whose these environments are, for every tenant.
-    pub fn forget_owners(&self, ids: &[EnvironmentId]) {
-        // First, so that no reply from before brings back what is forgotten then.
-        ids.iter().for_each(|id| self.reads.outdate(id));
-        self.ownership.forget(ids);
-    }
+/// Forgets whose these environments are, for every tenant.
+pub fn forget_owners(gateway: &Gateway, ids: &[EnvironmentId]) {
+    // First, so that no reply from before brings back what is forgotten then.
+    ids.iter().for_each(|id| gateway.reads.outdate(id));
+    gateway.owners.forget(ids);
+}
 
-    async fn stamp_stored(
-        &self,
-        tenant: Arc<Tenant>,
-        id: &EnvironmentId,
-        is_forced: bool,
-        write_sent: &WriteSent,
-        record: &mut Record,
-    ) -> Result<Adoption, ApiError> {
-        let served = self.plans.of(&tenant)?;
-        let caller = Caller::operator(tenant);
-        let headers = served.translated(&HeaderMap::new());
-        let mut upstream = UpstreamSession::new(&caller, served, headers, Freshness::NEW, write_sent);
-
-        let target = |operation| Target {
-            operation,
-            environment: Some(id.clone()),
-        };
-        let retrieve = target(Operation::Retrieve);
-        let stored = upstream
-            .send(&retrieve, &ListQuery::default(), Bytes::new(), record)
-            .await?;
-        let stored = reply::success(retrieve.operation, stored)?.body;
-        match self.stamp_of(&stored) {
-            Some(stamp) if stamp == caller.tenant.id.0 => {
-                self.ownership.forget(std::slice::from_ref(id));
-                return Ok(Adoption::AlreadyOwn);
-            }
-            Some(_) if !is_forced => return Ok(Adoption::Refused(AdoptionRefusal::AnothersOwn)),
-            _ => {}
+/// How an adoption ended, with which kind of error; none where the environment was the tenant's before, which leaves
+/// nothing to record.
+fn ending(
+    draft: &AuditDraft,
+    write_sent: &WriteSent,
+    adoption: &Result<Adoption, ApiError>,
+) -> Option<(AuditOutcome, Option<&'static str>)> {
+    Some(match adoption {
+        Ok(Adoption::AlreadyOwn) => return None,
+        Ok(Adoption::Adopted) => (AuditOutcome::Ok, None),
+        // The upstream said that it has done it.
+        Ok(Adoption::Refused(refusal @ AdoptionRefusal::NotKept)) => {
+            (AuditOutcome::Unknown, Some(refusal.code()))
         }
+        Ok(Adoption::Refused(refusal)) => (AuditOutcome::Refused, Some(refusal.code())),
+        Err(error) => (
+            draft.outcome(write_sent.is_set(), Some(error)),
+            Some(error.kind()),
+        ),
+    })
+}
 
-        record.trail.before = Some(stored);
-        // Metadata is merged by key, so a body with the stamp alone changes nothing else.
-        let stamp = self.ownership.stamp_key.insert("{}", &caller.tenant.id.0);
-        let body = stamp.ok_or(ApiError::Internal)?.into();
-        let update = target(Operation::Update);
-        let writing = self.reads.write(upstream.claimant().access, Some(id));
-        let reply = upstream.send(&update, &ListQuery::default(), body, record).await;
-        // Whatever came of it, it may have been written.
-        drop(writing);
-        self.ownership.forget(std::slice::from_ref(id));
-        let changed = match reply::success(update.operation, reply?) {
-            // The only metadata that was sent is the stamp, which is well-formed: what is wrong with it can only be that
-            // it is one pair too many.
-            Err(ApiError::Upstream(refusal)) if is_metadata_refused(&refusal) => {
-                return Ok(Adoption::Refused(AdoptionRefusal::MetadataFull(refusal.message)));
-            }
-            outcome => outcome?.body,
-        };
-        record.trail.succeed(&update, &changed);
-        Ok(match self.stamp_of(&changed) {
-            Some(stamp) if stamp == caller.tenant.id.0 => Adoption::Adopted,
-            _ => Adoption::Refused(AdoptionRefusal::NotKept),
-        })
+async fn stamp_stored(
+    gateway: &Gateway,
+    caller: &Caller,
+    id: &EnvironmentId,
+    is_forced: bool,
+    write_sent: &WriteSent,
+    (log, draft): (&mut RequestLog, &mut AuditDraft),
+) -> Result<Adoption, ApiError> {
+    let (owners, own_id) = (&gateway.owners, caller.tenant.id.0.as_str());
+    let plan = gateway.plans.of(&caller.tenant)?;
+    let mut upstream = UpstreamSession::new(caller, plan, &HeaderMap::new(), write_sent, log);
+
+    let target = |operation| Target {
+        operation,
+        environment: Some(id.clone()),
+    };
+    let retrieve = target(Operation::Retrieve);
+    let stored = upstream
+        .send(&retrieve, &ListQuery::default(), Bytes::new())
+        .await?;
+    let stored = response::success(retrieve.operation, stored)?.body;
+    match stamp_of(gateway, &stored) {
+        Some(stamp) if stamp == own_id => {
+            owners.forget(std::slice::from_ref(id));
+            return Ok(Adoption::AlreadyOwn);
+        }
+        Some(_) if !is_forced => return Ok(Adoption::Refused(AdoptionRefusal::AnothersOwn)),
+        _ => {}
     }
 
-    /// The stamp of an environment as the upstream tells it.
-    fn stamp_of(&self, environment: &[u8]) -> Option<String> {
-        let object = Object::read(std::str::from_utf8(environment).ok()?)?;
-        Some(self.ownership.stamp_key.read(&object)?.into_owned())
-    }
+    draft.before = Some(stored);
+    // Metadata is merged by key, so a body with the stamp alone changes nothing else.
+    let stamp = owners.stamp_key.insert("{}", own_id);
+    let body = stamp.ok_or(ApiError::Internal)?.into();
+    let update = target(Operation::Update);
+    let writing = gateway.reads.write(&plan.access, Some(id));
+    let reply = upstream.send(&update, &ListQuery::default(), body).await;
+    // Whatever came of it, it may have been written.
+    drop(writing);
+    owners.forget(std::slice::from_ref(id));
+    let changed = match response::success(update.operation, reply?) {
+        // The only metadata that was sent is the stamp, which is well-formed: what is wrong with it can only be that
+        // it is one pair too many.
+        Err(ApiError::Upstream(refusal)) if is_metadata_refused(&refusal) => {
+            return Ok(Adoption::Refused(AdoptionRefusal::MetadataFull(refusal.message)));
+        }
+        outcome => outcome?.body,
+    };
+    draft.succeed(update.operation, &changed);
+    Ok(match stamp_of(gateway, &changed) {
+        Some(stamp) if stamp == own_id => Adoption::Adopted,
+        _ => Adoption::Refused(AdoptionRefusal::NotKept),
+    })
+}
+
+/// The stamp of an environment as the upstream tells it.
+fn stamp_of(gateway: &Gateway, environment: &[u8]) -> Option<String> {
+    let object = Object::read(std::str::from_utf8(environment).ok()?)?;
+    Some(gateway.owners.stamp_key.read(&object)?.into_owned())
 }

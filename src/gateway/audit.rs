@@ -1,119 +1,231 @@
-//! The one place where writes are handed over to the audit.
+//! What a write leaves for the audit, and the one place where it is handed over.
 
-use std::sync::Arc;
+use std::mem;
 
+use bytes::Bytes;
 use http::StatusCode;
 use jiff::Timestamp;
 
-use super::record::Record;
-use super::state::Gateway;
-use crate::contract::ApiError;
+use super::request_log::{Identity, RequestLog};
+use crate::contract::{ApiError, Operation};
 use crate::environment::EnvironmentId;
-use crate::store::{AuditEntry, AuditOperation, AuditOutcome, Documents};
-use crate::tenancy::{Adoption, AdoptionRefusal, Caller, Tenant};
+use crate::store::{Audit, AuditEntry, AuditOperation, AuditOutcome, Documents};
+use crate::tenancy::Caller;
 use crate::upstream::WriteSent;
 
-/// The record of a request that is being answered. Where its task is dropped before there is an answer, because the
-/// process stops, a write that had gone up is recorded all the same.
-pub(super) struct OpenRecord<'a> {
-    gateway: &'a Gateway,
-    write_sent: &'a WriteSent,
-    pub(super) record: Record,
-    is_noted: bool,
+/// What is known of a write so far. A read leaves nothing.
+#[derive(Default)]
+pub(super) struct AuditDraft {
+    /// Which environment, where the request did not name it.
+    pub(super) environment: Option<EnvironmentId>,
+    /// The environment as it was, where owner or policy had to know.
+    pub(super) before: Option<Bytes>,
+    after: Option<Bytes>,
+    /// Whether the upstream said that it has done it.
+    is_done: bool,
+    /// Whether the reply breaks the policy of the plan.
+    pub(super) breaks_policy: bool,
 }
 
-impl<'a> OpenRecord<'a> {
-    /// Of a request whose write, if it is one, tells `write_sent` when it is sent.
-    pub(super) fn start(gateway: &'a Gateway, write_sent: &'a WriteSent) -> Self {
+/// How a write ended, what the client got, and with which kind of error.
+pub(super) struct Ending {
+    pub(super) outcome: AuditOutcome,
+    pub(super) status: Option<StatusCode>,
+    pub(super) error: Option<&'static str>,
+}
+
+impl AuditDraft {
+    /// The upstream answered with a success.
+    pub(super) fn succeed(&mut self, operation: Operation, reply: &Bytes) {
+        self.is_done = true;
+        if operation.is_write() && operation != Operation::Delete {
+            self.after = Some(reply.clone());
+        }
+    }
+
+    /// How a write ended that was sent, or was not.
+    pub(super) fn outcome(&self, was_sent: bool, error: Option<&ApiError>) -> AuditOutcome {
+        match error {
+            _ if self.breaks_policy => AuditOutcome::PolicyBreach,
+            None => AuditOutcome::Ok,
+            Some(_) if !was_sent => AuditOutcome::Refused,
+            Some(error) if !self.is_done && is_answer(error) => AuditOutcome::Refused,
+            Some(_) => AuditOutcome::Unknown,
+        }
+    }
+
+    /// Hands a write over to the audit: `operation` of `environment`, where the request named it, by `caller`.
+    pub(super) fn hand_over(
+        self,
+        audit: &Audit,
+        operation: AuditOperation,
+        environment: Option<EnvironmentId>,
+        caller: &Caller,
+        log: &mut RequestLog,
+        ending: Ending,
+    ) {
+        let documents = match ending.outcome {
+            AuditOutcome::Refused => Documents::default(),
+            _ => Documents::new(self.before, self.after),
+        };
+        audit.note(AuditEntry {
+            at: Timestamp::now(),
+            tenant: caller.tenant.clone(),
+            key: caller.key,
+            operation,
+            environment: self.environment.or(environment),
+            outcome: ending.outcome,
+            status: ending.status,
+            error: ending.error,
+            request_id: log.request_id().to_owned(),
+            documents,
+            repeats: 1,
+        });
+    }
+}
+
+/// What is to be known of a request when it ends. Where its task is dropped before there is an answer, because the process
+/// stops, a write that had gone up is recorded all the same.
+pub(super) struct RequestGuard<'g> {
+    audit: Option<&'g Audit>,
+    pub(super) write_sent: &'g WriteSent,
+    pub(super) identity: Identity<'g>,
+    pub(super) log: RequestLog,
+    pub(super) draft: AuditDraft,
+    is_recorded: bool,
+}
+
+impl<'g> RequestGuard<'g> {
+    /// Of a request whose write, if it is one, tells `write_sent` when it goes.
+    pub(super) fn new(audit: Option<&'g Audit>, write_sent: &'g WriteSent) -> Self {
         Self {
-            gateway,
+            audit,
             write_sent,
-            record: Record::start(),
-            is_noted: false,
+            identity: Identity::default(),
+            log: RequestLog::start(),
+            draft: AuditDraft::default(),
+            is_recorded: false,
         }
     }
 
     /// Hands a write of a known caller over to the audit, whatever became of it.
-    pub(super) fn note_write(&mut self, status: StatusCode, error: Option<&ApiError>) {
-        let outcome = self.record.trail.outcome(self.write_sent.is_set(), error);
-        self.note(outcome, Some(status), error.map(ApiError::kind));
-    }
-
-    fn note(&mut self, outcome: AuditOutcome, status: Option<StatusCode>, error: Option<&'static str>) {
-        self.is_noted = true;
-        if let Some(operation) = self.record.operation.filter(|operation| operation.is_write()) {
-            let ending = (outcome, status, error);
-            self.gateway
-                .hand_over(&mut self.record, AuditOperation::Write(operation), ending);
-        }
-    }
-}
-
-impl Drop for OpenRecord<'_> {
-    fn drop(&mut self) {
-        if !self.is_noted && self.write_sent.is_set() {
-            self.note(AuditOutcome::Unknown, None, Some(AuditOutcome::CUT_OFF));
-        }
-    }
-}
-
-/// How a write ended, what the client got, and with which kind of error.
-type Ending = (AuditOutcome, Option<StatusCode>, Option<&'static str>);
-
-impl Gateway {
-    /// Hands an adoption over to the audit, unless the environment was the tenant's before.
-    pub(super) fn note_adoption(
-        &self,
-        record: &mut Record,
-        tenant: Arc<Tenant>,
-        id: &EnvironmentId,
-        write_sent: &WriteSent,
-        adoption: &Result<Adoption, ApiError>,
-    ) {
-        let (outcome, error) = match adoption {
-            Ok(Adoption::AlreadyOwn) => return,
-            Ok(Adoption::Adopted) => (AuditOutcome::Ok, None),
-            // The upstream said that it has done it.
-            Ok(Adoption::Refused(refusal @ AdoptionRefusal::NotKept)) => {
-                (AuditOutcome::Unknown, Some(refusal.code()))
-            }
-            Ok(Adoption::Refused(refusal)) => (AuditOutcome::Refused, Some(refusal.code())),
-            Err(error) => {
-                let outcome = record.trail.outcome(write_sent.is_set(), Some(error));
-                (outcome, Some(error.kind()))
-            }
-        };
-        record.caller = Some(Caller::operator(tenant));
-        record.trail.environment = Some(id.clone());
-        self.hand_over(record, AuditOperation::Adopt, (outcome, None, error));
-    }
-
-    fn hand_over(&self, record: &mut Record, operation: AuditOperation, (outcome, status, error): Ending) {
-        let trail = std::mem::take(&mut record.trail);
-        let Some(audit) = &self.audit else { return };
-        let Some((tenant, key)) = record
-            .caller
-            .as_ref()
-            .map(|caller| (caller.tenant.clone(), caller.key))
-        else {
-            return;
-        };
-        let documents = match outcome {
-            AuditOutcome::Refused => Documents::default(),
-            _ => Documents::new(trail.before, trail.after),
-        };
-        audit.note(AuditEntry {
-            at: Timestamp::now(),
-            tenant,
-            key,
-            operation,
-            environment: trail.environment,
-            outcome,
-            status,
-            error,
-            request_id: record.request_id().to_owned(),
-            documents,
-            repeats: 1,
+    pub(super) fn record_write(&mut self, status: StatusCode, error: Option<&ApiError>) {
+        self.record(Ending {
+            outcome: self.draft.outcome(self.write_sent.is_set(), error),
+            status: Some(status),
+            error: error.map(ApiError::kind),
         });
+    }
+
+    fn record(&mut self, ending: Ending) {
+        self.is_recorded = true;
+        let identity = &self.identity;
+        let operation = identity.operation.filter(|operation| operation.is_write());
+        if let (Some(audit), Some(operation), Some(caller)) = (self.audit, operation, &identity.caller) {
+            let (draft, environment) = (mem::take(&mut self.draft), identity.environment.clone());
+            let operation = AuditOperation::Write(operation);
+            draft.hand_over(audit, operation, environment, caller, &mut self.log, ending);
+        }
+    }
+}
+
+impl Drop for RequestGuard<'_> {
+    fn drop(&mut self) {
+        if !self.is_recorded && self.write_sent.is_set() {
+            self.record(Ending {
+                outcome: AuditOutcome::Unknown,
+                status: None,
+                error: Some(AuditOutcome::CUT_OFF),
+            });
+        }
+    }
+}
+
+/// Whether an error that came after a write was sent says that it was not done.
+fn is_answer(error: &ApiError) -> bool {
+    match error {
+        ApiError::UpstreamTimeout { after_write }
+        | ApiError::UpstreamBroken { after_write }
+        | ApiError::UpstreamReply { after_write, .. } => !after_write,
+        ApiError::Internal => false,
+        // Others come from whatever stands between, or from a service that failed half-way.
+        ApiError::Upstream(refusal) => {
+            let status = refusal.status;
+            !status.is_server_error() || matches!(status.as_u16(), 503 | 529)
+        }
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::contract::UpstreamRefusal;
+
+    fn outcome_of(was_sent: bool, error: &ApiError) -> AuditOutcome {
+        AuditDraft::default().outcome(was_sent, Some(error))
+    }
+
+    fn upstream(status: u16) -> ApiError {
+        ApiError::Upstream(Box::new(UpstreamRefusal {
+            status: StatusCode::from_u16(status).unwrap(),
+            error_type: "api_error".into(),
+            message: String::new(),
+            details: None,
+            headers: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn a_write_that_never_went_up_was_refused() {
+        for error in [
+            ApiError::UpstreamTimeout { after_write: false },
+            ApiError::UpstreamBroken { after_write: false },
+            ApiError::ClientGone,
+            ApiError::Internal,
+            upstream(500),
+        ] {
+            assert_eq!(outcome_of(false, &error), AuditOutcome::Refused, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_write_that_went_up_is_refused_only_where_the_upstream_said_so() {
+        for (error, expected) in [
+            (
+                ApiError::UpstreamTimeout { after_write: true },
+                AuditOutcome::Unknown,
+            ),
+            (
+                ApiError::UpstreamBroken { after_write: true },
+                AuditOutcome::Unknown,
+            ),
+            (ApiError::Internal, AuditOutcome::Unknown),
+            (ApiError::UpstreamUnreachable, AuditOutcome::Refused),
+            (ApiError::EnvironmentNotFound, AuditOutcome::Refused),
+            (upstream(409), AuditOutcome::Refused),
+            (upstream(500), AuditOutcome::Unknown),
+            (upstream(503), AuditOutcome::Refused),
+            (upstream(524), AuditOutcome::Unknown),
+            (upstream(529), AuditOutcome::Refused),
+        ] {
+            assert_eq!(outcome_of(true, &error), expected, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_upstream_has_done_is_never_called_refused() {
+        let mut done = AuditDraft::default();
+        done.succeed(Operation::Archive, &Bytes::from_static(b"{}"));
+        assert_eq!(
+            done.outcome(true, Some(&ApiError::EnvironmentNotFound)),
+            AuditOutcome::Unknown,
+            "it was done, to whatever it was by then"
+        );
+        assert_eq!(done.outcome(true, None), AuditOutcome::Ok);
+        done.breaks_policy = true;
+        assert_eq!(done.outcome(true, None), AuditOutcome::PolicyBreach);
     }
 }

@@ -14,10 +14,11 @@ use pingora::time::timeout;
 use tokio::net::TcpStream;
 use tokio::select;
 
+use super::Gateway;
 use super::exchange::answer_request;
 use super::head_limit::{HeadLimit, MAX_HEAD_BYTES};
-use super::record::Record;
-use super::state::Gateway;
+use super::request_log::{Identity, RequestLog};
+use super::response;
 use super::stream::ClientStream;
 use super::write;
 use crate::contract::{ApiError, MalformedHead};
@@ -174,13 +175,13 @@ impl Connection {
 
     /// Tells the client why what it sent is no request, and closes the connection.
     async fn reject(&self, mut session: ServerSession, error: &ApiError) {
-        let mut record = Record::start();
-        let answer = self.gateway.answer_to(error, &mut record);
+        let mut log = RequestLog::start();
+        let answer = response::of_error(error, self.gateway.dialect, log.request_id());
         let status = answer.status;
         if let Err(error) = write::last_answer(&mut session, answer).await {
             tracing::debug!(kind = error.etype().as_str(), "an answer could not be written");
         }
-        record.finish(&self.gateway.metrics, status, Some(error));
+        log.finish(&Identity::default(), &self.gateway.metrics, status, Some(error));
         write::close(session).await;
     }
 }

@@ -1,4 +1,18 @@
-//! The exchange: each step of a request's way, in their order.
+//! The way of a request: each step, in order.
+//!
+//! ```text
+//! operation   method and path → operation and id        judge_head, before a byte of the body is read or asked for
+//! caller      key → tenant and plan
+//! right       may this tenant, with this key, do this?
+//! body        under a size limit and a deadline
+//! document    strict parse, schema, precise violations  judge_body
+//! owner       is this environment the tenant's?         Exchange::carry_out, while the client is watched
+//! reply       a cached or shared read ends here
+//! policy      is what would result allowed?
+//! answer      a slot in the budget, send
+//! reply       the dialect's resource or error
+//! record      metrics, access log, audit                answer_request
+//! ```
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
@@ -6,278 +20,321 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::HeaderMap;
+use http::request::Parts;
 use jiff::Timestamp;
 use pingora::protocols::http::ServerSession;
 use prometheus::{IntCounter, IntGauge};
 use serde_json::{Map, Value};
+use tokio::time::timeout_at;
 
-use super::audit::OpenRecord;
-use super::plans::Served;
-use super::record::Record;
-use super::reply::Accepted;
-use super::shared_reads::Freshness;
-use super::state::Gateway;
+use super::Gateway;
+use super::audit::{AuditDraft, RequestGuard};
+use super::plans::ResolvedPlan;
+use super::request_log::{Identity, WaitingFor};
+use super::response::{self, Accepted, ReadReply};
+use super::shared_reads::{Freshness, ReadSource, Reader};
 use super::upstream_session::UpstreamSession;
-use super::{answer, body, head, reply, watch, write};
-use crate::contract::{Answer, ApiError, ListQuery, Operation, Target, Warnings, beta_only, parse_document};
-use crate::tenancy::{self, Caller, Plan};
+use super::{client_disconnect, request, write};
+use crate::contract::{
+    Answer, ApiError, Dialect, ListQuery, Operation, Target, Warnings, beta_only, parse_document,
+};
+use crate::tenancy::{self, Caller};
 use crate::upstream::WriteSent;
 
-/// A request that was received whole, and judged as far as that goes without asking anybody.
-struct Received<'g> {
-    target: Target,
-    caller: Caller,
-    served: &'g Served,
-    query: ListQuery,
-    document: Document,
-    /// The header as it goes up.
-    headers: HeaderMap,
-    /// How new the replies to its reads have to be.
-    freshness: Freshness,
+/// Answers one request, with what it comes to or the error that it fails with, and records it.
+pub(super) async fn answer_request(gateway: &Gateway, session: &mut ServerSession) -> pingora::Result<()> {
+    let _in_flight = InFlight::enter(&gateway.metrics.in_flight);
+    let write_sent = WriteSent::default();
+    let mut guard = RequestGuard::new(gateway.audit.as_ref(), &write_sent);
+
+    let outcome = without_panic(respond(gateway, session, &mut guard), &gateway.metrics.panics).await;
+    let RequestGuard { identity, log, .. } = &mut guard;
+    let (mut answer, error) = match outcome {
+        Ok(answer) => (answer, None),
+        Err(error) => {
+            let dialect = identity
+                .plan
+                .map_or(gateway.dialect, |resolved| resolved.plan.dialect);
+            (response::of_error(&error, dialect, log.request_id()), Some(error))
+        }
+    };
+    // What was refused before it came near the budget says nothing of it, and takes no lock for it.
+    if (error.is_none() || log.has_asked_budget)
+        && let (Some(plan), Some(caller)) = (identity.plan, &identity.caller)
+        && let Some(limit) = plan.budget.rate_limit_status(&plan.tenant_quota(&caller.tenant))
+    {
+        response::add_rate_limit_headers(&mut answer, &limit);
+    }
+
+    let status = answer.status;
+    // Before the answer is written: a client that does not take it has written all the same.
+    guard.record_write(status, error.as_ref());
+    let written = write::answer(session, answer, gateway.is_stopping.load(Ordering::Relaxed)).await;
+    guard
+        .log
+        .finish(&guard.identity, &gateway.metrics, status, error.as_ref());
+    written
+}
+
+/// One request, from its header to an answer that is ready to be written.
+///
+/// Nothing reaches the upstream before everything that can be judged here has been: its budget is the scarce thing.
+async fn respond<'g>(
+    gateway: &'g Gateway,
+    session: &mut ServerSession,
+    guard: &mut RequestGuard<'g>,
+) -> Result<Answer, ApiError> {
+    // First, because a header with two meanings must not reach a step that trusts one of them.
+    request::check_framing(session)?;
+    let head = judge_head(gateway, session.req_header(), &mut guard.identity)?;
+    gateway
+        .metrics
+        .query_names_dropped
+        .inc_by(head.dropped_query_names);
+
+    let body = request::read_body(session, gateway.limits).await?;
+    let document = judge_body(gateway, &head, body)?;
+    for warning in document.warnings.told() {
+        gateway.metrics.record_warning(warning.keyword);
+    }
+
+    let write_sent = guard.write_sent;
+    let exchange = Exchange::new(gateway, &head, &document, &session.req_header().headers, guard);
+    // What follows waits for others and needs the client no more, so the client can be watched meanwhile.
+    // On the heap, for those who come so far: in here it would make every future around it larger, several times over.
+    let carrying_out = Box::pin(exchange.carry_out());
+    client_disconnect::unless_gone(session, write_sent, carrying_out).await
+}
+
+/// What the head of a request asks for, and who asks: known, and within their rights.
+pub(super) struct JudgedHead<'g> {
+    pub(super) target: Target,
+    pub(super) caller: Caller,
+    pub(super) plan: &'g ResolvedPlan,
+    pub(super) query: ListQuery,
+    dropped_query_names: u64,
 }
 
 /// A request body that may go up: the client's own bytes, what they say, and what was let through with a warning.
 #[derive(Default)]
-struct Document {
+pub(super) struct Document {
     bytes: Bytes,
-    value: Value,
+    pub(super) value: Value,
     warnings: Warnings,
+}
+
+/// Judges all that a head tells. What it finds out of who asks for what is in `identity`, even if it fails.
+fn judge_head<'g>(
+    gateway: &'g Gateway,
+    head: &Parts,
+    identity: &mut Identity<'g>,
+) -> Result<JudgedHead<'g>, ApiError> {
+    // Before the caller, so that a wrong path says so whoever asks.
+    let target = Target::find(&head.method, head.uri.path())?;
+    identity.operation = Some(target.operation);
+
+    // Before the body, so that nobody without a key can make the gateway read one.
+    let key = tenancy::credential(&head.headers)?;
+    let caller = gateway.directory.caller(key, Timestamp::now())?;
+    identity.caller = Some(caller.clone());
+    identity.environment.clone_from(&target.environment);
+
+    // From here on the plan says what may be done, and everything that follows is done in its way.
+    let plan = gateway.plans.of(&caller.tenant)?;
+    identity.plan = Some(plan);
+    gateway.owners.check_alone(&gateway.directory, &plan.sharing)?;
+
+    // Before the body as well: what plan and key may not do is known without it.
+    plan.plan.may(target.operation)?;
+    caller.may(&target)?;
+
+    // Before the body too: a wrong parameter or label is known without it. Operations other than list know `beta` alone.
+    let (query, dropped) = match target.operation {
+        Operation::List => ListQuery::parse(head.uri.query())?,
+        _ => {
+            let (beta, dropped) = beta_only(head.uri.query())?;
+            (
+                ListQuery {
+                    beta,
+                    ..ListQuery::default()
+                },
+                dropped,
+            )
+        }
+    };
+    if target.operation.takes_body() {
+        request::check_content_type(&head.headers)?;
+    }
+    Ok(JudgedHead {
+        target,
+        caller,
+        plan,
+        query,
+        dropped_query_names: u64::try_from(dropped).unwrap_or(u64::MAX),
+    })
+}
+
+/// Judges a body on a parsed copy; the bytes themselves go up as they came.
+fn judge_body(gateway: &Gateway, head: &JudgedHead<'_>, bytes: Bytes) -> Result<Document, ApiError> {
+    let operation = head.target.operation;
+    if !operation.takes_body() {
+        return match bytes.trim_ascii() {
+            b"" | b"{}" => Ok(Document::default()),
+            _ => Err(ApiError::UnexpectedBody),
+        };
+    }
+    let value = parse_document(&bytes).map_err(ApiError::Document)?;
+    let warnings = head
+        .plan
+        .plan
+        .validate(operation, &value)
+        .and_then(|warnings| gateway.owners.stamp_key.refuse(&value).map(|()| warnings))
+        .map_err(ApiError::Violations)?;
+    Ok(Document {
+        bytes,
+        value,
+        warnings,
+    })
 }
 
 impl Document {
     /// How many pairs of metadata the client sent.
     fn metadata_pairs(&self) -> usize {
-        self.value
-            .get("metadata")
-            .and_then(Value::as_object)
-            .map_or(0, Map::len)
+        let metadata = self.value.get("metadata").and_then(Value::as_object);
+        metadata.map_or(0, Map::len)
     }
 }
 
-impl Gateway {
-    /// One request, from its header to an answer that is ready to be written.
-    ///
-    /// Nothing reaches the upstream before everything that can be judged here has been: its budget is the scarce
-    /// thing. `write_sent` is told once a write is on its way.
-    pub(super) async fn exchange(
-        &self,
-        session: &mut ServerSession,
-        write_sent: &WriteSent,
-        record: &mut Record,
-    ) -> Result<Answer, ApiError> {
-        let received = self.receive(session, record).await?;
-        // What follows waits for others and needs the client no more, so the client can be watched meanwhile.
-        // On the heap, for those who come so far: in here it would make every future around it larger, several times over.
-        let serving = Box::pin(self.serve(received, write_sent, record));
-        watch::unless_gone(session, write_sent, serving).await
+/// A request that was judged as far as that goes without asking anybody, and all that carrying it out needs. Further
+/// steps of it stand in `ownership`, `policy` and `list`.
+pub(super) struct Exchange<'a> {
+    pub(super) gateway: &'a Gateway,
+    pub(super) head: &'a JudgedHead<'a>,
+    pub(super) document: &'a Document,
+    pub(super) upstream: UpstreamSession<'a>,
+    pub(super) audit: &'a mut AuditDraft,
+    /// How new the replies to its reads have to be.
+    pub(super) freshness: Freshness,
+    /// Where the replies to its reads came from.
+    read_source: Option<ReadSource>,
+}
+
+impl<'a> Exchange<'a> {
+    fn new(
+        gateway: &'a Gateway,
+        head: &'a JudgedHead<'a>,
+        document: &'a Document,
+        headers: &HeaderMap,
+        guard: &'a mut RequestGuard<'_>,
+    ) -> Self {
+        let (write_sent, log) = (guard.write_sent, &mut guard.log);
+        Self {
+            gateway,
+            head,
+            document,
+            upstream: UpstreamSession::new(&head.caller, head.plan, headers, write_sent, log),
+            audit: &mut guard.draft,
+            freshness: Freshness::from_cache_control(headers),
+            read_source: None,
+        }
     }
 
-    /// All that needs the client.
-    async fn receive(
-        &self,
-        session: &mut ServerSession,
-        record: &mut Record,
-    ) -> Result<Received<'_>, ApiError> {
-        // First, because a header with two meanings must not reach a step that trusts one of them.
-        head::check(session)?;
-
-        // Before the caller, so that a wrong path says so whoever asks.
-        let target = Target::find(&session.req_header().method, session.req_header().uri.path())?;
-        record.operation = Some(target.operation);
-
-        // Before the body, so that nobody without a key can make the gateway read one.
-        let key = tenancy::credential(&session.req_header().headers)?;
-        let caller = self.directory.caller(key, Timestamp::now())?;
-        record.caller = Some(caller.clone());
-        record.trail.begin(&target);
-
-        // From here on the plan says what may be done, and everything that follows is done in its way.
-        let served = self.plans.of(&caller.tenant)?;
-        record.dialect = Some(served.plan.dialect);
-        self.ownership.check_alone(&self.directory, &served.sharing)?;
-
-        // Before the body as well: what plan and key may not do is known without it.
-        served.plan.may(target.operation)?;
-        caller.may(&target)?;
-
-        // Before the body too: a wrong parameter is known without it.
-        let query = self.query(target.operation, session.req_header().uri.query())?;
-
-        let document = self.document(session, target.operation, &served.plan).await?;
-        let header = &session.req_header().headers;
-        Ok(Received {
-            target,
-            caller,
-            served,
-            query,
-            document,
-            headers: served.translated(header),
-            freshness: Freshness::asked(header),
-        })
+    /// The dialect of the caller's plan.
+    pub(super) fn dialect(&self) -> &'static Dialect {
+        self.head.plan.plan.dialect
     }
 
-    /// All that needs the upstream.
-    async fn serve(
-        &self,
-        received: Received<'_>,
-        write_sent: &WriteSent,
-        record: &mut Record,
-    ) -> Result<Answer, ApiError> {
-        let Received {
-            target,
-            caller,
-            served,
-            query,
-            document,
-            headers,
-            freshness,
-        } = received;
-        // One place in flight for all of it.
-        let mut upstream = UpstreamSession::new(&caller, served, headers, freshness, write_sent);
-
+    /// All that needs the upstream, with one slot in flight.
+    async fn carry_out(mut self) -> Result<Answer, ApiError> {
+        let operation = self.head.target.operation;
         // Before anything is changed: another tenant's environment is as good as none, and what would result must be
-        // what the plan allows. Nobody else's turn comes before the reply is here.
-        let _turn = match &upstream.plan().policy {
-            Some(policy) => {
-                let body = &document.value;
-                self.check_policy(policy, &target, &mut upstream, body, record)
-                    .await?
-            }
+        // what the plan allows. Nobody else updates it before the reply is here.
+        let _lock = match &self.head.plan.plan.policy {
+            Some(policy) => self.check_policy(policy).await?,
             None => {
-                self.check_owner(&target, &mut upstream, record).await?;
+                self.check_owner().await?;
                 None
             }
         };
 
-        let mut accepted = if target.operation == Operation::List && self.ownership.is_filtering(&caller) {
-            self.list_own(&query, &mut upstream, record).await?
-        } else {
-            self.carry_out(&target, &query, &mut upstream, &document, record)
-                .await?
+        let mut accepted = match operation {
+            Operation::List if self.gateway.owners.is_filtering(&self.head.caller) => self.list_own().await?,
+            _ => self.carry_through().await?,
         };
-        if let (Operation::Retrieve | Operation::List, Some(source)) = (target.operation, record.read_source)
-        {
+        if let (Operation::Retrieve | Operation::List, Some(source)) = (operation, self.read_source) {
             accepted.headers.extend(source.headers());
         }
-        Ok(answer::of_success(
-            accepted,
-            &document.warnings,
-            record.request_id(),
-        ))
-    }
-
-    /// What was understood of a query. Operations other than list know `beta` alone.
-    fn query(&self, operation: Operation, query: Option<&str>) -> Result<ListQuery, ApiError> {
-        let (query, dropped) = match operation {
-            Operation::List => ListQuery::parse(query)?,
-            _ => {
-                let (beta, dropped) = beta_only(query)?;
-                let query = ListQuery {
-                    beta,
-                    ..ListQuery::default()
-                };
-                (query, dropped)
-            }
-        };
-        self.metrics
-            .query_names_dropped
-            .inc_by(u64::try_from(dropped).unwrap_or(u64::MAX));
-        Ok(query)
+        Ok(accepted.answer(&self.document.warnings, self.upstream.log.request_id()))
     }
 
     /// Sends the request up, and settles with its reply whose the environment is.
-    async fn carry_out(
-        &self,
-        target: &Target,
-        query: &ListQuery,
-        upstream: &mut UpstreamSession<'_>,
-        document: &Document,
-        record: &mut Record,
-    ) -> Result<Accepted, ApiError> {
-        let body = self
-            .ownership
-            .stamp(target.operation, upstream.caller, document.bytes.clone())?;
-        let (access, asked_at) = (upstream.claimant().access, self.ownership.moment());
-        let mut writing =
-            (target.operation.is_write()).then(|| self.reads.write(access, target.environment.as_ref()));
-        let reply = match &writing {
-            Some(_) => upstream.send(target, query, body, record).await?,
-            None => {
-                let freshness = upstream.freshness;
-                self.read(target, query, upstream, freshness, record).await?
-            }
+    async fn carry_through(&mut self) -> Result<Accepted, ApiError> {
+        let (gateway, head, scope) = (self.gateway, self.head, self.upstream.scope());
+        let (owners, target, policy) = (&gateway.owners, &head.target, &head.plan.plan.policy);
+        let asked_at = owners.epoch();
+        let mut writing = None;
+        let reply = if target.operation.is_write() {
+            let body = owners.stamp(target.operation, &head.caller, self.document.bytes.clone())?;
+            writing = Some(gateway.reads.write(scope.access, target.environment.as_ref()));
+            let reply = self.upstream.send(target, &head.query, body).await?;
+            ReadReply::new(reply, target.operation, self.dialect(), &owners.stamp_key)
+        } else {
+            self.read(target, &head.query, self.freshness).await?
         };
-        if reply.status.is_success() {
-            record.trail.succeed(target, &reply.body);
+        if reply.reply.status.is_success() {
+            self.audit.succeed(target.operation, &reply.reply.body);
+            if let Some(policy) = policy {
+                self.judge_result(policy, &reply.reply.body);
+            }
         }
-        if let (Some(policy), true) = (&upstream.plan().policy, reply.status.is_success()) {
-            self.watch_result(policy, target, &reply.body, record);
-        }
-        let outcome = reply::accept(upstream.plan().dialect, &self.ownership.stamp_key, target, reply);
-        if let (Operation::Create, Ok(accepted)) = (target.operation, &outcome) {
-            record.trail.environment.clone_from(&accepted.environment);
-            if let (Some(writing), Some(id)) = (&mut writing, &accepted.environment) {
+        let outcome = reply.accept(target, self.dialect());
+        if let (Operation::Create, Ok(accepted)) = (target.operation, &outcome)
+            && let Some(id) = accepted.environment()
+        {
+            self.audit.environment = Some(id.clone());
+            if let Some(writing) = &mut writing {
                 writing.made(id);
             }
         }
-        let settled = self
-            .ownership
-            .settle(target, upstream.claimant(), asked_at, outcome);
-        settled.map_err(|error| self.ownership.explain(error, document.metadata_pairs()))
+        let settled = owners.settle(target, scope, asked_at, outcome);
+        settled.map_err(|error| owners.explain(error, self.document.metadata_pairs()))
     }
 
-    /// Reads the body and judges it on a parsed copy; the bytes themselves go up as they came.
-    async fn document(
-        &self,
-        session: &mut ServerSession,
-        operation: Operation,
-        plan: &Plan,
-    ) -> Result<Document, ApiError> {
-        if operation.takes_body() {
-            head::check_content_type(&session.req_header().headers)?;
-        }
-        let bytes = body::read(session, self.limits).await?;
-        if !operation.takes_body() {
-            return match bytes.trim_ascii() {
-                b"" | b"{}" => Ok(Document::default()),
-                _ => Err(ApiError::UnexpectedBody),
-            };
-        }
-        let value = parse_document(&bytes).map_err(ApiError::Document)?;
-        let warnings = plan
-            .validate(operation, &value)
-            .and_then(|warnings| self.ownership.stamp_key.refuse(&value).map(|()| warnings))
-            .map_err(ApiError::Violations)?;
-        for warning in warnings.told() {
-            self.metrics.record_warning(warning.keyword);
-        }
-        Ok(Document {
-            bytes,
-            value,
-            warnings,
-        })
+    /// The upstream's reply to a retrieve or to a list, which may be one that somebody else asked for.
+    pub(super) async fn read(
+        &mut self,
+        target: &Target,
+        query: &ListQuery,
+        freshness: Freshness,
+    ) -> Result<ReadReply, ApiError> {
+        let (gateway, dialect) = (self.gateway, self.dialect());
+        let stamp_key = &gateway.owners.stamp_key;
+        let is_page = target.operation == Operation::List && gateway.owners.is_filtering(&self.head.caller);
+        let key = self.upstream.read_key(target, query, is_page);
+        let reader = Reader {
+            tenant: &self.head.caller.tenant.id,
+            freshness,
+            may_wait: !self.upstream.has_slot(),
+        };
+        let until = self.upstream.deadline().total;
+        self.upstream.log.begin_waiting(WaitingFor::Others);
+        let ask = async {
+            let reply = self.upstream.send(target, query, Bytes::new()).await?;
+            Ok(match is_page {
+                true => ReadReply::page(reply, stamp_key),
+                false => ReadReply::new(reply, target.operation, dialect, stamp_key),
+            })
+        };
+        let shared = timeout_at(until, gateway.reads.read(key, reader, ask)).await;
+        self.upstream.log.end_waiting();
+        let shared = shared.map_err(|_elapsed| ApiError::UpstreamTimeout { after_write: false })??;
+        gateway.metrics.record_read(shared.source.name());
+        self.read_source = Some(match self.read_source {
+            Some(earlier) => earlier.and(shared.source),
+            None => shared.source,
+        });
+        Ok(shared.reply)
     }
-}
-
-/// Answers one request: what it is answered with is what its exchange comes to, or the error that it failed with.
-pub(super) async fn answer_request(gateway: &Gateway, session: &mut ServerSession) -> pingora::Result<()> {
-    let _in_flight = InFlight::enter(&gateway.metrics.in_flight);
-    let write_sent = WriteSent::default();
-    let mut open = OpenRecord::start(gateway, &write_sent);
-
-    let exchange = gateway.exchange(session, &write_sent, &mut open.record);
-    let outcome = without_panic(exchange, &gateway.metrics.panics).await;
-    let (mut answer, error) = match outcome {
-        Ok(answer) => (answer, None),
-        Err(error) => (gateway.answer_to(&error, &mut open.record), Some(error)),
-    };
-    gateway.add_rate_limit_headers(&mut answer, &open.record);
-    let status = answer.status;
-    // Before the answer is written: a client that does not take it has written all the same.
-    open.note_write(status, error.as_ref());
-    let written = write::answer(session, answer, gateway.is_stopping.load(Ordering::Relaxed)).await;
-    open.record.finish(&gateway.metrics, status, error.as_ref());
-    written
 }
 
 /// The border that no panic crosses: the request fails, the worker and its other connections go on. The panic's own
@@ -322,7 +379,7 @@ mod tests {
             .await
             .unwrap_err();
         assert_eq!(panics.get(), 1);
-        let answer = answer::of_error(&error, &Dialect::SANDBASE, "req_1");
+        let answer = response::of_error(&error, &Dialect::SANDBASE, "req_1");
         assert_eq!(answer.status, 500);
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(body["error"]["type"], "api_error");

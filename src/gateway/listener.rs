@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::Gateway;
 use super::connection;
-use super::state::Gateway;
 use super::workers::{self, Worker, Workers};
 use crate::server::{Accepted, Acceptor, Connections};
 

@@ -10,41 +10,127 @@
 //! | listening, and the threads that serve | `listener`, `workers` |
 //! | the border to Pingora: a connection, and the stream beneath it | `connection`, `stream`, `head_limit` |
 //! | the way itself, step by step | `exchange` |
-//! | the header, the plan, the body | `head`, `plans`, `body` |
-//! | whose an environment is | `ownership` remembers, `owner` asks, `list` picks, `adopt` changes it |
-//! | what a plan allows | `policy`, one update of an environment after the other by `turns` |
-//! | a read that others want too | `read`, `shared_reads`, outdated by `generations` |
-//! | the upstream, with a place in the budget | `upstream_session`; `watch` looks after the client meanwhile |
-//! | the reply, and the answer that it becomes | `reply`, `answer`, written by `write` |
-//! | what stays of a request | `record`; of a write, `trail` and `audit` |
+//! | what a request is, as it comes in | `request` |
+//! | the plans, and what their requests go up with | `plans` |
+//! | whose an environment is | `ownership`; `list` picks the caller's, `adopt` makes one a tenant's |
+//! | what a plan allows, one update of an environment after the other | `policy` |
+//! | the upstream, with a slot in the budget, or by way of what others read | `upstream_session`, `shared_reads` |
+//! | the client meanwhile | `client_disconnect` |
+//! | the reply, and the answer that it becomes | `response`, written by `write` |
+//! | what stays of a request | `request_log`; of a write, `audit` |
 
 mod adopt;
-mod answer;
 mod audit;
-mod body;
+mod client_disconnect;
 mod connection;
 mod exchange;
-mod generations;
-mod head;
 mod head_limit;
 mod list;
 mod listener;
-mod owner;
 mod ownership;
 mod plans;
 mod policy;
-mod read;
-mod record;
-mod reply;
+mod request;
+mod request_log;
+mod response;
 mod shared_reads;
-mod state;
 mod stream;
-mod trail;
-mod turns;
 mod upstream_session;
-mod watch;
 mod workers;
 mod write;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use self::ownership::Owners;
+use self::plans::Plans;
+use self::policy::UpdateLocks;
+use self::request::BodyLimits;
+use self::shared_reads::SharedReads;
+use crate::config::{Settings, UpstreamService};
+use crate::contract::Dialect;
+use crate::quota::Budget;
+use crate::store::Audit;
+use crate::telemetry::Metrics;
+use crate::tenancy::Directory;
+use crate::text::CursorError;
+use crate::upstream::{Origin, SetUpError};
+
+pub use adopt::{adopt, forget_owners};
 pub use listener::{Running, start};
-pub use state::Gateway;
+
+/// All that requests share: one for the process, used by every worker. It is state and nothing else; what is done
+/// with it is an exchange's business.
+pub struct Gateway {
+    directory: Arc<Directory>,
+    plans: Plans,
+    origin: Arc<Origin>,
+    owners: Owners,
+    update_locks: UpdateLocks,
+    reads: SharedReads,
+    /// One adoption at a time.
+    adopting: tokio::sync::Mutex<()>,
+    /// What is spoken to those who are not known yet.
+    dialect: &'static Dialect,
+    limits: BodyLimits,
+    audit: Option<Audit>,
+    metrics: Arc<Metrics>,
+    is_stopping: AtomicBool,
+}
+
+impl Gateway {
+    /// Builds the gateway; nothing is bound and nothing connected yet. Writes are left with `audit`, if there is one.
+    ///
+    /// # Errors
+    /// [`SetUpError`] where no client of the upstream can be made.
+    pub fn new(
+        settings: &Settings,
+        service: &UpstreamService,
+        directory: Arc<Directory>,
+        audit: Option<Audit>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, SetUpError> {
+        let origin = Arc::new(Origin::new(
+            service.url.clone(),
+            settings.upstream.circuit,
+            Arc::clone(&metrics),
+        )?);
+        Ok(Self {
+            directory,
+            plans: Plans::new(settings, &service.credential, &origin, &metrics)?,
+            origin,
+            dialect: settings.contract.dialect,
+            owners: Owners::new(&settings.ownership),
+            update_locks: UpdateLocks::default(),
+            reads: SharedReads::new(&settings.cache),
+            adopting: tokio::sync::Mutex::default(),
+            limits: BodyLimits {
+                max_bytes: settings.listen.max_body_bytes,
+                timeout: settings.listen.body_timeout,
+            },
+            audit,
+            metrics,
+            is_stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// Gives the gateway the key that page cursors are sealed with, from the store that all replicas share. Until it
+    /// has one, lists answer that the gateway is not ready.
+    ///
+    /// # Errors
+    /// Where the cipher does not take the key.
+    pub fn set_cursor_key(&self, key: &[u8; 32]) -> Result<(), CursorError> {
+        self.owners.set_cursor_key(key)
+    }
+
+    /// Where requests go up to. Somebody has to follow its name.
+    #[must_use]
+    pub const fn origin(&self) -> &Arc<Origin> {
+        &self.origin
+    }
+
+    /// The budgets that requests spend; each wants its task to [run](Budget::run).
+    pub fn budgets(&self) -> impl Iterator<Item = &Arc<Budget>> {
+        self.plans.budgets()
+    }
+}

@@ -9,9 +9,11 @@ use http::StatusCode;
 use moka::Expiry;
 use moka::sync::Cache;
 
-use super::reply::Accepted;
+use super::exchange::Exchange;
+use super::response::Accepted;
+use super::shared_reads::Freshness;
 use crate::config;
-use crate::contract::{ApiError, Object, Operation, StampKey, Target, UpstreamRefusal};
+use crate::contract::{ApiError, ListQuery, Operation, StampKey, Target, UpstreamRefusal};
 use crate::environment::EnvironmentId;
 use crate::tenancy::{Caller, Directory, TenantId};
 use crate::text::{CursorError, CursorSealer};
@@ -27,11 +29,60 @@ const REMEMBERED: u64 = 100_000;
 /// why.
 const NEAR_THE_LIMIT: usize = 15;
 
+impl Exchange<'_> {
+    /// Refuses an environment that is not the caller's, from memory where that knows. Where it does not, a retrieve
+    /// will see from its own reply; for what would change something one retrieve goes ahead.
+    pub(super) async fn check_owner(&mut self) -> Result<(), ApiError> {
+        let owners = &self.gateway.owners;
+        let Some(id) = self
+            .head
+            .target
+            .environment
+            .as_ref()
+            .filter(|_| owners.is_stamping)
+        else {
+            return Ok(());
+        };
+        match (
+            owners.ownership(self.upstream.scope(), id),
+            self.head.target.operation,
+        ) {
+            (Some(Ownership::NotOwned), _) => Err(ApiError::EnvironmentNotFound),
+            (Some(Ownership::Owned), _) | (None, Operation::Retrieve) => Ok(()),
+            (None, _) => self.retrieve_own(id, Freshness::ANY).await.map(drop),
+        }
+    }
+
+    /// Retrieves an environment of the caller's as it is stored, and remembers whose it is.
+    pub(super) async fn retrieve_own(
+        &mut self,
+        id: &EnvironmentId,
+        freshness: Freshness,
+    ) -> Result<Bytes, ApiError> {
+        let owners = &self.gateway.owners;
+        if owners.ownership(self.upstream.scope(), id) == Some(Ownership::NotOwned) {
+            return Err(ApiError::EnvironmentNotFound);
+        }
+        let retrieve = Target {
+            operation: Operation::Retrieve,
+            environment: Some(id.clone()),
+        };
+        let asked_at = owners.epoch();
+        let outcome = self.read(&retrieve, &ListQuery::default(), freshness).await?;
+        let outcome = outcome.accept(&retrieve, self.dialect());
+        let stored = owners
+            .settle(&retrieve, self.upstream.scope(), asked_at, outcome)?
+            .stored;
+        self.audit.before = Some(stored.clone());
+        Ok(stored)
+    }
+}
+
 /// What tells the environments of tenants apart that share an upstream credential.
-pub(super) struct Ownership {
+pub(super) struct Owners {
     pub(super) stamp_key: StampKey,
     is_stamping: bool,
-    owners: Cache<Claim, Standing>,
+    owners: Cache<OwnershipKey, Ownership>,
     /// How often anything was forgotten.
     forgettings: AtomicU64,
     sealer: OnceLock<CursorSealer>,
@@ -39,7 +90,7 @@ pub(super) struct Ownership {
 
 /// Who says that an environment is theirs, and where.
 #[derive(Clone, Copy)]
-pub(super) struct Claimant<'a> {
+pub(super) struct OwnerScope<'a> {
     pub(super) caller: &'a Caller,
     /// The part of the upstream that the caller sees.
     pub(super) access: &'a Arc<str>,
@@ -48,17 +99,17 @@ pub(super) struct Claimant<'a> {
 /// A tenant's use of an environment's id. The tenant is part of it, so that what one tenant did tells another nothing:
 /// neither an answer nor the time that it takes depends on whether the environment exists for somebody else.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Claim {
+pub(super) struct OwnershipKey {
     tenant: TenantId,
     access: Arc<str>,
     environment: EnvironmentId,
 }
 
-impl Claim {
-    pub(super) fn new(claimant: Claimant<'_>, environment: &EnvironmentId) -> Self {
+impl OwnershipKey {
+    pub(super) fn new(scope: OwnerScope<'_>, environment: &EnvironmentId) -> Self {
         Self {
-            tenant: claimant.caller.tenant.id.clone(),
-            access: Arc::clone(claimant.access),
+            tenant: scope.caller.tenant.id.clone(),
+            access: Arc::clone(scope.access),
             environment: environment.clone(),
         }
     }
@@ -66,32 +117,28 @@ impl Claim {
 
 /// A time between two forgettings. An answer to what was asked before the last one is not to be remembered.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Moment(u64);
+pub(super) struct Epoch(u64);
 
-/// What a claim is worth.
+/// Whether an environment is a tenant's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Ownership {
     Owned,
     /// Another tenant's, nobody's, or not there: all one.
     NotOwned,
 }
 
-impl Ownership {
+impl Owners {
     pub(super) fn new(settings: &config::Ownership) -> Self {
         Self {
             stamp_key: settings.stamp_key.clone(),
             is_stamping: settings.is_stamping,
             owners: Cache::builder()
                 .max_capacity(REMEMBERED)
-                .expire_after(ByStanding)
+                .expire_after(ByOwnership)
                 .build(),
             forgettings: AtomicU64::new(0),
             sealer: OnceLock::new(),
         }
-    }
-
-    pub(super) const fn is_stamping(&self) -> bool {
-        self.is_stamping
     }
 
     /// Whether a list has to be filtered before the caller sees it.
@@ -99,15 +146,9 @@ impl Ownership {
         self.is_stamping || caller.environments().is_some()
     }
 
-    /// Whether an environment is the caller's, as its stamp says; without stamps everything is.
-    pub(super) fn is_stamped_for(&self, caller: &Caller, environment: &Object<'_>) -> bool {
-        let is_callers = |stamp: &str| stamp == caller.tenant.id.0;
-        !self.is_stamping
-            || self
-                .stamp_key
-                .read(environment)
-                .as_deref()
-                .is_some_and(is_callers)
+    /// Whether an environment with this stamp is the caller's; without stamps everything is.
+    pub(super) fn is_callers(&self, caller: &Caller, stamp: Option<&str>) -> bool {
+        !self.is_stamping || stamp == Some(caller.tenant.id.0.as_str())
     }
 
     /// Without the stamp one tenant has a credential for itself: one tenant on all the plans that share it. A second
@@ -151,40 +192,41 @@ impl Ownership {
     }
 
     /// Judges and remembers whose an environment is by what the upstream said of it. Whatever is not the caller's is
-    /// not there, in the gateway's own words. `asked_at` is the [moment](Self::moment) from before it was asked.
+    /// not there, in the gateway's own words. `asked_at` is the [epoch](Self::epoch) from before it was asked.
     pub(super) fn settle(
         &self,
         target: &Target,
-        claimant: Claimant<'_>,
-        asked_at: Moment,
+        scope: OwnerScope<'_>,
+        asked_at: Epoch,
         outcome: Result<Accepted, ApiError>,
     ) -> Result<Accepted, ApiError> {
         if !self.is_stamping {
             return outcome;
         }
-        let remember = |id, standing| self.remember(claimant, id, standing, asked_at);
+        let remember = |id, ownership| self.remember(scope, id, ownership, asked_at);
         match (target.operation, &target.environment, outcome) {
             (_, Some(id), Err(error)) if is_not_found(&error) => {
-                remember(id, Standing::NotOwned);
+                remember(id, Ownership::NotOwned);
                 Err(ApiError::EnvironmentNotFound)
             }
             // A write too: the environment may have become another's since it was asked for.
             (Operation::Retrieve | Operation::Update | Operation::Archive, Some(id), Ok(accepted)) => {
-                if !accepted.is_stamped_for(claimant.caller) {
-                    remember(id, Standing::NotOwned);
+                if !self.is_callers(scope.caller, accepted.stamp()) {
+                    remember(id, Ownership::NotOwned);
                     return Err(ApiError::EnvironmentNotFound);
                 }
-                remember(id, Standing::Owned);
+                remember(id, Ownership::Owned);
                 Ok(accepted)
             }
             (Operation::Create, _, Ok(accepted)) => {
-                if let (Some(id), true) = (&accepted.environment, accepted.is_stamped_for(claimant.caller)) {
-                    remember(id, Standing::Owned);
+                let is_own = self.is_callers(scope.caller, accepted.stamp());
+                if let Some(id) = accepted.environment().filter(|_| is_own) {
+                    remember(id, Ownership::Owned);
                 }
                 Ok(accepted)
             }
             (Operation::Delete, Some(id), Ok(accepted)) => {
-                remember(id, Standing::NotOwned);
+                remember(id, Ownership::NotOwned);
                 Ok(accepted)
             }
             (_, _, outcome) => outcome,
@@ -209,36 +251,31 @@ impl Ownership {
     }
 
     /// Now, as far as it matters for what is forgotten.
-    pub(super) fn moment(&self) -> Moment {
-        Moment(self.forgettings.load(Ordering::SeqCst))
+    pub(super) fn epoch(&self) -> Epoch {
+        Epoch(self.forgettings.load(Ordering::SeqCst))
     }
 
     /// Forgets whose these environments are, for every tenant, and what is being asked about them at present. Looks at all that is remembered: this is for what an
     /// operator does now and then.
     pub(super) fn forget(&self, ids: &[EnvironmentId]) {
         self.forgettings.fetch_add(1, Ordering::SeqCst);
-        let is_meant = |claim: &Arc<Claim>| ids.contains(&claim.environment);
-        let meant: Vec<_> = self
-            .owners
-            .iter()
-            .map(|(claim, _)| claim)
-            .filter(is_meant)
-            .collect();
-        for claim in meant {
-            self.owners.invalidate(&*claim);
+        let is_meant = |key: &Arc<OwnershipKey>| ids.contains(&key.environment);
+        let meant: Vec<_> = self.owners.iter().map(|(key, _)| key).filter(is_meant).collect();
+        for key in meant {
+            self.owners.invalidate(&*key);
         }
     }
 
-    /// What a claim is known to be worth.
-    pub(super) fn standing(&self, claimant: Claimant<'_>, environment: &EnvironmentId) -> Option<Standing> {
-        self.owners.get(&Claim::new(claimant, environment))
+    /// Whether an environment is known to be the caller's.
+    pub(super) fn ownership(&self, scope: OwnerScope<'_>, environment: &EnvironmentId) -> Option<Ownership> {
+        self.owners.get(&OwnershipKey::new(scope, environment))
     }
 
-    fn remember(&self, claimant: Claimant<'_>, id: &EnvironmentId, standing: Standing, asked_at: Moment) {
-        self.owners.insert(Claim::new(claimant, id), standing);
+    fn remember(&self, scope: OwnerScope<'_>, id: &EnvironmentId, ownership: Ownership, asked_at: Epoch) {
+        self.owners.insert(OwnershipKey::new(scope, id), ownership);
         // Looked at afterwards, for whoever forgets counts first and looks for entries then: one of the two finds it.
-        if self.moment() != asked_at {
-            self.owners.invalidate(&Claim::new(claimant, id));
+        if self.epoch() != asked_at {
+            self.owners.invalidate(&OwnershipKey::new(scope, id));
         }
     }
 }
@@ -254,30 +291,35 @@ pub(super) fn is_metadata_refused(refusal: &UpstreamRefusal) -> bool {
 }
 
 /// An answer is remembered as long as its kind allows, from its last writing on.
-struct ByStanding;
+struct ByOwnership;
 
-impl ByStanding {
-    const fn lifetime(standing: Standing) -> Duration {
-        match standing {
-            Standing::Owned => OWNED_FOR,
-            Standing::NotOwned => NOT_OWNED_FOR,
+impl ByOwnership {
+    const fn lifetime(ownership: Ownership) -> Duration {
+        match ownership {
+            Ownership::Owned => OWNED_FOR,
+            Ownership::NotOwned => NOT_OWNED_FOR,
         }
     }
 }
 
-impl Expiry<Claim, Standing> for ByStanding {
-    fn expire_after_create(&self, _claim: &Claim, standing: &Standing, _at: Instant) -> Option<Duration> {
-        Some(Self::lifetime(*standing))
+impl Expiry<OwnershipKey, Ownership> for ByOwnership {
+    fn expire_after_create(
+        &self,
+        _key: &OwnershipKey,
+        ownership: &Ownership,
+        _at: Instant,
+    ) -> Option<Duration> {
+        Some(Self::lifetime(*ownership))
     }
 
     fn expire_after_update(
         &self,
-        _claim: &Claim,
-        standing: &Standing,
+        _key: &OwnershipKey,
+        ownership: &Ownership,
         _at: Instant,
         _left: Option<Duration>,
     ) -> Option<Duration> {
-        Some(Self::lifetime(*standing))
+        Some(Self::lifetime(*ownership))
     }
 }
 

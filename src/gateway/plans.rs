@@ -12,12 +12,12 @@ use crate::upstream::{Client, Origin, SetUpError, request_headers};
 
 /// All plans by name, made once.
 pub(super) struct Plans {
-    by_name: HashMap<String, Served>,
+    by_name: HashMap<String, ResolvedPlan>,
     budgets: HashMap<String, Arc<Budget>>,
 }
 
 /// A plan, and the client that its requests go up with.
-pub(super) struct Served {
+pub(super) struct ResolvedPlan {
     pub(super) plan: Plan,
     /// One for each credential, so that plans with the same one share its connections.
     pub(super) upstream: Arc<Client>,
@@ -30,9 +30,9 @@ pub(super) struct Served {
     limits: TenantLimits,
 }
 
-impl Served {
+impl ResolvedPlan {
     /// A client's header as it goes up.
-    pub(super) fn translated(&self, client: &HeaderMap) -> HeaderMap {
+    pub(super) fn upstream_headers(&self, client: &HeaderMap) -> HeaderMap {
         let workspace_id = self.plan.workspace_id.as_ref();
         request_headers(client, workspace_id, self.upstream.translation())
     }
@@ -74,14 +74,14 @@ impl Plans {
             .iter()
             .map(|(name, limits)| (name.clone(), budget(name, limits, &settings.quota, metrics)))
             .collect();
-        let serve = |(name, plan): (&String, &_)| {
+        let resolve = |(name, plan): (&String, &_)| {
             let plan: &config::Plan = plan;
             let credential = plan.credential.as_ref().and_then(|name| named.get(name));
             let (upstream, budget) = match credential {
                 Some((upstream, budget)) => (upstream, *budget),
                 None => (&own, &settings.upstream.budget),
             };
-            let served = Served {
+            let resolved = ResolvedPlan {
                 plan: Plan::new(name, plan),
                 upstream: Arc::clone(upstream),
                 access: name_of(settings.access(plan)),
@@ -89,11 +89,11 @@ impl Plans {
                 budget: Arc::clone(budgets.get(budget)?),
                 limits: TenantLimits::from(plan),
             };
-            Some((name.clone(), served))
+            Some((name.clone(), resolved))
         };
         Ok(Self {
             // The settings name no budget that is not there.
-            by_name: settings.plans.iter().filter_map(serve).collect(),
+            by_name: settings.plans.iter().filter_map(resolve).collect(),
             budgets,
         })
     }
@@ -104,7 +104,7 @@ impl Plans {
     }
 
     /// The plan of a tenant.
-    pub(super) fn of(&self, tenant: &Tenant) -> Result<&Served, ApiError> {
+    pub(super) fn of(&self, tenant: &Tenant) -> Result<&ResolvedPlan, ApiError> {
         self.by_name.get(&tenant.plan).ok_or(ApiError::PlanNotConfigured)
     }
 }

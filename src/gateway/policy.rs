@@ -1,37 +1,33 @@
 //! Whether the environment that would result is one that the caller's plan allows.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio::sync::OwnedMutexGuard;
 
-use super::ownership::Claim;
-use super::record::Record;
+use super::exchange::Exchange;
+use super::ownership::OwnershipKey;
 use super::shared_reads::Freshness;
-use super::state::Gateway;
-use super::turns::Turn;
-use super::upstream_session::UpstreamSession;
-use crate::contract::{ApiError, Operation, Target};
+use crate::contract::{ApiError, Operation};
 use crate::environment::{CreateParams, Environment, EnvironmentId, UpdateParams};
 use crate::tenancy::{Policy, read_stored};
 
 /// The fields of a body that make an environment. Where a plan lets unknown ones through, no policy looks at those.
 const FIELDS: [&str; 5] = ["config", "description", "metadata", "name", "scope"];
 
-impl Gateway {
+impl Exchange<'_> {
     /// Judges what a create or an update would give, by the policy of the caller's plan. What an update leaves out
-    /// stays as it is stored, so that is read first; the same read tells whose the environment is. The turn is to be
+    /// stays as it is stored, so that is read first; the same read tells whose the environment is. The lock is to be
     /// kept until the reply is here.
     ///
     /// Where the merge itself is refused (an archived environment, another type), the upstream says so better.
-    pub(super) async fn check_policy(
-        &self,
-        policy: &Policy,
-        target: &Target,
-        upstream: &mut UpstreamSession<'_>,
-        body: &Value,
-        record: &mut Record,
-    ) -> Result<Option<Turn>, ApiError> {
+    pub(super) async fn check_policy(&mut self, policy: &Policy) -> Result<Option<UpdateLock>, ApiError> {
         let now = Timestamp::now();
+        let (target, body) = (&self.head.target, &self.document.value);
         match (target.operation, &target.environment) {
             (Operation::Create, _) => {
                 let id = EnvironmentId::generate().map_err(|_| ApiError::Internal)?;
@@ -42,34 +38,37 @@ impl Gateway {
             }
             (Operation::Update, Some(id)) => {
                 // Together with everything else that this update has to wait for.
-                let turn = self.turns.wait(Claim::new(upstream.claimant(), id));
-                let turn = upstream.wait(turn, ApiError::EnvironmentBusy, record).await?;
-                let stored = self.retrieve_own(id, upstream, Freshness::NEW, record).await?;
+                let lock = self
+                    .gateway
+                    .update_locks
+                    .lock(OwnershipKey::new(self.upstream.scope(), id));
+                let lock = self.upstream.wait(lock, ApiError::EnvironmentBusy).await?;
+                let stored = self.retrieve_own(id, Freshness::NEW).await?;
                 let stored = read_stored(&stored).map_err(ApiError::Policy)?;
                 if let Ok(resulting) = stored.merge(&params::<UpdateParams>(body)?, now) {
                     policy.judge(&resulting).map_err(ApiError::Policy)?;
                 }
-                Ok(Some(turn))
+                Ok(Some(lock))
             }
-            _ => self.check_owner(target, upstream, record).await.map(|()| None),
+            _ => self.check_owner().await.map(|()| None),
         }
     }
 
     /// Judges what did result. A breach means that somebody wrote past the gateway, or that the upstream understands
     /// something otherwise; it has happened, so the operator is told and the tenant gets its answer.
-    pub(super) fn watch_result(&self, policy: &Policy, target: &Target, reply: &[u8], record: &mut Record) {
+    pub(super) fn judge_result(&mut self, policy: &Policy, reply: &[u8]) {
+        let target = &self.head.target;
         if !matches!(target.operation, Operation::Create | Operation::Update) {
             return;
         }
         let Err(violations) = read_stored(reply).and_then(|resulting| policy.judge(&resulting)) else {
             return;
         };
-        self.metrics.policy_breaches.inc();
-        record.trail.breaks_policy = true;
-        let request_id = record.request_id().to_owned();
+        self.gateway.metrics.policy_breaches.inc();
+        self.audit.breaks_policy = true;
         tracing::error!(
-            request_id,
-            tenant = record.caller.as_ref().map(|caller| caller.tenant.name.as_str()),
+            request_id = self.upstream.log.request_id(),
+            tenant = self.head.caller.tenant.name.as_str(),
             environment = target.environment.as_ref().map(EnvironmentId::as_str),
             violation = violations
                 .told
@@ -93,4 +92,29 @@ fn params<T: DeserializeOwned>(body: &Value) -> Result<T, ApiError> {
         tracing::error!(%error, "a body passed its schema and is not understood");
         ApiError::Internal
     })
+}
+
+/// One update at a time for each environment of a plan with a policy: between the look at what is stored and the
+/// reply nobody else of this gateway changes it.
+#[derive(Default)]
+pub(super) struct UpdateLocks(Mutex<HashMap<OwnershipKey, Arc<tokio::sync::Mutex<()>>>>);
+
+/// Nobody else updates the environment, until this is dropped.
+pub(super) type UpdateLock = OwnedMutexGuard<()>;
+
+/// From so many on, locks that nobody holds or waits for are forgotten.
+const REMEMBERED_LOCKS: usize = 1024;
+
+impl UpdateLocks {
+    /// Waits until nobody else updates this environment.
+    async fn lock(&self, key: OwnershipKey) -> UpdateLock {
+        let lock = {
+            let mut locks = self.0.lock();
+            if locks.len() >= REMEMBERED_LOCKS {
+                locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+            }
+            Arc::clone(locks.entry(key).or_default())
+        };
+        lock.lock_owned().await
+    }
 }

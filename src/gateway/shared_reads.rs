@@ -1,23 +1,29 @@
 //! Reads that several ask for at once, or one shortly after the other, cost the upstream's budget once.
 
+mod freshness;
+mod generations;
+mod key;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CACHE_CONTROL;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::generations::{Generations, Writing};
-use super::reply;
+use self::generations::{Generations, Writing};
+use super::response::{Outline, ReadReply};
 use crate::config;
 use crate::environment::EnvironmentId;
 use crate::tenancy::TenantId;
 use crate::upstream::Reply;
+
+pub(super) use self::freshness::{Freshness, ReadSource};
+pub(super) use self::key::{ReadKey, Subject};
 
 /// Replies to reads that are under way or were just there, as the upstream gave them: before the dialect, and before
 /// any list is filtered.
@@ -26,32 +32,10 @@ use crate::upstream::Reply;
 /// what was asked for in the present generation, so that after the answer to a write nobody sees what was before it.
 /// What another gateway writes is not known here; that shows after [`config::Cache::ttl`].
 pub(super) struct SharedReads {
-    flights: Mutex<HashMap<Arc<ReadKey>, Flight>>,
+    in_flight: Mutex<HashMap<Arc<ReadKey>, InFlightRead>>,
     /// None where nothing is to be kept.
     kept: Option<Cache<Arc<ReadKey>, Kept>>,
     generations: Generations,
-}
-
-/// All that a reply depends on. Two reads with one key may share it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ReadKey {
-    pub(super) subject: Subject,
-    /// The part of the upstream that is seen.
-    pub(super) access: Arc<str>,
-    pub(super) dialect: &'static str,
-    /// `anthropic-version` and `anthropic-beta` as they go up.
-    pub(super) version: Option<HeaderValue>,
-    pub(super) betas: Option<HeaderValue>,
-    pub(super) path_and_query: String,
-}
-
-/// What is read.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Subject {
-    /// One environment, for one tenant.
-    Environment(EnvironmentId, TenantId),
-    /// A page of everybody's environments; each reader picks its own.
-    List,
 }
 
 /// Who reads, as far as others who read the same come into it.
@@ -64,47 +48,28 @@ pub(super) struct Reader<'a> {
     pub(super) may_wait: bool,
 }
 
-/// What a client's `cache-control` asks of a read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Freshness {
-    may_share: bool,
-    may_keep: bool,
-    max_age: Option<Duration>,
-}
-
 /// A reply, and where it came from.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) reply: Reply,
+    pub(super) reply: ReadReply,
     pub(super) source: ReadSource,
 }
 
-/// Where a reply to a read came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ReadSource {
-    /// From memory, where it has been for so long.
-    Hit(Duration),
-    /// From the request of somebody who asked for the same just before.
-    Coalesced,
-    /// From the upstream.
-    Miss,
-}
-
 /// A request that others may wait for.
-struct Flight {
+struct InFlightRead {
     generation: u64,
-    landed: watch::Receiver<Option<Landed>>,
+    outcome: watch::Receiver<Option<Outcome>>,
 }
 
-/// What a flight has brought.
-struct Landed {
-    reply: Reply,
+/// What the request has brought.
+struct Outcome {
+    reply: ReadReply,
     /// Whose request the upstream refused, if it did. It may be for a header that only that one has sent, so it tells
     /// other tenants nothing.
     refused: Option<TenantId>,
 }
 
-impl Landed {
+impl Outcome {
     fn serves(&self, tenant: &TenantId) -> bool {
         self.refused.as_ref().is_none_or(|refused| refused == tenant)
     }
@@ -118,19 +83,25 @@ struct Kept {
     since: Instant,
     status: StatusCode,
     body: Bytes,
+    outline: Outline,
+}
+
+impl Kept {
+    /// How many bytes it holds.
+    fn bytes(&self) -> usize {
+        self.body.len() + self.outline.bytes()
+    }
 }
 
 /// What somebody who wants to read has to do.
-enum Turn<'a> {
-    Take(Shared),
-    Wait(watch::Receiver<Option<Landed>>),
+enum Lookup<'a> {
+    Hit(Shared),
+    Join(watch::Receiver<Option<Outcome>>),
     Lead(Leader<'a>),
 }
 
-/// What an entry takes beside the texts in it, about.
+/// What the cache itself takes for an entry, about.
 const ENTRY_BYTES: usize = 512;
-/// The name of the header that says where a read's reply came from.
-const SOURCE: HeaderName = HeaderName::from_static("envgate-cache");
 
 impl SharedReads {
     pub(super) fn new(settings: &config::Cache) -> Self {
@@ -138,14 +109,13 @@ impl SharedReads {
             Cache::builder()
                 .max_capacity(settings.max_bytes)
                 .weigher(|key: &Arc<ReadKey>, kept: &Kept| {
-                    let texts = key.path_and_query.len() + kept.body.len();
-                    u32::try_from(ENTRY_BYTES + texts).unwrap_or(u32::MAX)
+                    u32::try_from(ENTRY_BYTES + key.bytes() + kept.bytes()).unwrap_or(u32::MAX)
                 })
                 .time_to_live(settings.ttl)
                 .build()
         });
         Self {
-            flights: Mutex::default(),
+            in_flight: Mutex::default(),
             kept,
             generations: Generations::new(),
         }
@@ -162,18 +132,19 @@ impl SharedReads {
         &self,
         key: ReadKey,
         reader: Reader<'_>,
-        ask: impl Future<Output = Result<Reply, E>>,
+        ask: impl Future<Output = Result<ReadReply, E>>,
     ) -> Result<Shared, E> {
         let key = Arc::new(key);
         let leader = loop {
-            match self.turn(&key, reader) {
-                Turn::Take(shared) => return Ok(shared),
-                Turn::Lead(leader) => break leader,
-                Turn::Wait(mut flight) => {
-                    if let Ok(landed) = flight.wait_for(Option::is_some).await
-                        && let Some(landed) = landed.as_ref().filter(|landed| landed.serves(reader.tenant))
+            match self.look_up(&key, reader) {
+                Lookup::Hit(shared) => return Ok(shared),
+                Lookup::Lead(leader) => break leader,
+                Lookup::Join(mut flight) => {
+                    if let Ok(outcome) = flight.wait_for(Option::is_some).await
+                        && let Some(outcome) =
+                            outcome.as_ref().filter(|outcome| outcome.serves(reader.tenant))
                     {
-                        let (reply, source) = (landed.reply.clone(), ReadSource::Coalesced);
+                        let (reply, source) = (outcome.reply.clone(), ReadSource::Coalesced);
                         return Ok(Shared { reply, source });
                     }
                 }
@@ -196,11 +167,11 @@ impl SharedReads {
         self.generations.write(access, environment)
     }
 
-    fn turn<'a>(&'a self, key: &Arc<ReadKey>, reader: Reader<'a>) -> Turn<'a> {
+    fn look_up<'a>(&'a self, key: &Arc<ReadKey>, reader: Reader<'a>) -> Lookup<'a> {
         let freshness = reader.freshness;
         let generation = self.generations.of(key);
         let lead = |flight| {
-            Turn::Lead(Leader {
+            Lookup::Lead(Leader {
                 reads: self,
                 key: Arc::clone(key),
                 generation,
@@ -213,15 +184,18 @@ impl SharedReads {
             return lead(None);
         }
         if let Some(shared) = self.kept(key, generation, freshness.max_age) {
-            return Turn::Take(shared);
+            return Lookup::Hit(shared);
         }
-        let mut flights = self.flights.lock();
-        match flights.get(key).filter(|flight| flight.generation == generation) {
-            Some(flight) if reader.may_wait => Turn::Wait(flight.landed.clone()),
+        let mut in_flight = self.in_flight.lock();
+        match in_flight
+            .get(key)
+            .filter(|flight| flight.generation == generation)
+        {
+            Some(flight) if reader.may_wait => Lookup::Join(flight.outcome.clone()),
             Some(_) => lead(None),
             None => {
-                let (sender, landed) = watch::channel(None);
-                flights.insert(Arc::clone(key), Flight { generation, landed });
+                let (sender, outcome) = watch::channel(None);
+                in_flight.insert(Arc::clone(key), InFlightRead { generation, outcome });
                 lead(Some(sender))
             }
         }
@@ -231,10 +205,13 @@ impl SharedReads {
         let kept = self.kept.as_ref()?.get(key)?;
         let age = kept.since.elapsed();
         let is_fresh = kept.generation == generation && max_age.is_none_or(|limit| age <= limit);
-        let reply = Reply {
-            status: kept.status,
-            headers: HeaderMap::new(),
-            body: kept.body,
+        let reply = ReadReply {
+            reply: Reply {
+                status: kept.status,
+                headers: HeaderMap::new(),
+                body: kept.body,
+            },
+            outline: Some(kept.outline),
         };
         is_fresh.then_some(Shared {
             reply,
@@ -251,22 +228,22 @@ struct Leader<'a> {
     tenant: &'a TenantId,
     may_keep: bool,
     /// Where others wait; none where it asks for itself alone.
-    flight: Option<watch::Sender<Option<Landed>>>,
+    flight: Option<watch::Sender<Option<Outcome>>>,
 }
 
 impl Leader<'_> {
     /// Keeps a reply if it can be used and is of the present generation, and hands it to those who wait.
-    fn land(mut self, reply: &Reply) {
-        if let Some(kept) = &self.reads.kept
+    fn land(mut self, reply: &ReadReply) {
+        if let (Some(kept), Some(outline)) = (&self.reads.kept, &reply.outline)
             && self.may_keep
             && self.reads.generations.of(&self.key) == self.generation
-            && reply::is_readable(reply)
         {
             let copy = Kept {
                 generation: self.generation,
                 since: Instant::now(),
-                status: reply.status,
-                body: Bytes::copy_from_slice(&reply.body),
+                status: reply.reply.status,
+                body: Bytes::copy_from_slice(&reply.reply.body),
+                outline: outline.clone(),
             };
             kept.insert(Arc::clone(&self.key), copy);
         }
@@ -274,20 +251,20 @@ impl Leader<'_> {
             return;
         };
         // First, so that nobody whom the reply does not serve finds this flight again.
-        self.remove_flight();
-        let refused = (!reply.status.is_success()).then(|| self.tenant.clone());
+        self.remove_in_flight();
+        let refused = (!reply.reply.status.is_success()).then(|| self.tenant.clone());
         let reply = reply.clone();
-        flight.send_replace(Some(Landed { reply, refused }));
+        flight.send_replace(Some(Outcome { reply, refused }));
     }
 
-    fn remove_flight(&self) {
-        let mut flights = self.reads.flights.lock();
+    fn remove_in_flight(&self) {
+        let mut in_flight = self.reads.in_flight.lock();
         // A newer generation may have put its own flight in the place of this one.
-        if flights
+        if in_flight
             .get(&self.key)
             .is_some_and(|flight| flight.generation == self.generation)
         {
-            flights.remove(&self.key);
+            in_flight.remove(&self.key);
         }
     }
 }
@@ -295,72 +272,8 @@ impl Leader<'_> {
 impl Drop for Leader<'_> {
     fn drop(&mut self) {
         if self.flight.is_some() {
-            self.remove_flight();
+            self.remove_in_flight();
         }
-    }
-}
-
-impl Freshness {
-    /// Whatever serves others too.
-    pub(super) const ANY: Self = Self {
-        may_share: true,
-        may_keep: true,
-        max_age: None,
-    };
-
-    /// A reply of one's own, asked for now. Others may have it afterwards.
-    pub(super) const NEW: Self = Self {
-        may_share: false,
-        may_keep: true,
-        max_age: None,
-    };
-
-    /// What the client's header asks for. Directives that mean nothing here are passed over.
-    pub(super) fn asked(headers: &HeaderMap) -> Self {
-        let mut asked = Self::ANY;
-        let values = headers.get_all(CACHE_CONTROL).iter();
-        let texts = values.filter_map(|value| value.to_str().ok());
-        for directive in texts.flat_map(|text| text.split(',')).map(str::trim) {
-            let (name, argument) = directive.split_once('=').unwrap_or((directive, ""));
-            match name.to_ascii_lowercase().as_str() {
-                "no-cache" => asked.may_share = false,
-                "no-store" => (asked.may_share, asked.may_keep) = (false, false),
-                "max-age" => asked.max_age = argument.parse().ok().map(Duration::from_secs),
-                _ => {}
-            }
-        }
-        asked
-    }
-}
-
-impl ReadSource {
-    /// The label of the metric and the value of the header.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Hit(_) => "hit",
-            Self::Coalesced => "coalesced",
-            Self::Miss => "miss",
-        }
-    }
-
-    /// Where an answer came from that is made of two replies: it cost the upstream something if one of them did, and
-    /// is as old as the older.
-    pub(super) fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Miss, _) | (_, Self::Miss) => Self::Miss,
-            (Self::Coalesced, _) | (_, Self::Coalesced) => Self::Coalesced,
-            (Self::Hit(one), Self::Hit(other)) => Self::Hit(one.max(other)),
-        }
-    }
-
-    /// The headers that tell the client.
-    pub(super) fn headers(self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let age = match self {
-            Self::Hit(age) => Some((http::header::AGE, HeaderValue::from(age.as_secs()))),
-            Self::Coalesced | Self::Miss => None,
-        };
-        age.into_iter()
-            .chain([(SOURCE, HeaderValue::from_static(self.name()))])
     }
 }
 

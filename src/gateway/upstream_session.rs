@@ -1,3 +1,5 @@
+//! The upstream as one exchange sees it: with a slot in the budget, and within one deadline.
+
 use std::mem;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -6,43 +8,43 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-use super::ownership::Claimant;
-use super::plans::Served;
-use super::record::{Record, WaitingFor};
-use super::reply;
-use super::shared_reads::{Freshness, ReadKey, Subject};
+use super::ownership::OwnerScope;
+use super::plans::ResolvedPlan;
+use super::request_log::{RequestLog, WaitingFor};
+use super::response;
+use super::shared_reads::{ReadKey, Subject};
 use crate::contract::{ApiError, ListQuery, Operation, RefusedReply, Target};
 use crate::quota::{self, BudgetRejection, InFlightSlot, Kind, LimitedBy, Token};
-use crate::tenancy::{Caller, Plan};
+use crate::tenancy::{Caller, Tenant};
 use crate::upstream::{BETA, Client, Deadline, Reply, Reuse, SendError, UpstreamRequest, VERSION, WriteSent};
 
 /// Who asks the upstream, for all of one exchange: a caller, by which plan and credential, with which header,
 /// translated, and by when. From its first request on it has a slot in flight, and keeps it for all that it
 /// needs.
 pub(super) struct UpstreamSession<'a> {
-    pub(super) caller: &'a Caller,
-    served: &'a Served,
+    pub(super) log: &'a mut RequestLog,
+    caller: &'a Caller,
+    plan: &'a ResolvedPlan,
     headers: HeaderMap,
-    /// How new the replies to its reads have to be.
-    pub(super) freshness: Freshness,
     write_sent: &'a WriteSent,
     deadline: Option<Deadline>,
     slot: Option<InFlightSlot>,
 }
 
 impl<'a> UpstreamSession<'a> {
-    pub(super) const fn new(
+    /// For a request of `caller` that came with `headers`. Where a write of it is sent, `write_sent` is told.
+    pub(super) fn new(
         caller: &'a Caller,
-        served: &'a Served,
-        headers: HeaderMap,
-        freshness: Freshness,
+        plan: &'a ResolvedPlan,
+        headers: &HeaderMap,
         write_sent: &'a WriteSent,
+        log: &'a mut RequestLog,
     ) -> Self {
         Self {
+            log,
             caller,
-            served,
-            headers,
-            freshness,
+            plan,
+            headers: plan.upstream_headers(headers),
             write_sent,
             deadline: None,
             slot: None,
@@ -53,7 +55,7 @@ impl<'a> UpstreamSession<'a> {
     pub(super) fn deadline(&mut self) -> Deadline {
         *self
             .deadline
-            .get_or_insert_with(|| Deadline::from_now(self.served.upstream.timeout()))
+            .get_or_insert_with(|| Deadline::from_now(self.plan.upstream.timeout()))
     }
 
     /// Waits for something before anything is sent, as long as the deadline allows.
@@ -61,12 +63,11 @@ impl<'a> UpstreamSession<'a> {
         &mut self,
         waiting: impl Future<Output = T>,
         otherwise: ApiError,
-        record: &mut Record,
     ) -> Result<T, ApiError> {
         let until = self.deadline().waiting;
-        record.begin_waiting(WaitingFor::Others);
+        self.log.begin_waiting(WaitingFor::Others);
         let waited = timeout_at(until, waiting).await;
-        record.end_waiting();
+        self.log.end_waiting();
         waited.map_err(|_elapsed| otherwise)
     }
 
@@ -75,33 +76,27 @@ impl<'a> UpstreamSession<'a> {
         self.slot.is_some()
     }
 
-    pub(super) const fn plan(&self) -> &'a Plan {
-        &self.served.plan
-    }
-
-    /// All that the reply to a read depends on; none for what is no read.
-    pub(super) fn read_key(&self, target: &Target, query: &ListQuery) -> Option<ReadKey> {
-        let subject = match (target.operation, &target.environment) {
-            (Operation::List, _) => Subject::List,
-            (Operation::Retrieve, Some(id)) => {
-                Subject::Environment(id.clone(), self.caller.tenant.id.clone())
-            }
-            _ => return None,
+    /// All that the reply to a retrieve, a list or a page of everybody's environments depends on.
+    pub(super) fn read_key(&self, target: &Target, query: &ListQuery, is_page: bool) -> ReadKey {
+        let subject = match &target.environment {
+            Some(id) => Subject::Environment(id.clone(), self.caller.tenant.id.clone()),
+            None if is_page => Subject::Page,
+            None => Subject::List,
         };
-        Some(ReadKey {
+        ReadKey {
             subject,
-            access: Arc::clone(&self.served.access),
-            dialect: self.plan().dialect.name,
+            access: Arc::clone(&self.plan.access),
+            dialect: self.plan.plan.dialect.name,
             version: self.headers.get(VERSION).cloned(),
             betas: self.headers.get(BETA).cloned(),
             path_and_query: path_and_query(target, query),
-        })
+        }
     }
 
-    pub(super) const fn claimant(&self) -> Claimant<'a> {
-        Claimant {
+    pub(super) const fn scope(&self) -> OwnerScope<'a> {
+        OwnerScope {
             caller: self.caller,
-            access: &self.served.access,
+            access: &self.plan.access,
         }
     }
 
@@ -111,9 +106,8 @@ impl<'a> UpstreamSession<'a> {
         target: &Target,
         query: &ListQuery,
         body: Bytes,
-        record: &mut Record,
     ) -> Result<Reply, ApiError> {
-        let upstream = &*self.served.upstream;
+        let upstream = &*self.plan.upstream;
         let operation = target.operation;
         let path_and_query = path_and_query(target, query);
         // A write is the last thing that anybody asks for.
@@ -132,15 +126,23 @@ impl<'a> UpstreamSession<'a> {
             deadline: self.deadline(),
             write_sent: self.write_sent,
         };
-        record.begin_waiting(WaitingFor::Others);
-        let token = self.token(operation, delivery.deadline).await;
-        record.end_waiting();
-        let (token, headers) = token?;
-        record.begin_waiting(WaitingFor::Upstream);
-        let again = || request(headers.clone(), Bytes::new()).ok();
+        let (kind, until) = (Kind::from(operation), delivery.deadline.waiting);
+        if operation.is_write() && Instant::now() >= until {
+            // What went before took so long that nobody might live to see how the write ends.
+            return Err(ApiError::UpstreamTimeout { after_write: false });
+        }
+        self.log.has_asked_budget = true;
+        self.log.begin_waiting(WaitingFor::Others);
+        let slot = match &mut self.slot {
+            Some(slot) => slot,
+            none => none.insert(enter(self.plan, &self.caller.tenant, kind, until).await?),
+        };
+        let token = slot.token(kind, until).await.map_err(refusal)?;
+        self.log.begin_waiting(WaitingFor::Upstream);
+        let again = || request(self.headers.clone(), Bytes::new()).ok();
         // On the heap, because it is large, and several futures around it would have a place for it each.
         let outcome = Box::pin(delivery.send_at_most_twice(first, again, token)).await;
-        record.end_waiting();
+        self.log.end_waiting();
         let reply = outcome.map_err(|error| {
             tracing::warn!(operation = operation.name(), %error, "no reply from the upstream");
             error_of(&error, operation.is_write())
@@ -148,10 +150,10 @@ impl<'a> UpstreamSession<'a> {
         if reply.status == StatusCode::TOO_MANY_REQUESTS
             && let Some(silence) = quota::silence(&reply.headers, SystemTime::now())
         {
-            self.served.budget.close_for(silence);
+            self.plan.budget.close_for(silence);
         }
-        if let Some(request_id) = reply::request_id(&reply) {
-            record.name_as_upstream(request_id);
+        if let Some(request_id) = response::request_id(&reply) {
+            self.log.name_as_upstream(request_id);
         }
         if reply.status.is_success() {
             return Ok(reply);
@@ -161,33 +163,20 @@ impl<'a> UpstreamSession<'a> {
             ..reply
         })
     }
+}
 
-    /// Waits for permission to send one request, and for a slot with the first. With it comes the header,
-    /// for who has to send a second time.
-    async fn token(
-        &mut self,
-        operation: Operation,
-        deadline: Deadline,
-    ) -> Result<(Token<'_>, &HeaderMap), ApiError> {
-        let kind = Kind::from(operation);
-        if operation.is_write() && Instant::now() >= deadline.waiting {
-            // What went before took so long that nobody might live to see how the write ends.
-            return Err(ApiError::UpstreamTimeout { after_write: false });
-        }
-        let slot = match &mut self.slot {
-            Some(slot) => slot,
-            none => {
-                let tenant_quota = self.served.tenant_quota(&self.caller.tenant);
-                // Who would find the upstream left alone need not wait for that.
-                let circuit = self.served.upstream.check_circuit();
-                circuit.map_err(|error| error_of(&error, false))?;
-                let entering = self.served.budget.enter(&tenant_quota, kind, deadline.waiting);
-                none.insert(entering.await.map_err(refusal)?)
-            }
-        };
-        let token = slot.token(kind, deadline.waiting).await.map_err(refusal)?;
-        Ok((token, &self.headers))
-    }
+/// Waits for a slot in flight.
+async fn enter(
+    plan: &ResolvedPlan,
+    tenant: &Tenant,
+    kind: Kind,
+    until: Instant,
+) -> Result<InFlightSlot, ApiError> {
+    // Who would find the upstream left alone need not wait for that.
+    let circuit = plan.upstream.check_circuit();
+    circuit.map_err(|error| error_of(&error, false))?;
+    let slot = plan.budget.enter(&plan.tenant_quota(tenant), kind, until).await;
+    slot.map_err(refusal)
 }
 
 /// One request on its way up, which may have to be sent twice.

@@ -7,7 +7,7 @@ use pingora::protocols::http::ServerSession;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
-use super::head;
+use super::request;
 use crate::contract::Answer;
 
 /// A body that nobody read is read and dropped, or the client sees a reset instead of its answer, and
@@ -92,10 +92,10 @@ impl Unread {
             return Self::Nothing;
         }
         let headers = &session.req_header().headers;
-        if head::expects_continue(headers) && session.response_written().is_none() {
+        if request::expects_continue(headers) && session.response_written().is_none() {
             return Self::NotAskedFor;
         }
-        match head::announced_length(headers) {
+        match request::announced_length(headers) {
             Some(length) if length <= CHEAP_TO_DRAIN => Self::Little,
             _ => Self::Much,
         }

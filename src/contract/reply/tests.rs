@@ -6,8 +6,13 @@ use crate::contract::arbitrary::{json as any_json, spaced, spaces};
 
 fn reply(dialect: &Dialect, operation: Operation, body: &str) -> Result<String, RefusedReply> {
     let body = Bytes::copy_from_slice(body.as_bytes());
-    let shown = dialect.reply(operation, body, &StampKey::default())?;
-    Ok(String::from_utf8(shown.body.to_vec()).unwrap())
+    let shown = show(dialect, operation, &body)?;
+    Ok(String::from_utf8(shown.to_vec()).unwrap())
+}
+
+fn show(dialect: &Dialect, operation: Operation, body: &Bytes) -> Result<Bytes, RefusedReply> {
+    let outline = dialect.outline(operation, body, &StampKey::default())?;
+    Ok(outline.show(body))
 }
 
 #[track_caller]
@@ -19,10 +24,7 @@ fn sandbase(body: &str) -> String {
 fn the_native_dialect_passes_the_very_same_bytes() {
     let body =
         Bytes::from_static(b" {\"id\":\"e\",\"scope\":null,\"n\":1e400,\"config\":{\"type\":\"cloud\"}}\n");
-    let reply = Dialect::ANTHROPIC
-        .reply(Operation::Retrieve, body.clone(), &StampKey::default())
-        .unwrap()
-        .body;
+    let reply = show(&Dialect::ANTHROPIC, Operation::Retrieve, &body).unwrap();
     assert_eq!(reply.as_ptr(), body.as_ptr(), "no copy is made");
     assert_eq!(reply, body);
 }
@@ -30,10 +32,7 @@ fn the_native_dialect_passes_the_very_same_bytes() {
 #[test]
 fn the_facade_copies_nothing_where_nothing_changes() {
     let body = Bytes::from_static(br#"{"id":"e","config":{"type":"self_hosted"}}"#);
-    let reply = Dialect::SANDBASE
-        .reply(Operation::Retrieve, body.clone(), &StampKey::default())
-        .unwrap()
-        .body;
+    let reply = show(&Dialect::SANDBASE, Operation::Retrieve, &body).unwrap();
     assert_eq!(reply.as_ptr(), body.as_ptr());
 }
 
@@ -111,11 +110,7 @@ fn a_success_that_no_client_can_read_is_refused() {
             .is_ok()
         );
         let not_utf8 = Bytes::from_static(b"{\"id\":\"\xff\"}");
-        assert!(
-            dialect
-                .reply(Operation::Retrieve, not_utf8, &StampKey::default())
-                .is_err()
-        );
+        assert!(show(dialect, Operation::Retrieve, &not_utf8).is_err());
     }
 }
 
@@ -234,14 +229,10 @@ fn no_dialect_shows_a_stamp_and_all_else_stays() {
 #[test]
 fn the_owner_and_the_id_of_an_environment_are_told_beside_its_body() {
     let told = |body: &'static str| {
-        let shown = Dialect::SANDBASE
-            .reply(
-                Operation::Create,
-                Bytes::from_static(body.as_bytes()),
-                &StampKey::default(),
-            )
+        let outline = Dialect::SANDBASE
+            .outline(Operation::Create, body.as_bytes(), &StampKey::default())
             .unwrap();
-        (shown.environment.map(String::from), shown.stamp)
+        (outline.environment.map(String::from), outline.stamp)
     };
     let owned = |text: &str| Some(text.to_owned());
     assert_eq!(

@@ -3,8 +3,8 @@ use std::borrow::Cow;
 use super::*;
 use crate::tenancy::{KeyText, Tenant};
 
-fn ownership(is_stamping: bool) -> Ownership {
-    Ownership::new(&config::Ownership {
+fn owners(is_stamping: bool) -> Owners {
+    Owners::new(&config::Ownership {
         is_stamping,
         stamp_key: StampKey::default(),
     })
@@ -24,9 +24,9 @@ fn caller() -> Caller {
     }
 }
 
-fn claimant(caller: &Caller) -> Claimant<'_> {
+fn scope(caller: &Caller) -> OwnerScope<'_> {
     static ACCESS: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| "default".into());
-    Claimant {
+    OwnerScope {
         caller,
         access: &ACCESS,
     }
@@ -44,7 +44,7 @@ fn refused(status: StatusCode, message: &str) -> ApiError {
 
 #[test]
 fn only_a_create_is_stamped() {
-    let (on, caller) = (ownership(true), caller());
+    let (on, caller) = (owners(true), caller());
     let body = Bytes::from_static(br#"{"name":"a"}"#);
     let stamped = on.stamp(Operation::Create, &caller, body.clone()).unwrap();
     assert_eq!(
@@ -56,7 +56,7 @@ fn only_a_create_is_stamped() {
     );
     assert_eq!(on.stamp(Operation::Update, &caller, body.clone()).unwrap(), body);
     assert_eq!(
-        ownership(false)
+        owners(false)
             .stamp(Operation::Create, &caller, body.clone())
             .unwrap(),
         body
@@ -65,37 +65,34 @@ fn only_a_create_is_stamped() {
 
 #[test]
 fn what_one_tenant_owns_says_nothing_to_another() {
-    let (ownership, one, two) = (ownership(true), caller(), caller());
+    let (owners, one, two) = (owners(true), caller(), caller());
     let id = EnvironmentId::parse("env_1").unwrap();
-    ownership.remember(claimant(&one), &id, Standing::Owned, ownership.moment());
-    assert_eq!(ownership.standing(claimant(&one), &id), Some(Standing::Owned));
-    assert_eq!(ownership.standing(claimant(&two), &id), None);
-    ownership.remember(claimant(&two), &id, Standing::NotOwned, ownership.moment());
-    assert_eq!(ownership.standing(claimant(&one), &id), Some(Standing::Owned));
+    owners.remember(scope(&one), &id, Ownership::Owned, owners.epoch());
+    assert_eq!(owners.ownership(scope(&one), &id), Some(Ownership::Owned));
+    assert_eq!(owners.ownership(scope(&two), &id), None);
+    owners.remember(scope(&two), &id, Ownership::NotOwned, owners.epoch());
+    assert_eq!(owners.ownership(scope(&one), &id), Some(Ownership::Owned));
 }
 
 #[test]
 fn the_last_that_was_learnt_holds_for_as_long_as_its_kind_does() {
-    let (ownership, caller) = (ownership(true), caller());
+    let (owners, caller) = (owners(true), caller());
     let id = EnvironmentId::parse("env_1").unwrap();
-    ownership.remember(claimant(&caller), &id, Standing::Owned, ownership.moment());
-    ownership.remember(claimant(&caller), &id, Standing::NotOwned, ownership.moment());
-    assert_eq!(
-        ownership.standing(claimant(&caller), &id),
-        Some(Standing::NotOwned)
-    );
-    let claim = Claim::new(claimant(&caller), &id);
+    owners.remember(scope(&caller), &id, Ownership::Owned, owners.epoch());
+    owners.remember(scope(&caller), &id, Ownership::NotOwned, owners.epoch());
+    assert_eq!(owners.ownership(scope(&caller), &id), Some(Ownership::NotOwned));
+    let key = OwnershipKey::new(scope(&caller), &id);
     let left = Some(OWNED_FOR);
     assert_eq!(
-        ByStanding.expire_after_update(&claim, &Standing::NotOwned, Instant::now(), left),
+        ByOwnership.expire_after_update(&key, &Ownership::NotOwned, Instant::now(), left),
         Some(NOT_OWNED_FOR)
     );
 }
 
 #[test]
 fn refused_metadata_is_explained_to_those_near_the_limit_only() {
-    let (on, off) = (ownership(true), ownership(false));
-    let message = |ownership: &Ownership, status, message: &str, pairs| {
+    let (on, off) = (owners(true), owners(false));
+    let message = |ownership: &Owners, status, message: &str, pairs| {
         ownership.explain(refused(status, message), pairs).to_string()
     };
     let (bad, text) = (StatusCode::BAD_REQUEST, "Metadata has more than 16 pairs");
@@ -111,22 +108,22 @@ fn refused_metadata_is_explained_to_those_near_the_limit_only() {
 
 #[test]
 fn what_is_forgotten_is_forgotten_for_every_tenant_and_nothing_else_is() {
-    let (ownership, one, two) = (ownership(true), caller(), caller());
+    let (owners, one, two) = (owners(true), caller(), caller());
     let ids = ["env_1", "env_2"].map(|id| EnvironmentId::parse(id).unwrap());
     for id in &ids {
-        ownership.remember(claimant(&one), id, Standing::Owned, ownership.moment());
-        ownership.remember(claimant(&two), id, Standing::NotOwned, ownership.moment());
+        owners.remember(scope(&one), id, Ownership::Owned, owners.epoch());
+        owners.remember(scope(&two), id, Ownership::NotOwned, owners.epoch());
     }
-    ownership.forget(&ids[..1]);
+    owners.forget(&ids[..1]);
     for caller in [&one, &two] {
-        assert_eq!(ownership.standing(claimant(caller), &ids[0]), None);
-        assert!(ownership.standing(claimant(caller), &ids[1]).is_some());
+        assert_eq!(owners.ownership(scope(caller), &ids[0]), None);
+        assert!(owners.ownership(scope(caller), &ids[1]).is_some());
     }
 }
 
 #[test]
 fn what_was_asked_before_something_was_forgotten_is_not_remembered_after_it() {
-    let (ownership, caller) = (ownership(true), caller());
+    let (owners, caller) = (owners(true), caller());
     let id = EnvironmentId::parse("env_1").unwrap();
     let retrieve = Target {
         operation: Operation::Retrieve,
@@ -134,13 +131,13 @@ fn what_was_asked_before_something_was_forgotten_is_not_remembered_after_it() {
     };
     let is_absent = |asked_at| {
         let absent = Err(refused(StatusCode::NOT_FOUND, "not found"));
-        let settled = ownership.settle(&retrieve, claimant(&caller), asked_at, absent);
+        let settled = owners.settle(&retrieve, scope(&caller), asked_at, absent);
         assert!(matches!(settled, Err(ApiError::EnvironmentNotFound)));
-        ownership.standing(claimant(&caller), &id)
+        owners.ownership(scope(&caller), &id)
     };
-    let before = ownership.moment();
+    let before = owners.epoch();
     // Somebody adopts it for this tenant meanwhile.
-    ownership.forget(std::slice::from_ref(&id));
+    owners.forget(std::slice::from_ref(&id));
     assert_eq!(is_absent(before), None);
-    assert_eq!(is_absent(ownership.moment()), Some(Standing::NotOwned));
+    assert_eq!(is_absent(owners.epoch()), Some(Ownership::NotOwned));
 }

@@ -76,7 +76,7 @@ async fn play(settings: &config::Cache, steps: Vec<Step>) {
     for part in parts {
         part.await.unwrap();
     }
-    assert!(reads.flights.lock().is_empty());
+    assert!(reads.in_flight.lock().is_empty());
 }
 
 #[test]

@@ -2,9 +2,12 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use http::HeaderValue;
+use http::header::CACHE_CONTROL;
 use tokio::time::sleep;
 
 use super::*;
+use crate::contract::{Dialect, Operation, StampKey};
 
 const TTL: Duration = Duration::from_secs(2);
 pub(super) const KEEPING: config::Cache = config::Cache {
@@ -43,29 +46,31 @@ fn list() -> ReadKey {
     }
 }
 
-fn reply(status: StatusCode, body: impl Into<Bytes>) -> Reply {
-    Reply {
+fn reply(status: StatusCode, body: impl Into<Bytes>) -> ReadReply {
+    let reply = Reply {
         status,
         headers: HeaderMap::new(),
         body: body.into(),
-    }
+    };
+    // An operation of whose reply nothing more is asked than that it is an object.
+    ReadReply::new(reply, Operation::Delete, &Dialect::SANDBASE, &StampKey::default())
 }
 
 /// A reply that says something.
-pub(super) fn state(body: &str) -> Reply {
+pub(super) fn state(body: &str) -> ReadReply {
     reply(StatusCode::OK, format!(r#"{{"state":"{body}"}}"#))
 }
 
 /// What it says.
-pub(super) fn said(reply: &Reply) -> String {
-    let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+pub(super) fn said(reply: &ReadReply) -> String {
+    let body: serde_json::Value = serde_json::from_slice(&reply.reply.body).unwrap();
     body["state"].as_str().unwrap().to_owned()
 }
 
 fn asked(cache_control: &str) -> Freshness {
     let mut headers = HeaderMap::new();
     headers.insert(CACHE_CONTROL, HeaderValue::try_from(cache_control).unwrap());
-    Freshness::asked(&headers)
+    Freshness::from_cache_control(&headers)
 }
 
 /// Somebody of the one tenant.
@@ -83,7 +88,7 @@ pub(super) fn anybody() -> Reader<'static> {
 }
 
 fn anything() -> Freshness {
-    Freshness::asked(&HeaderMap::new())
+    Freshness::from_cache_control(&HeaderMap::new())
 }
 
 /// Reads where the upstream would give `body` after a while.
@@ -118,11 +123,11 @@ async fn a_thousand_who_ask_at_once_cost_one_request() {
     let mut misses = 0;
     for reader in readers {
         let shared = reader.await.unwrap();
-        assert_eq!(shared.reply.body, "state");
+        assert_eq!(shared.reply.reply.body, "state");
         misses += usize::from(shared.source == ReadSource::Miss);
     }
     assert_eq!((asked.load(Ordering::SeqCst), misses), (1, 1));
-    assert!(reads.flights.lock().is_empty(), "nothing is left behind");
+    assert!(reads.in_flight.lock().is_empty(), "nothing is left behind");
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,9 +209,9 @@ async fn a_refusal_serves_those_who_wait_and_nobody_after() {
         reads.read(retrieve(), anybody(), ask(StatusCode::NOT_FOUND)),
         reads.read(retrieve(), anybody(), ask(StatusCode::OK)),
     );
-    assert_eq!(first.unwrap().reply.status, StatusCode::NOT_FOUND);
+    assert_eq!(first.unwrap().reply.reply.status, StatusCode::NOT_FOUND);
     let second = second.unwrap();
-    assert_eq!(second.reply.status, StatusCode::NOT_FOUND);
+    assert_eq!(second.reply.reply.status, StatusCode::NOT_FOUND);
     assert_eq!(second.source, ReadSource::Coalesced);
     let third = reads.read(retrieve(), anybody(), ask(StatusCode::OK)).await;
     assert_eq!(third.unwrap().source, ReadSource::Miss);
@@ -230,14 +235,14 @@ async fn a_refusal_of_one_tenant_is_not_handed_to_another() {
         reads.read(list(), anybody(), ask(StatusCode::OK)),
         reads.read(list(), another, ask(StatusCode::OK)),
     );
-    assert_eq!(first.unwrap().reply.status, too_large);
-    assert_eq!(same.unwrap().reply.status, too_large);
+    assert_eq!(first.unwrap().reply.reply.status, too_large);
+    assert_eq!(same.unwrap().reply.reply.status, too_large);
     let others = others.unwrap();
     assert_eq!(
-        (others.reply.status, others.source),
+        (others.reply.reply.status, others.source),
         (StatusCode::OK, ReadSource::Miss)
     );
-    assert!(reads.flights.lock().is_empty());
+    assert!(reads.in_flight.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -258,7 +263,7 @@ async fn who_may_not_wait_asks_beside_the_one_who_does() {
     );
     let told = [slow, hurried, patient].map(|shared| said(&shared.unwrap().reply));
     assert_eq!(told, ["9", "1", "9"]);
-    assert!(reads.flights.lock().is_empty());
+    assert!(reads.in_flight.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -267,6 +272,7 @@ async fn what_is_kept_keeps_nothing_else_alive() {
     let ask = async {
         let mut reply = reply(StatusCode::OK, "{}");
         reply
+            .reply
             .headers
             .insert("server", HeaderValue::from_static("upstream"));
         Ok::<_, ()>(reply)
@@ -277,9 +283,13 @@ async fn what_is_kept_keeps_nothing_else_alive() {
         .await
         .unwrap();
     assert!(matches!(second.source, ReadSource::Hit(_)));
-    assert_eq!(second.reply.body, first.reply.body);
-    assert_ne!(second.reply.body.as_ptr(), first.reply.body.as_ptr(), "a copy");
-    assert!(second.reply.headers.is_empty());
+    assert_eq!(second.reply.reply.body, first.reply.reply.body);
+    assert_ne!(
+        second.reply.reply.body.as_ptr(),
+        first.reply.reply.body.as_ptr(),
+        "a copy"
+    );
+    assert!(second.reply.reply.headers.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -307,7 +317,10 @@ async fn an_error_of_the_first_is_not_handed_to_those_who_wait() {
     );
     assert_eq!(first.unwrap_err(), "its own limit");
     let (second, third) = (second.unwrap(), third.unwrap());
-    assert_eq!(second.reply.body, third.reply.body, "one of them asked for both");
+    assert_eq!(
+        second.reply.reply.body, third.reply.reply.body,
+        "one of them asked for both"
+    );
     assert_ne!(second.source, third.source);
 }
 
@@ -326,7 +339,7 @@ async fn one_who_leaves_hands_the_lead_to_the_next() {
     sleep(Duration::from_millis(10)).await;
     leader.abort();
     assert_eq!(follower.await.unwrap(), ("second".to_owned(), ReadSource::Miss));
-    assert!(reads.flights.lock().is_empty());
+    assert!(reads.in_flight.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -364,7 +377,7 @@ async fn what_was_made_is_there_for_who_asked_for_it_before() {
         read(&reads, retrieve(), anything(), "made").await
     };
     let (before, after) = tokio::join!(before, after);
-    assert_eq!(before.unwrap().reply.status, StatusCode::NOT_FOUND);
+    assert_eq!(before.unwrap().reply.reply.status, StatusCode::NOT_FOUND);
     assert_eq!(after.0, "made");
 }
 
@@ -374,4 +387,24 @@ fn a_list_of_several_pages_is_as_fresh_as_its_oldest() {
     assert_eq!(hit(1).and(hit(2)), hit(2));
     assert_eq!(hit(1).and(ReadSource::Coalesced), ReadSource::Coalesced);
     assert_eq!(ReadSource::Miss.and(hit(1)), ReadSource::Miss);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_weight_of_what_is_kept_is_all_that_it_holds_its_key_included() {
+    let reads = SharedReads::new(&KEEPING);
+    for number in 0..200 {
+        let betas = format!("{number:030000}");
+        let key = ReadKey {
+            betas: Some(HeaderValue::try_from(betas).unwrap()),
+            ..retrieve()
+        };
+        read(&reads, key, anything(), "1").await;
+    }
+    let kept = reads.kept.as_ref().unwrap();
+    kept.run_pending_tasks();
+    let bytes = kept.entry_count() * 30_000;
+    assert!(
+        (1..=KEEPING.max_bytes).contains(&bytes),
+        "{bytes} bytes of betas alone"
+    );
 }

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::shared_reads::{ReadKey, Subject};
+use super::key::{ReadKey, Subject};
 use crate::environment::EnvironmentId;
 
 /// The generations of everything that can be read, in bounded memory: what shares a number with something that was
@@ -34,7 +34,7 @@ impl Generations {
     pub(super) fn of(&self, key: &ReadKey) -> u64 {
         let number = match &key.subject {
             Subject::Environment(id, _) => self.number(id),
-            Subject::List => self.number(&ListOf(&key.access)),
+            Subject::List | Subject::Page => self.number(&ListOf(&key.access)),
         };
         number.load(Ordering::SeqCst)
     }
@@ -72,7 +72,7 @@ impl Generations {
 }
 
 /// A write that is under way.
-pub(super) struct Writing<'a> {
+pub(in crate::gateway) struct Writing<'a> {
     generations: &'a Generations,
     access: Arc<str>,
     environment: Option<EnvironmentId>,
@@ -80,7 +80,7 @@ pub(super) struct Writing<'a> {
 
 impl Writing<'_> {
     /// Names the environment that the write has made.
-    pub(super) fn made(&mut self, environment: &EnvironmentId) {
+    pub(in crate::gateway) fn made(&mut self, environment: &EnvironmentId) {
         self.environment = Some(environment.clone());
     }
 

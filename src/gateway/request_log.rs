@@ -2,30 +2,34 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 
-use super::shared_reads::ReadSource;
-use super::trail::Trail;
-use crate::contract::{ApiError, Dialect, Operation};
+use super::plans::ResolvedPlan;
+use crate::contract::{ApiError, Operation};
+use crate::environment::EnvironmentId;
 use crate::telemetry::{Metrics, Outcome};
 use crate::tenancy::Caller;
 use crate::text::random_bytes;
 
-/// What is known of a request so far, for its metrics, its line in the access log and the audit.
-pub(super) struct Record {
+/// Who asks for what, as far as judging has come: a request that fails is answered, counted and audited by this.
+#[derive(Default)]
+pub(super) struct Identity<'g> {
+    pub(super) operation: Option<Operation>,
+    pub(super) environment: Option<EnvironmentId>,
+    pub(super) caller: Option<Caller>,
+    pub(super) plan: Option<&'g ResolvedPlan>,
+}
+
+/// The name of a request and its times, for its answer, its metrics and its line in the access log.
+pub(super) struct RequestLog {
     started: Instant,
     request_id: Option<String>,
-    pub(super) operation: Option<Operation>,
-    pub(super) caller: Option<Caller>,
-    /// The dialect of the caller's plan, as soon as it is known.
-    pub(super) dialect: Option<&'static Dialect>,
-    /// Where the reply to a retrieve or a list came from.
-    pub(super) read_source: Option<ReadSource>,
+    /// Whether the budget was asked for anything.
+    pub(super) has_asked_budget: bool,
     /// How long the upstream took; none where it was not asked.
     upstream: Option<Duration>,
     /// How long others were waited for.
     waited: Duration,
     /// What is being waited for, and since when.
     waiting: Option<(WaitingFor, Instant)>,
-    pub(super) trail: Trail,
 }
 
 /// What a request waits for.
@@ -37,19 +41,15 @@ pub(super) enum WaitingFor {
     Upstream,
 }
 
-impl Record {
+impl RequestLog {
     pub(super) fn start() -> Self {
         Self {
             started: Instant::now(),
             request_id: None,
-            operation: None,
-            caller: None,
-            dialect: None,
-            read_source: None,
+            has_asked_budget: false,
             upstream: None,
             waited: Duration::ZERO,
             waiting: None,
-            trail: Trail::default(),
         }
     }
 
@@ -59,7 +59,7 @@ impl Record {
         self.waiting = Some((what, Instant::now()));
     }
 
-    /// Tells that it is there. Where whoever waited has been given up meanwhile, [`Record::finish`] says it.
+    /// Tells that it is there. Where whoever waited has been given up meanwhile, [`RequestLog::finish`] says it.
     pub(super) fn end_waiting(&mut self) {
         match self.waiting.take() {
             Some((WaitingFor::Others, since)) => self.waited += since.elapsed(),
@@ -81,12 +81,18 @@ impl Record {
     }
 
     /// Counts the request and writes its line. There is no credential, no query string and no body in it.
-    pub(super) fn finish(&mut self, metrics: &Metrics, status: StatusCode, error: Option<&ApiError>) {
+    pub(super) fn finish(
+        &mut self,
+        identity: &Identity<'_>,
+        metrics: &Metrics,
+        status: StatusCode,
+        error: Option<&ApiError>,
+    ) {
         self.end_waiting();
         let total = self.started.elapsed();
         let kind = error.map(ApiError::kind);
         metrics.record(&Outcome {
-            operation: self.operation,
+            operation: identity.operation,
             status,
             error: kind,
             total,
@@ -104,9 +110,9 @@ impl Record {
         tracing::info!(
             target: "envgate::access",
             request_id = self.request_id.as_deref(),
-            tenant = self.caller.as_ref().map(|caller| caller.tenant.name.as_str()),
-            key = self.caller.as_ref().map(|caller| caller.key.as_str()),
-            operation = self.operation.map(Operation::name),
+            tenant = identity.caller.as_ref().map(|caller| caller.tenant.name.as_str()),
+            key = identity.caller.as_ref().map(|caller| caller.key.as_str()),
+            operation = identity.operation.map(Operation::name),
             status = status.as_u16(),
             error = kind,
             duration_ms = milliseconds(total),
@@ -138,13 +144,16 @@ mod tests {
     #[tokio::test]
     async fn waiting_that_is_given_up_is_not_the_gateways_own_time() {
         let metrics = Metrics::new().unwrap();
-        let mut record = Record::start();
-        record.operation = Some(Operation::Update);
+        let mut log = RequestLog::start();
+        let identity = Identity {
+            operation: Some(Operation::Update),
+            ..Identity::default()
+        };
         for what in [WaitingFor::Others, WaitingFor::Upstream] {
-            record.begin_waiting(what);
+            log.begin_waiting(what);
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        record.finish(&metrics, StatusCode::OK, Some(&ApiError::ClientGone));
+        log.finish(&identity, &metrics, StatusCode::OK, Some(&ApiError::ClientGone));
         let text = String::from_utf8(metrics.encode().unwrap()).unwrap();
         let own = "envgate_own_duration_seconds_sum{operation=\"update\"} ";
         let own = text.lines().find_map(|line| line.strip_prefix(own)).unwrap();
