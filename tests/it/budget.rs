@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::client::{Connection, Request, Response};
 use crate::common::envgate::{Envgate, Setup, pause};
-use crate::common::upstream::{ENVIRONMENT, Then, Upstream};
+use crate::common::upstream::{ClosedPort, ENVIRONMENT, Then, Upstream};
 
 const LIMIT: &str = "anthropic-ratelimit-requests-limit";
 const REMAINING: &str = "anthropic-ratelimit-requests-remaining";
@@ -304,12 +304,9 @@ fn a_read_that_is_sent_again_spends_another_token() {
 
 #[test]
 fn what_could_not_be_sent_is_not_counted() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let closed = ClosedPort::new();
     let settings = "[budgets.default]\nrequests_per_minute = 1\n[plans.default]\nrequests_per_minute = 1\n";
-    let setup = Setup::new().upstream(free).file(settings);
+    let setup = Setup::new().upstream(closed.address()).file(settings);
     let envgate = setup.start();
     for _ in 0..3 {
         let refused = list(&envgate, &envgate.key);

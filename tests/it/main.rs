@@ -5,8 +5,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
-    clippy::unwrap_used,
-    missing_docs
+    clippy::unwrap_used
 )]
 
 mod common;

@@ -25,19 +25,26 @@ fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// An address that refuses connections.
+/// An address that refuses connections: bound, so that nobody else has it, and never listening.
 fn refusing() -> SocketAddr {
-    listener().1
+    let (socket, address) = bound();
+    std::mem::forget(socket);
+    address
 }
 
-/// An address that neither takes nor refuses a connection: its queue is full. For as long as what comes with it lives.
-fn silent() -> (SocketAddr, impl Sized) {
+fn bound() -> (socket2::Socket, SocketAddr) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket
         .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
         .unwrap();
-    socket.listen(0).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}
+
+/// An address that neither takes nor refuses a connection: its queue is full. For as long as what comes with it lives.
+fn silent() -> (SocketAddr, impl Sized) {
+    let (socket, address) = bound();
+    socket.listen(0).unwrap();
     let waiting: Vec<_> = (0..4)
         .map(|_| StdStream::connect_timeout(&address, Duration::from_millis(20)))
         .collect();
