@@ -218,10 +218,7 @@ fn an_absurd_retry_after_is_capped_or_ignored_and_told() {
         let (envgate, [key]) = served(&upstream, "", "2s", ["default"]);
         list(&envgate, &key).expect_error(429, "rate_limit_error");
         let next = list(&envgate, &key);
-        assert!(
-            envgate.log().contains("the upstream asks for a silence"),
-            "{value}"
-        );
+        envgate.expect_log("the upstream asks for a silence");
         if is_silenced {
             let error = next.expect_error(429, "rate_limit_error");
             assert_eq!(error["details"]["error_code"], "upstream_limit");
@@ -365,6 +362,7 @@ fn an_upstream_on_this_machine_is_unlimited_and_that_is_said() {
     for _ in 0..100 {
         assert_eq!(list(&envgate, &key).status, 200);
     }
+    envgate.expect_log("what may go up");
     let log = envgate.log();
     let line = log.lines().find(|line| line.contains("what may go up")).unwrap();
     assert!(

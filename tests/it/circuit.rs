@@ -63,7 +63,7 @@ fn after_failures_in_a_row_nothing_is_sent_until_one_request_finds_the_upstream_
     assert_eq!(upstream.seen().len(), 4);
     envgate.expect_metric(STATE, 0.0);
     assert_eq!(envgate.get(PATH).status, 200);
-    assert!(envgate.log().contains("the upstream answers again"));
+    envgate.expect_log("the upstream answers again");
 }
 
 #[test]

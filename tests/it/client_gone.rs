@@ -73,6 +73,7 @@ fn a_read_is_given_up_when_its_client_is_gone(#[case] leaving: Leaving) {
     envgate.expect_metric(&requests("retrieve", "client_gone", "4xx"), 1.0);
     envgate.expect_metric(IN_FLIGHT, 0.0);
     assert!(started.elapsed() < SLOW, "nobody waited for the upstream");
+    envgate.expect_log("client_gone");
     let log = envgate.log();
     let line = log.lines().find(|line| line.contains("client_gone")).unwrap();
     assert!(line.contains("status=499"), "{line}");

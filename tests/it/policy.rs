@@ -163,9 +163,7 @@ fn a_result_that_breaks_the_policy_all_the_same_is_told_to_the_operator() {
         200
     );
     envgate.expect_metric("envgate_policy_breaches_total", 1.0);
-    eventually("the operator is told what is wrong", || {
-        envgate.log().contains("/config/networking/type")
-    });
+    envgate.expect_log("/config/networking/type");
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn a_key_that_was_revoked_is_dead_on_every_replica_within_a_second_and_a_half() 
 #[test]
 fn a_key_that_was_revoked_is_as_dead_when_every_notification_is_cut() {
     let database = database::migrated();
-    let replicas = Replicas::start(&database.url());
+    let mut replicas = Replicas::start(&database.url());
     let is_over = Arc::new(AtomicBool::new(false));
     let cutting = std::thread::spawn({
         let (url, is_over) = (database.url(), Arc::clone(&is_over));
@@ -135,8 +135,8 @@ fn a_key_that_was_revoked_is_as_dead_when_every_notification_is_cut() {
     is_over.store(true, Ordering::Relaxed);
     let cut = cutting.join().unwrap();
     assert!(cut > 2, "{cut} connections were cut: nobody listens again");
-    for gateway in &replicas.gateways {
-        let log = gateway.log();
+    for gateway in &mut replicas.gateways {
+        let log = gateway.stop();
         assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
     }
 }

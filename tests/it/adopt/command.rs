@@ -12,7 +12,7 @@ fn a_plans_own_credential_is_the_one_that_adopts() {
     let plans = "[credentials]\nresearch = { key = { env = \"RESEARCH\" }, budget = \"default\" }\n[plans]\nresearch.credential = \"research\"\n";
     let setup = old.setup().set("RESEARCH", "sk-research").file(plans);
     let key = setup.tenant("acme", "research");
-    let envgate = setup.start_for(&key);
+    let mut envgate = setup.start_for(&key);
     assert!(
         adopt(&envgate, TOKEN, &["--tenant", "acme", "env_1"])
             .status
@@ -24,7 +24,7 @@ fn a_plans_own_credential_is_the_one_that_adopts() {
         seen.iter().all(|seen| seen.all("x-api-key") == ["sk-research"]),
         "{seen:?}"
     );
-    assert!(!envgate.log().contains(OPERATOR_KEY));
+    assert!(!envgate.stop().contains(OPERATOR_KEY));
 }
 
 #[test]

@@ -173,12 +173,12 @@ fn content_types_and_encodings_that_cannot_be_json_are_415() {
 
 #[test]
 fn no_secret_is_in_the_log_or_the_metrics_after_all_this() {
-    let guarded = Guarded::with(|setup| {
+    let mut guarded = Guarded::with(|setup| {
         setup
             .set("ENVGATE_LOG__LEVEL", "trace")
             .set("ENVGATE_LOG__FORMAT", "json")
     });
-    let envgate = &guarded.envgate;
+    let envgate = &mut guarded.envgate;
     let body_secret = "body-s3cr3t";
     envgate.post(PATH, &format!(r#"{{"name":"{body_secret}","nme":1}}"#));
     envgate.get("/v1/environments?limit=query-s3cr3t");
@@ -196,7 +196,7 @@ fn no_secret_is_in_the_log_or_the_metrics_after_all_this() {
     assert_eq!(connection.read_response().status, 400);
 
     let metrics = envgate.admin_get("/metrics").text();
-    let log = envgate.log();
+    let log = envgate.stop();
     assert!(log.contains("envgate::access"), "{log}");
     for secret in [
         "s3cr3t",

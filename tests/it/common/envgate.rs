@@ -269,6 +269,21 @@ impl Envgate {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap()
     }
 
+    /// Waits until a line with this text is written; no request waits for that.
+    #[track_caller]
+    pub fn expect_log(&self, text: &str) {
+        eventually(&format!("{text:?} stands in the log"), || {
+            self.log().contains(text)
+        });
+    }
+
+    /// Stops the gateway in order; gives back all that it has logged.
+    pub fn stop(&mut self) -> String {
+        self.signal("TERM");
+        self.wait(Duration::from_secs(30));
+        self.log()
+    }
+
     pub fn signal(&self, name: &str) {
         signal(&self.child, name);
     }
@@ -315,6 +330,7 @@ pub fn pause(duration: Duration) {
 }
 
 /// Waits until something holds.
+#[track_caller]
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !holds() {

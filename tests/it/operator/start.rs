@@ -14,7 +14,7 @@ fn the_first_start_says_all_that_is_needed_and_a_later_one_how_to_make_a_key() {
     let setup = Setup::new();
     let store = setup.path().join("kept.db");
     let url = format!("sqlite:{}", store.display());
-    let first = setup.set("ENVGATE_STORE__URL", &url).start();
+    let mut first = setup.set("ENVGATE_STORE__URL", &url).start();
     assert!(
         first.said.contains("embedded environments service"),
         "{}",
@@ -25,7 +25,10 @@ fn the_first_start_says_all_that_is_needed_and_a_later_one_how_to_make_a_key() {
         std::fs::metadata(&store).unwrap().permissions().mode() & 0o777,
         0o600
     );
-    assert!(!first.log().contains(&first.key), "the key is said, never logged");
+    assert!(
+        !first.stop().contains(&first.key),
+        "the key is said, never logged"
+    );
 }
 
 #[test]
