@@ -11,7 +11,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::output::CommandError;
-use crate::config::{self, Access, Faults, Settings, UpstreamService};
+use crate::config::{self, Access, ConfigErrors, Settings, UpstreamService};
 use crate::contract::{self, Operation};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -183,7 +183,7 @@ fn tell(settings: &Settings, config: Option<&Path>, out: &mut impl Write) -> io:
     )
 }
 
-fn complain(faults: &Faults, err: &mut impl Write) -> io::Result<()> {
+fn complain(faults: &ConfigErrors, err: &mut impl Write) -> io::Result<()> {
     writeln!(err, "{faults}")?;
     match faults.len() {
         1 => writeln!(err, "1 fault"),

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::admin_client::AdminError;
-use crate::config::Faults;
+use crate::config::ConfigErrors;
 use crate::contract::SchemaFault;
 use crate::quota::RedisBudgetError;
 use crate::store::StoreError;
@@ -17,7 +17,7 @@ use crate::upstream::SetUpError;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CommandError {
     #[error("{0}")]
-    Settings(#[from] Faults),
+    Settings(#[from] ConfigErrors),
     #[error(transparent)]
     Schemas(#[from] SchemaFault),
     #[error(transparent)]

@@ -5,15 +5,14 @@ use std::net::SocketAddr;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use super::catalogue::SettingDoc;
-use super::faults::{Faults, Place, Problem};
-use super::lookup::setting;
+use super::errors::{ConfigErrors, Problem, SourceLocation};
+use super::registry::{SETTINGS, SettingDoc};
 use super::settings::{
     Admin, Audit, Cache, Circuit, Contract, Listen, Log, Ownership, Server, Settings, Store, Upstream,
     UpstreamService, UpstreamUrl,
 };
 use super::source::Source;
-use super::tree::{Entries, Raw, Written};
+use super::tree::{Entries, Raw, WrittenValue};
 use super::{overlay, secrets, tree, values};
 use crate::contract::Strictness;
 
@@ -29,29 +28,25 @@ const CACHE_TTL: Duration = Duration::from_secs(2);
 /// use envgate::config::{Source, load};
 ///
 /// let environment = [("ENVGATE_LISTEN__ADDRESS".to_owned(), "127.0.0.1:0".to_owned())];
-/// let faults = load(&Source::new("envgate.toml", "[upstream]\ntiemout = \"5s\"\n", environment)).unwrap_err();
+/// let errors = load(&Source::new("envgate.toml", "[upstream]\ntiemout = \"5s\"\n", environment)).unwrap_err();
 /// assert_eq!(
-///     faults.to_string(),
+///     errors.to_string(),
 ///     "envgate.toml:2:1: upstream.tiemout: unknown setting; did you mean \"timeout\"?"
 /// );
 /// ```
-pub fn load(source: &Source) -> Result<Settings, Faults> {
-    let mut faults = Faults::default();
-    let mut entries = tree::read(&source.name, &source.text, &mut faults);
-    let is_whole = !faults
-        .iter()
-        .any(|fault| matches!(fault.problem, Problem::Syntax(_)));
-    overlay::lay(&source.environment, &mut entries, &mut faults);
+pub fn load(source: &Source) -> Result<Settings, ConfigErrors> {
+    let mut errors = ConfigErrors::default();
+    let mut entries = tree::read(&source.name, &source.text, &mut errors)?;
+    overlay::lay(&source.environment, &mut entries, &mut errors);
     let mut reader = Reader {
         entries,
         environment: &source.environment,
-        is_whole,
-        faults,
+        errors,
     };
     let settings = reader.settings();
-    let mut faults = reader.faults;
-    faults.sort();
-    settings.filter(|_| faults.is_empty()).ok_or(faults)
+    let mut errors = reader.errors;
+    errors.sort();
+    settings.filter(|_| errors.is_empty()).ok_or(errors)
 }
 
 /// Takes one setting after the other from what was written. Every function asks for all that it needs before
@@ -59,9 +54,7 @@ pub fn load(source: &Source) -> Result<Settings, Faults> {
 pub(super) struct Reader<'a> {
     pub(super) entries: Entries,
     pub(super) environment: &'a BTreeMap<String, String>,
-    /// Whether all of the text was TOML.
-    is_whole: bool,
-    faults: Faults,
+    errors: ConfigErrors,
 }
 
 impl Reader<'_> {
@@ -257,23 +250,23 @@ impl Reader<'_> {
         Some(Server { threads })
     }
 
-    /// The value of a setting as it was written, else its default; none where there is neither, or a fault.
+    /// The value of a setting as it was written, else its default; none where there is neither, or an error.
     pub(super) fn read<T>(
         &mut self,
         path: &str,
         parse: impl FnOnce(&Raw) -> Result<T, Problem>,
     ) -> Option<T> {
         let written = self.entries.settings.get(path).cloned().or_else(|| {
-            let raw = Raw::Text(setting(path)?.default?.to_owned());
-            Some(Written {
-                place: Place::Default,
+            let raw = Raw::Text(SETTINGS.find(path)?.default?.to_owned());
+            Some(WrittenValue {
+                location: SourceLocation::Default,
                 raw,
             })
         })?;
         self.parse(&written, path, parse)
     }
 
-    /// The value of a setting, or `otherwise` where it is not set; none where there is a fault.
+    /// The value of a setting, or `otherwise` where it is not set; none where there is a error.
     pub(super) fn read_or<T>(
         &mut self,
         path: &str,
@@ -284,7 +277,7 @@ impl Reader<'_> {
             .map(|value| value.unwrap_or(otherwise))
     }
 
-    /// The value of a setting, if it is set; none where there is a fault.
+    /// The value of a setting, if it is set; none where there is a error.
     pub(super) fn read_optional<T>(
         &mut self,
         path: &str,
@@ -296,13 +289,13 @@ impl Reader<'_> {
         self.read(path, parse).map(Some)
     }
 
-    /// The elements of a list, if it is set; none where there is a fault. Every element is looked at.
+    /// The elements of a list, if it is set; none where there is a error. Every element is looked at.
     pub(super) fn read_list<T>(
         &mut self,
         path: &str,
         parse: impl Fn(&Raw) -> Result<T, Problem>,
     ) -> Option<Option<Vec<T>>> {
-        let elements = self.read_optional(path, |raw| values::list(raw).map(<[Written]>::to_vec))?;
+        let elements = self.read_optional(path, |raw| values::list(raw).map(<[WrittenValue]>::to_vec))?;
         let Some(elements) = elements else {
             return Some(None);
         };
@@ -315,14 +308,14 @@ impl Reader<'_> {
 
     fn parse<T>(
         &mut self,
-        written: &Written,
+        written: &WrittenValue,
         path: &str,
         parse: impl FnOnce(&Raw) -> Result<T, Problem>,
     ) -> Option<T> {
         match parse(&written.raw) {
             Ok(value) => Some(value),
             Err(problem) => {
-                self.faults.add(&written.place, path, problem);
+                self.errors.add(&written.location, path, problem);
                 None
             }
         }
@@ -334,25 +327,23 @@ impl Reader<'_> {
 
     /// A fault between settings.
     pub(super) fn fault(&mut self, path: &str, problem: Problem) {
-        let place = self
+        let location = self
             .entries
             .settings
             .get(path)
-            .map_or(Place::Default, |written| written.place.clone());
-        self.fault_at(&place, path, problem);
+            .map_or(SourceLocation::Default, |written| written.location.clone());
+        self.fault_at(&location, path, problem);
     }
 
-    /// A fault between settings, at a place. What a broken line might have set is not held to be missing.
-    pub(super) fn fault_at(&mut self, place: &Place, path: &str, problem: Problem) {
-        if self.is_whole {
-            self.faults.add(place, path, problem);
-        }
+    /// A fault between settings, at a location.
+    pub(super) fn fault_at(&mut self, location: &SourceLocation, path: &str, problem: Problem) {
+        self.errors.add(location, path, problem);
     }
 }
 
 /// The environment variable that sets a setting.
 pub(super) fn variable(path: &str) -> Option<String> {
-    setting(path).and_then(SettingDoc::variable)
+    SETTINGS.find(path).and_then(SettingDoc::variable)
 }
 
 /// Whether the second of two listeners could not have its address.

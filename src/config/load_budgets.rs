@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::budget::{Budget, DEFAULT_BUDGET};
-use super::faults::Problem;
+use super::errors::Problem;
 use super::load::{Reader, variable};
 use super::settings::Quota;
 use super::{secrets, values};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
-use super::faults::Problem;
+use super::errors::Problem;
 use super::load::Reader;
 use super::plan::{DEFAULT_PLAN, PackageRule, Plan, Policy};
 use super::settings::{Contract, Credential};

@@ -3,19 +3,19 @@
 //! ```text
 //! text ─ tree ─┐
 //!              ├─ overlay ─ load (values, secrets, url) ─ Settings
-//! environment ─┘                                      └─ or Faults
+//! environment ─┘                                      └─ or ConfigErrors
 //! ```
 
 mod access;
 mod budget;
-mod catalogue;
-mod faults;
+mod errors;
 mod load;
 mod load_budgets;
 mod load_plans;
-mod lookup;
 mod overlay;
 mod plan;
+mod process;
+mod registry;
 mod secrets;
 mod settings;
 mod source;
@@ -25,13 +25,14 @@ mod values;
 
 pub use access::Access;
 pub use budget::{Budget, DEFAULT_BUDGET};
-pub use catalogue::{SETTINGS, SettingDoc};
-pub use faults::{Fault, Faults, Place, Problem};
+pub use errors::{ConfigError, ConfigErrors, Problem, SourceLocation};
 pub use load::load;
 pub use plan::{DEFAULT_PLAN, Install, PackageRule, Plan, Policy};
+pub use process::{credential_from_process, from_process};
+pub use registry::{SETTINGS, SettingDoc, SettingsRegistry};
 pub use settings::{
     Admin, Audit, Cache, Circuit, Contract, Credential, Listen, Log, LogFormat, Ownership, Quota, Secret,
     Server, Settings, Store, Upstream, UpstreamService, UpstreamUrl,
 };
-pub use source::{Source, credential_from_process, from_process};
+pub use source::Source;
 pub use url::UrlFault;

@@ -2,27 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::catalogue::{PREFIX, SETTINGS, SettingDoc};
-use super::faults::{Faults, Place, Problem};
-use super::tree::{Entries, Raw, Written};
+use super::errors::{ConfigErrors, Problem, SourceLocation};
+use super::registry::{PREFIX, SETTINGS, SettingDoc};
+use super::tree::{Entries, Raw, WrittenValue};
 use crate::text::nearest_name;
 
 /// Lays the variables over what the file set. A variable of ours that no setting has is a fault, unless the
 /// file takes a secret from it.
-pub(super) fn lay(environment: &BTreeMap<String, String>, entries: &mut Entries, faults: &mut Faults) {
+pub(super) fn lay(environment: &BTreeMap<String, String>, entries: &mut Entries, errors: &mut ConfigErrors) {
     let sources = secret_sources(entries);
     for (name, value) in environment.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
-        let place = Place::Variable(name.clone());
-        let setting = SETTINGS
-            .iter()
-            .find(|setting| setting.variable().as_ref() == Some(name));
-        if let Some(setting) = setting {
+        let location = SourceLocation::Variable(name.clone());
+        if let Some(setting) = SETTINGS.find_by_variable(name) {
             let raw = Raw::Text(value.clone());
             entries
                 .settings
-                .insert(setting.path.to_owned(), Written { place, raw });
+                .insert(setting.path.to_owned(), WrittenValue { location, raw });
         } else if !sources.contains(name) {
-            faults.add(&place, "", unknown(name));
+            errors.add(&location, "", unknown(name));
         }
     }
 }
@@ -43,7 +40,7 @@ fn unknown(name: &str) -> Problem {
 }
 
 fn secret_sources(entries: &Entries) -> BTreeSet<String> {
-    let source = |written: &Written| match &written.raw {
+    let source = |written: &WrittenValue| match &written.raw {
         Raw::Table(table) => match table.get("env") {
             Some(Raw::String(name)) => Some(name.clone()),
             _ => None,

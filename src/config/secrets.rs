@@ -5,7 +5,7 @@ use std::fs;
 
 use url::Url;
 
-use super::faults::Problem;
+use super::errors::Problem;
 use super::settings::Secret;
 use super::tree::Raw;
 

@@ -1,19 +1,18 @@
 //! The file as a tree with places, flattened to the settings that it sets.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, Error};
+use toml::de::{DeTable, DeValue};
 
-use super::faults::{Faults, Place, Problem};
-use super::lookup::{Known, find, names};
+use super::errors::{ConfigErrors, Problem, SourceLocation};
+use super::registry::{Known, SETTINGS};
 use crate::text::nearest_name;
 
 /// A value as it was written, and where.
 #[derive(Clone, Debug)]
-pub(super) struct Written {
-    pub(super) place: Place,
+pub(super) struct WrittenValue {
+    pub(super) location: SourceLocation,
     pub(super) raw: Raw,
 }
 
@@ -28,10 +27,10 @@ pub(super) enum Raw {
     Integer(i128),
     /// The file's `true` or `false`.
     Boolean(bool),
-    /// A table in place of a value: where a secret comes from.
+    /// A table in location of a value: where a secret comes from.
     Table(BTreeMap<String, Raw>),
-    /// The file's array, each element with its place.
-    List(Vec<Written>),
+    /// The file's array, each element with its location.
+    List(Vec<WrittenValue>),
     /// What no setting takes.
     Other(&'static str),
 }
@@ -54,91 +53,53 @@ impl Raw {
 #[derive(Default)]
 pub(super) struct Entries {
     /// The settings, by path.
-    pub(super) settings: BTreeMap<String, Written>,
+    pub(super) settings: BTreeMap<String, WrittenValue>,
     /// The tables that were opened, by path, empty ones too.
-    pub(super) tables: BTreeMap<String, Place>,
+    pub(super) tables: BTreeMap<String, SourceLocation>,
 }
 
 impl Entries {
-    /// The names of the operator's choice in a table, each with its place.
-    pub(super) fn names_in(&self, table: &str) -> Vec<(String, Place)> {
-        let name = |(path, place): (&String, &Place)| {
+    /// The names of the operator's choice in a table, each with its location.
+    pub(super) fn names_in(&self, table: &str) -> Vec<(String, SourceLocation)> {
+        let name = |(path, location): (&String, &SourceLocation)| {
             let name = path.strip_prefix(table)?.strip_prefix('.')?;
-            (!name.contains('.')).then(|| (name.to_owned(), place.clone()))
+            (!name.contains('.')).then(|| (name.to_owned(), location.clone()))
         };
         self.tables.iter().filter_map(name).collect()
     }
 }
 
-/// How many faults of syntax are looked for.
-const MOST_SYNTAX_FAULTS: usize = 20;
-
-/// Reads the text of a file. A line that is not TOML gets that one fault and is then read as if it were
-/// empty, so that the rest of the file is judged too and no piece of it is mistaken for something else.
-pub(super) fn read(file: &str, text: &str, faults: &mut Faults) -> Entries {
-    let mut remaining = text.to_owned();
-    for _ in 0..MOST_SYNTAX_FAULTS {
-        let (root, errors) = DeTable::parse_recoverable(&remaining);
-        let offset = |error: &Error| error.span().map_or(text.len(), |span| span.start);
-        let Some(first) = errors.iter().min_by_key(|error| offset(error)) else {
-            let mut reading = Reading {
-                file,
-                text,
-                faults,
-                entries: Entries::default(),
-            };
-            reading.table("", "", root.get_ref());
-            return reading.entries;
-        };
-        let place = place(file, text, offset(first));
-        faults.add(&place, "", Problem::Syntax(first.message().to_owned()));
-        let broken = broken_part(&remaining, offset(first));
-        let without_it = without(&remaining, broken);
-        if without_it == remaining {
-            break;
-        }
-        remaining = without_it;
-    }
-    Entries::default()
-}
-
-/// The line at an offset; where it opens a table, all of that table.
-fn broken_part(text: &str, offset: usize) -> Range<usize> {
-    let start = text
-        .get(..offset)
-        .and_then(|before| before.rfind('\n'))
-        .map_or(0, |newline| newline + 1);
-    let rest = text.get(start..).unwrap_or_default();
-    let next = if rest.trim_start_matches([' ', '\t']).starts_with('[') {
-        "\n["
-    } else {
-        "\n"
+/// Reads the text of a file.
+///
+/// # Errors
+/// The one of its syntax, where it is not TOML: what stands after that could be taken for something else.
+pub(super) fn read(file: &str, text: &str, errors: &mut ConfigErrors) -> Result<Entries, ConfigErrors> {
+    let root = DeTable::parse(text).map_err(|error| {
+        let offset = error.span().map_or(text.len(), |span| span.start);
+        let problem = Problem::Syntax(error.message().to_owned());
+        let mut errors = ConfigErrors::default();
+        errors.add(&location(file, text, offset), "", problem);
+        errors
+    })?;
+    let mut reading = Reading {
+        file,
+        text,
+        errors,
+        entries: Entries::default(),
     };
-    start..start + rest.find(next).unwrap_or(rest.len())
-}
-
-/// The text with spaces in place of a part, every other byte and line where it was.
-fn without(text: &str, part: Range<usize>) -> String {
-    let kept = |(index, character): (usize, char)| {
-        let is_kept = character == '\n' || !part.contains(&index);
-        if is_kept {
-            character.to_string()
-        } else {
-            " ".repeat(character.len_utf8())
-        }
-    };
-    text.char_indices().map(kept).collect()
+    reading.table("", "", root.get_ref());
+    Ok(reading.entries)
 }
 
 struct Reading<'a> {
     file: &'a str,
     text: &'a str,
-    faults: &'a mut Faults,
+    errors: &'a mut ConfigErrors,
     entries: Entries,
 }
 
 impl Reading<'_> {
-    /// Reads a table: `path` is its own, `pattern` the catalogue's, both empty for the whole file.
+    /// Reads a table: `path` is its own, `pattern` the registry's, both empty for the whole file.
     fn table(&mut self, path: &str, pattern: &str, content: &DeTable<'_>) {
         for (name, value) in content {
             self.member(path, pattern, name, value);
@@ -152,41 +113,41 @@ impl Reading<'_> {
         name: &Spanned<impl AsRef<str>>,
         value: &Spanned<DeValue<'_>>,
     ) {
-        let place = self.place(name);
+        let location = self.location(name);
         let name = name.get_ref().as_ref();
-        let path = joined(table, &shown(name));
+        let path = join_path(table, &quote_key(name));
         let content = value.get_ref();
-        let Some(known) = find(pattern, name) else {
-            let nearest = nearest_name(name, names(pattern)).map(str::to_owned);
+        let Some(known) = SETTINGS.member(pattern, name) else {
+            let nearest = nearest_name(name, SETTINGS.member_names(pattern)).map(str::to_owned);
             let problem = match content {
                 DeValue::Table(_) | DeValue::Array(_) if table.is_empty() => {
                     Problem::UnknownTable { nearest }
                 }
                 _ => Problem::UnknownSetting { nearest },
             };
-            return self.faults.add(&place, path, problem);
+            return self.errors.add(&location, path, problem);
         };
         match (known, content) {
             (Known::Setting, _) => {
-                let written = self.written(value);
+                let written = self.value(value);
                 self.entries.settings.insert(path, written);
             }
-            (Known::Table(_), _) if !is_name(name) => self.faults.add(&place, path, Problem::NotName),
+            (Known::Table(_), _) if !is_name(name) => self.errors.add(&location, path, Problem::NotName),
             (Known::Table(pattern), DeValue::Table(content)) => {
                 self.table(&path, &pattern, content);
-                self.entries.tables.insert(path, place);
+                self.entries.tables.insert(path, location);
             }
             (Known::Table(_), other) => {
                 let (expected, found) = ("a table", self.raw(other).kind());
-                self.faults
-                    .add(&place, path, Problem::WrongType { expected, found });
+                self.errors
+                    .add(&location, path, Problem::WrongType { expected, found });
             }
         }
     }
 
-    fn written(&self, value: &Spanned<DeValue<'_>>) -> Written {
-        Written {
-            place: self.place(value),
+    fn value(&self, value: &Spanned<DeValue<'_>>) -> WrittenValue {
+        WrittenValue {
+            location: self.location(value),
             raw: self.raw(value.get_ref()),
         }
     }
@@ -205,21 +166,21 @@ impl Reading<'_> {
                     .collect(),
             ),
             DeValue::Array(elements) => {
-                Raw::List(elements.iter().map(|element| self.written(element)).collect())
+                Raw::List(elements.iter().map(|element| self.value(element)).collect())
             }
             DeValue::Float(_) => Raw::Other("a float"),
             DeValue::Datetime(_) => Raw::Other("a date"),
         }
     }
 
-    fn place<T>(&self, spanned: &Spanned<T>) -> Place {
-        place(self.file, self.text, spanned.span().start)
+    fn location<T>(&self, spanned: &Spanned<T>) -> SourceLocation {
+        location(self.file, self.text, spanned.span().start)
     }
 }
 
-fn place(file: &str, text: &str, offset: usize) -> Place {
+fn location(file: &str, text: &str, offset: usize) -> SourceLocation {
     let (line, column) = position(text, offset);
-    Place::Text {
+    SourceLocation::Text {
         file: file.to_owned(),
         line,
         column,
@@ -236,7 +197,7 @@ pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
 }
 
 /// A name as TOML would write it.
-fn shown(name: &str) -> String {
+fn quote_key(name: &str) -> String {
     if is_bare(name) {
         name.to_owned()
     } else {
@@ -254,7 +215,7 @@ fn is_name(name: &str) -> bool {
     is_bare(name) && name.len() <= 64
 }
 
-fn joined(table: &str, name: &str) -> String {
+fn join_path(table: &str, name: &str) -> String {
     if table.is_empty() {
         name.to_owned()
     } else {

@@ -7,16 +7,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderValue;
-use tracing_subscriber::EnvFilter;
 
-use super::faults::Problem;
-use super::tree::{Raw, Written};
-use crate::contract::{Dialect, Operation, Rule, StampKey};
-use crate::environment::{HostPattern, Scope};
-use crate::text::nearest_name;
-
+use super::errors::Problem;
 use super::plan::Install;
 use super::settings::LogFormat;
+use super::tree::{Raw, WrittenValue};
+use crate::contract::{Dialect, Operation, Rule, StampKey};
+use crate::environment::{HostPattern, Scope};
+use crate::text::{nearest_name, parse_duration};
 
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// From the time between two looks for old records to what anybody could mean.
@@ -80,7 +78,7 @@ pub(super) fn weight(raw: &Raw) -> Result<NonZeroU16, Problem> {
 
 /// `500ms`, `10s` or `2m`; never zero, an hour at most.
 pub(super) fn duration(raw: &Raw) -> Result<Duration, Problem> {
-    length(text(raw)?)
+    parse_duration(text(raw)?)
         .filter(|duration| !duration.is_zero() && *duration <= LONGEST)
         .ok_or(Problem::NotDuration)
 }
@@ -99,25 +97,10 @@ pub(super) fn retention(raw: &Raw) -> Result<Option<Duration>, Problem> {
     if text == "forever" {
         return Ok(None);
     }
-    length(text)
+    parse_duration(text)
         .filter(|duration| RETENTION.contains(duration))
         .map(Some)
         .ok_or(Problem::NotRetention)
-}
-
-/// A whole number and its unit.
-fn length(text: &str) -> Option<Duration> {
-    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let number: u64 = digits.parse().ok()?;
-    let seconds = match unit {
-        "ms" => return Some(Duration::from_millis(number)),
-        "s" => 1,
-        "m" => 60,
-        "h" => 60 * 60,
-        "d" => 24 * 60 * 60,
-        _ => return None,
-    };
-    number.checked_mul(seconds).map(Duration::from_secs)
 }
 
 pub(super) fn path(raw: &Raw) -> Result<PathBuf, Problem> {
@@ -135,7 +118,7 @@ pub(super) fn address(raw: &Raw) -> Result<SocketAddr, Problem> {
 pub(super) fn dialect(raw: &Raw) -> Result<&'static Dialect, Problem> {
     choice(
         raw,
-        &["sandbase", "anthropic"],
+        &[Dialect::SANDBASE.name, Dialect::ANTHROPIC.name],
         &[&Dialect::SANDBASE, &Dialect::ANTHROPIC],
     )
 }
@@ -164,15 +147,22 @@ pub(super) fn log_level(raw: &Raw) -> Result<String, Problem> {
     if !text.contains(['=', ',']) {
         return choice(raw, LEVELS, LEVELS).map(str::to_owned);
     }
-    EnvFilter::builder()
-        .parse(text)
-        .map(|_| text.to_owned())
-        .map_err(|_| Problem::NotDirectives)
+    let is_directive = |directive: &str| {
+        let (target, level) = directive.split_once('=').unwrap_or(("", directive));
+        let is_target = target
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-'));
+        is_target && (directive.starts_with(|first| first != '=')) && LEVELS.contains(&level)
+    };
+    if text.split(',').all(is_directive) {
+        Ok(text.to_owned())
+    } else {
+        Err(Problem::NotDirectives)
+    }
 }
 
 pub(super) fn operation(raw: &Raw) -> Result<Operation, Problem> {
-    const NAMES: [&str; 6] = ["create", "list", "retrieve", "update", "delete", "archive"];
-    choice(raw, &NAMES, &Operation::ALL)
+    choice(raw, &Operation::NAMES, &Operation::ALL)
 }
 
 /// A value for `anthropic-workspace-id`.
@@ -213,8 +203,8 @@ pub(super) fn install(raw: &Raw) -> Result<Install, Problem> {
     )
 }
 
-/// The elements of a list, each with its place.
-pub(super) fn list(raw: &Raw) -> Result<&[Written], Problem> {
+/// The elements of a list, each with its location.
+pub(super) fn list(raw: &Raw) -> Result<&[WrittenValue], Problem> {
     match raw {
         Raw::List(elements) => Ok(elements),
         _ => Err(wrong_type("an array", raw)),

@@ -32,6 +32,16 @@ impl Operation {
         Self::Archive,
     ];
 
+    /// Their names, in the same order.
+    pub const NAMES: [&'static str; 6] = [
+        Self::Create.name(),
+        Self::List.name(),
+        Self::Retrieve.name(),
+        Self::Update.name(),
+        Self::Delete.name(),
+        Self::Archive.name(),
+    ];
+
     /// The operation of this name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {

@@ -169,6 +169,32 @@ fn escape(text: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Source, load};
+
+    #[test]
+    fn every_level_that_the_settings_take_is_understood_here() {
+        for level in [
+            "off",
+            "trace",
+            "info,envgate=debug",
+            "warn,envgate::access=off,pingora-core=error",
+        ] {
+            let text = format!("log.level = \"{level}\"");
+            let settings = load(&Source::new("envgate.toml", text, [])).unwrap();
+            EnvFilter::builder().parse(&settings.log.level).unwrap();
+        }
+        for level in [
+            "envgate",
+            "info,=debug",
+            "info,",
+            "info, envgate=debug",
+            "info,x[span]=debug",
+            "LOUD",
+        ] {
+            let text = format!("log.level = \"{level}\"");
+            assert!(load(&Source::new("envgate.toml", text, [])).is_err(), "{level}");
+        }
+    }
 
     #[test]
     fn what_could_break_a_line_is_escaped_and_nothing_else() {

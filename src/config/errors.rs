@@ -8,13 +8,13 @@ use crate::environment::{NotAHost, NotAPackageName};
 /// Everything that is wrong with the settings, in the order of the file, then of the environment.
 ///
 /// Displays one fault a line, in the way of a compiler. No value that an operator wrote is ever shown: it
-/// might be a secret in the wrong place.
+/// might be a secret in the wrong location.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults(Vec<Fault>);
+pub struct ConfigErrors(Vec<ConfigError>);
 
-impl Faults {
-    /// The faults.
-    pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
+impl ConfigErrors {
+    /// The errors.
+    pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
         self.0.iter()
     }
 
@@ -30,46 +30,46 @@ impl Faults {
         self.0.is_empty()
     }
 
-    pub(super) fn add(&mut self, place: &Place, path: impl Into<String>, problem: Problem) {
-        self.0.push(Fault {
-            place: place.clone(),
+    pub(super) fn add(&mut self, location: &SourceLocation, path: impl Into<String>, problem: Problem) {
+        self.0.push(ConfigError {
+            location: location.clone(),
             path: path.into(),
             problem,
         });
     }
 
     pub(super) fn sort(&mut self) {
-        self.0.sort_by(|a, b| a.place.cmp(&b.place));
+        self.0.sort_by(|a, b| a.location.cmp(&b.location));
     }
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.0.iter().enumerate() {
+        for (index, error) in self.0.iter().enumerate() {
             let separator = if index == 0 { "" } else { "\n" };
-            write!(f, "{separator}{fault}")?;
+            write!(f, "{separator}{error}")?;
         }
         Ok(())
     }
 }
 
-impl Error for Faults {}
+impl Error for ConfigErrors {}
 
 /// One thing that is wrong with the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct ConfigError {
     /// Where it was written.
-    pub place: Place,
+    pub location: SourceLocation,
     /// Table and key; empty where the fault is about none.
     pub path: String,
     /// What is wrong.
     pub problem: Problem,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.place)?;
-        if !self.path.is_empty() && !matches!(self.place, Place::Variable(_)) {
+        write!(f, "{}: ", self.location)?;
+        if !self.path.is_empty() && !matches!(self.location, SourceLocation::Variable(_)) {
             write!(f, "{}: ", self.path)?;
         }
         write!(f, "{}", self.problem)
@@ -78,10 +78,10 @@ impl fmt::Display for Fault {
 
 /// Where something was written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum SourceLocation {
     /// The file as a whole.
     File(String),
-    /// A place in the file.
+    /// A location in the file.
     Text {
         /// Its name.
         file: String,
@@ -96,7 +96,7 @@ pub enum Place {
     Default,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(file) => f.write_str(file),

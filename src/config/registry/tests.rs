@@ -1,10 +1,9 @@
 use super::*;
-use crate::config::lookup::{names, setting};
 
 /// The settings as docs/configuration.md shows them.
 fn table() -> String {
     let mut table = "| setting | takes | default | |\n|---|---|---|---|\n".to_owned();
-    for setting in SETTINGS {
+    for setting in SETTINGS.iter() {
         let default = setting
             .default
             .map_or(String::new(), |default| format!("`{default}`"));
@@ -17,7 +16,7 @@ fn table() -> String {
 }
 
 #[test]
-fn the_page_on_settings_shows_every_setting_as_the_catalogue_has_it() {
+fn the_page_on_settings_shows_every_setting_as_the_registry_has_it() {
     let page = include_str!("../../../docs/configuration.md");
     let table = table();
     assert!(
@@ -28,7 +27,7 @@ fn the_page_on_settings_shows_every_setting_as_the_catalogue_has_it() {
 
 #[test]
 fn every_setting_stands_next_to_the_others_of_its_table() {
-    let mut names = names("");
+    let mut names = SETTINGS.member_names("");
     let count = names.len();
     names.sort_unstable();
     names.dedup();
@@ -47,6 +46,10 @@ fn a_path_of_the_file_is_an_instance_of_a_setting() {
         ("plans.operations", None),
         ("upstream", None),
     ] {
-        assert_eq!(setting(path).map(|setting| setting.path), expected, "{path}");
+        assert_eq!(
+            SETTINGS.find(path).map(|setting| setting.path),
+            expected,
+            "{path}"
+        );
     }
 }

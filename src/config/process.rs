@@ -1,0 +1,77 @@
+//! Settings of this process: its file and its environment.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::errors::{ConfigErrors, Problem, SourceLocation};
+use super::load::load;
+use super::secrets;
+use super::settings::{Secret, Settings};
+use super::source::Source;
+use super::tree::{Raw, position};
+
+/// Reads settings from the file, or from the compiled-in text where there is none, and from the environment
+/// of the process.
+///
+/// # Errors
+/// Everything that is wrong with them, or that the file cannot be read.
+pub fn from_process(path: Option<&Path>) -> Result<Settings, ConfigErrors> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
+    match path {
+        Some(path) => load(&Source::new(
+            path.display().to_string(),
+            read_file(path)?,
+            environment,
+        )),
+        None => load(&Source::compiled_in(environment)),
+    }
+}
+
+/// Reads one credential from the environment of the process, for a command that needs no other setting.
+///
+/// # Errors
+/// That the variable is not set, or has a value that no header can carry.
+pub fn credential_from_process(variable: &str) -> Result<Secret, ConfigErrors> {
+    let value = std::env::var_os(variable).map(|value| value.to_string_lossy().into_owned());
+    let credential = match value {
+        Some(value) => secrets::credential(&Raw::Text(value), Some(variable.to_owned()), &BTreeMap::new()),
+        None => Err(Problem::SecretVariableMissing(variable.to_owned())),
+    };
+    credential.map_err(|problem| {
+        let mut errors = ConfigErrors::default();
+        errors.add(&SourceLocation::Variable(variable.to_owned()), "", problem);
+        errors
+    })
+}
+
+fn read_file(path: &Path) -> Result<String, ConfigErrors> {
+    let name = path.display().to_string();
+    let mut errors = ConfigErrors::default();
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            errors.add(
+                &SourceLocation::File(name),
+                "",
+                Problem::Unreadable(error.to_string()),
+            );
+            return Err(errors);
+        }
+    };
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let (line, column) = position(&String::from_utf8_lossy(error.as_bytes()), good);
+        errors.add(
+            &SourceLocation::Text {
+                file: name,
+                line,
+                column,
+            },
+            "",
+            Problem::NotUtf8,
+        );
+        errors
+    })
+}

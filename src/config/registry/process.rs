@@ -1,0 +1,60 @@
+//! What the process keeps, remembers and tells.
+
+use super::SettingDoc;
+
+pub(super) const SETTINGS: &[SettingDoc] = &[
+    SettingDoc {
+        path: "cache.ttl",
+        form: "duration or `off`",
+        default: None,
+        doc: "how long the reply to a read serves others who ask for the same; left out, 2s, or off where the store is PostgreSQL, because then other gateways may write",
+    },
+    SettingDoc {
+        path: "cache.max_bytes",
+        form: "65536 to 1073741824",
+        default: Some("16777216"),
+        doc: "how much memory such replies may take",
+    },
+    SettingDoc {
+        path: "store.url",
+        form: "`sqlite:` and a path, a `postgres://` URL, or a secret",
+        default: Some("sqlite:envgate.db"),
+        doc: "where tenants and keys are kept",
+    },
+    SettingDoc {
+        path: "audit.enabled",
+        form: "true or false",
+        default: Some("true"),
+        doc: "whether writes are recorded",
+    },
+    SettingDoc {
+        path: "audit.file",
+        form: "path",
+        default: None,
+        doc: "a file that gets every record as a line of JSON too",
+    },
+    SettingDoc {
+        path: "audit.retention",
+        form: "duration of 1h or more, or `forever`",
+        default: Some("90d"),
+        doc: "how long the store keeps records",
+    },
+    SettingDoc {
+        path: "log.format",
+        form: "`text` or `json`",
+        default: Some("text"),
+        doc: "how a line on standard error looks",
+    },
+    SettingDoc {
+        path: "log.level",
+        form: "`off`, `error`, `warn`, `info`, `debug`, `trace`, or directives",
+        default: Some("info"),
+        doc: "what is logged, for instance `info,envgate=debug`",
+    },
+    SettingDoc {
+        path: "server.threads",
+        form: "1 to 1024",
+        default: None,
+        doc: "worker threads of the gateway; left out, the machine's cores",
+    },
+];
