@@ -123,6 +123,9 @@ impl ApiError {
                     error_code: self.kind(),
                 })
             }
+            Self::InvalidChange(error) => Some(Details::Code {
+                error_code: error.code(),
+            }),
             Self::Upstream(refusal) => refusal.details.as_deref().map(Details::Upstream),
             _ => None,
         }

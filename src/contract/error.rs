@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::{DocumentFault, Violations};
+use crate::environment::MergeError;
 use crate::text::{format_seconds, whole_seconds};
 
 /// Everything that a request can fail with. Each step of the exchange fails with this one type, one place
@@ -33,6 +34,9 @@ pub enum ApiError {
     /// The caller's plan is not among those that the gateway is configured with.
     #[error("the plan of this tenant is not configured here; tell whoever runs the gateway")]
     PlanNotConfigured,
+    /// The environment cannot be changed, or not in this way.
+    #[error("{0}")]
+    InvalidChange(MergeError),
     /// The environment that would result breaks the policy of the caller's plan.
     #[error("{}", .0.message())]
     Policy(Violations),
@@ -259,13 +263,14 @@ pub struct UpstreamRefusal {
 
 impl ApiError {
     /// All labels that [`ApiError::kind`] gives.
-    pub const KINDS: [&'static str; 31] = [
+    pub const KINDS: [&'static str; 32] = [
         "unknown_path",
         "environment_not_found",
         "method_not_allowed",
         "unauthenticated",
         "forbidden",
         "plan_not_configured",
+        "invalid_change",
         "policy",
         "bad_request",
         "malformed",
@@ -303,6 +308,7 @@ impl ApiError {
             Self::Unauthenticated(_) => "unauthenticated",
             Self::Forbidden(_) => "forbidden",
             Self::PlanNotConfigured => "plan_not_configured",
+            Self::InvalidChange(_) => "invalid_change",
             Self::Policy(_) => "policy",
             Self::BadRequest(_) => "bad_request",
             Self::Malformed(_) => "malformed",
@@ -339,7 +345,8 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::PlanNotConfigured | Self::Policy(_) => StatusCode::FORBIDDEN,
-            Self::BadRequest(_)
+            Self::InvalidChange(_)
+            | Self::BadRequest(_)
             | Self::BadQuery { .. }
             | Self::UnexpectedBody
             | Self::Document(_)

@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     CloudConfig, CloudParams, Config, ConfigParams, CreateParams, Environment, EnvironmentId, LimitedNetwork,
-    LimitedNetworkParams, Networking, NetworkingParams, Packages, PackagesParams, UpdateParams,
+    LimitedNetworkParams, Networking, NetworkingParams, NullMeaning, Packages, PackagesParams, Scope, Sent,
+    UpdateParams,
 };
 
 /// Why a valid document cannot become an environment, or change this one.
@@ -57,7 +58,7 @@ impl Environment {
         Self {
             id,
             archived_at: None,
-            config: params.config.as_ref().map(Config::created).unwrap_or_default(),
+            config: Config::new(params.config.as_ref()),
             created_at,
             description: params.description,
             metadata: params
@@ -76,8 +77,8 @@ impl Environment {
     /// even where nothing else does.
     ///
     /// # Errors
-    /// In this order: [`MergeError::Archived`], [`MergeError::ConfigTypeChange`], and
-    /// [`MergeError::PackagesOutOfReach`] where the result would list packages that its network keeps away.
+    /// Those of [`Environment::check_update`], then [`MergeError::PackagesOutOfReach`] where the result would list
+    /// packages that its network keeps away.
     ///
     /// ```
     /// use envgate::environment::{Environment, EnvironmentId};
@@ -93,15 +94,9 @@ impl Environment {
     /// assert_eq!(merged.metadata.len(), 2, "keys that were not named survive");
     /// ```
     pub fn merge(&self, params: &UpdateParams, now: Timestamp) -> Result<Self, MergeError> {
-        if self.is_archived() {
-            return Err(MergeError::Archived);
-        }
-        let config = match &params.config {
-            Some(sent) => self.config.merge(sent)?,
-            None => self.config.clone(),
-        };
+        self.check_update(params)?;
         Self {
-            config,
+            config: self.config.merge(&params.config, NullMeaning::Omitted),
             description: params
                 .description
                 .clone()
@@ -109,10 +104,40 @@ impl Environment {
             metadata: merge_metadata(&self.metadata, &params.metadata),
             name: params.name.clone().unwrap_or_else(|| self.name.clone()),
             updated_at: self.next_update(now),
-            scope: params.scope.or(self.scope),
+            scope: self.merge_scope(params.scope, NullMeaning::Omitted),
             ..self.clone()
         }
         .with_packages_in_reach()
+    }
+
+    /// Whether the environment can be updated at all, and in this way.
+    ///
+    /// # Errors
+    /// In this order: [`MergeError::Archived`], [`MergeError::ConfigTypeChange`].
+    pub const fn check_update(&self, params: &UpdateParams) -> Result<(), MergeError> {
+        if self.is_archived() {
+            return Err(MergeError::Archived);
+        }
+        match (&self.config, &params.config) {
+            (Config::Cloud(_), Sent::Value(sent @ ConfigParams::SelfHosted {}))
+            | (Config::SelfHosted, Sent::Value(sent @ ConfigParams::Cloud(_))) => {
+                Err(MergeError::ConfigTypeChange {
+                    stored: self.config.type_name(),
+                    sent: sent.type_name(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The scope after an update.
+    #[must_use]
+    pub const fn merge_scope(&self, sent: Sent<Scope>, null: NullMeaning) -> Option<Scope> {
+        match (sent, null) {
+            (Sent::Value(scope), _) => Some(scope),
+            (Sent::Null, NullMeaning::Reset) => None,
+            (Sent::Null | Sent::Omitted, _) => self.scope,
+        }
     }
 
     /// The environment after it was archived; an archived one stays as it is.
@@ -155,71 +180,88 @@ impl Environment {
 }
 
 impl Config {
-    fn created(sent: &ConfigParams) -> Self {
+    /// What a create gives.
+    #[must_use]
+    pub fn new(sent: Option<&ConfigParams>) -> Self {
         match sent {
-            ConfigParams::Cloud(sent) => Self::Cloud(CloudConfig::default().merge(sent)),
-            ConfigParams::SelfHosted {} => Self::SelfHosted,
+            None => Self::default(),
+            // Both meanings of a null are the same where nothing is stored.
+            Some(ConfigParams::Cloud(sent)) => {
+                Self::Cloud(CloudConfig::default().merge(sent, NullMeaning::Reset))
+            }
+            Some(ConfigParams::SelfHosted {}) => Self::SelfHosted,
         }
     }
 
-    fn merge(&self, sent: &ConfigParams) -> Result<Self, MergeError> {
-        match (self, sent) {
-            (Self::Cloud(stored), ConfigParams::Cloud(sent)) => Ok(Self::Cloud(stored.merge(sent))),
-            (Self::SelfHosted, ConfigParams::SelfHosted {}) => Ok(Self::SelfHosted),
-            (stored, sent) => Err(MergeError::ConfigTypeChange {
-                stored: stored.type_name(),
-                sent: sent.type_name(),
-            }),
+    /// What an update gives, of whatever type.
+    #[must_use]
+    pub fn merge(&self, sent: &Sent<ConfigParams>, null: NullMeaning) -> Self {
+        match (self, sent, null) {
+            (_, Sent::Null, NullMeaning::Reset) => Self::default(),
+            (_, Sent::Null | Sent::Omitted, _) => self.clone(),
+            (Self::Cloud(stored), Sent::Value(ConfigParams::Cloud(sent)), _) => {
+                Self::Cloud(stored.merge(sent, null))
+            }
+            (_, Sent::Value(sent), _) => Self::new(Some(sent)),
         }
     }
 }
 
 impl CloudConfig {
-    fn merge(&self, sent: &CloudParams) -> Self {
+    fn merge(&self, sent: &CloudParams, null: NullMeaning) -> Self {
         Self {
-            networking: match &sent.networking {
-                Some(sent) => self.networking.merge(sent),
-                None => self.networking.clone(),
+            networking: match (&sent.networking, null) {
+                (Sent::Value(sent), _) => self.networking.merge(sent, null),
+                (Sent::Null, NullMeaning::Reset) => Networking::default(),
+                (Sent::Null | Sent::Omitted, _) => self.networking.clone(),
             },
-            packages: match &sent.packages {
-                Some(sent) => self.packages.merge(sent),
-                None => self.packages.clone(),
+            packages: match (&sent.packages, null) {
+                (Sent::Value(sent), _) => self.packages.merge(sent, null),
+                (Sent::Null, NullMeaning::Reset) => Packages::default(),
+                (Sent::Null | Sent::Omitted, _) => self.packages.clone(),
             },
         }
     }
 }
 
 impl Networking {
-    fn merge(&self, sent: &NetworkingParams) -> Self {
+    fn merge(&self, sent: &NetworkingParams, null: NullMeaning) -> Self {
         match (self, sent) {
             (_, NetworkingParams::Unrestricted {}) => Self::Unrestricted,
-            (Self::Limited(stored), NetworkingParams::Limited(sent)) => Self::Limited(stored.merge(sent)),
+            (Self::Limited(stored), NetworkingParams::Limited(sent)) => {
+                Self::Limited(stored.merge(sent, null))
+            }
             (Self::Unrestricted, NetworkingParams::Limited(sent)) => {
-                Self::Limited(LimitedNetwork::default().merge(sent))
+                Self::Limited(LimitedNetwork::default().merge(sent, null))
             }
         }
     }
 }
 
 impl LimitedNetwork {
-    fn merge(&self, sent: &LimitedNetworkParams) -> Self {
+    fn merge(&self, sent: &LimitedNetworkParams, null: NullMeaning) -> Self {
+        let flag = |sent: &Sent<bool>, stored| *sent.or(&stored, &false, null);
         Self {
-            allow_mcp_servers: sent.allow_mcp_servers.unwrap_or(self.allow_mcp_servers),
-            allow_package_managers: sent.allow_package_managers.unwrap_or(self.allow_package_managers),
-            allowed_hosts: sent.allowed_hosts.as_ref().unwrap_or(&self.allowed_hosts).clone(),
+            allow_mcp_servers: flag(&sent.allow_mcp_servers, self.allow_mcp_servers),
+            allow_package_managers: flag(&sent.allow_package_managers, self.allow_package_managers),
+            allowed_hosts: sent
+                .allowed_hosts
+                .or(&self.allowed_hosts, &Vec::new(), null)
+                .clone(),
         }
     }
 }
 
 impl Packages {
-    fn merge(&self, sent: &PackagesParams) -> Self {
+    fn merge(&self, sent: &PackagesParams, null: NullMeaning) -> Self {
+        let list = |sent: &Sent<Vec<String>>, stored| sent.or(stored, &Vec::new(), null).clone();
         Self {
-            apt: sent.apt.as_ref().unwrap_or(&self.apt).clone(),
-            cargo: sent.cargo.as_ref().unwrap_or(&self.cargo).clone(),
-            gem: sent.gem.as_ref().unwrap_or(&self.gem).clone(),
-            go: sent.go.as_ref().unwrap_or(&self.go).clone(),
-            npm: sent.npm.as_ref().unwrap_or(&self.npm).clone(),
-            pip: sent.pip.as_ref().unwrap_or(&self.pip).clone(),
+            apt: list(&sent.apt, &self.apt),
+            cargo: list(&sent.cargo, &self.cargo),
+            gem: list(&sent.gem, &self.gem),
+            go: list(&sent.go, &self.go),
+            npm: list(&sent.npm, &self.npm),
+            pip: list(&sent.pip, &self.pip),
         }
     }
 }

@@ -14,7 +14,7 @@ pub use id::{EnvironmentId, InvalidEnvironmentId};
 pub use merge::MergeError;
 pub use model::{CloudConfig, Config, Environment, LimitedNetwork, Networking, Packages, Scope};
 pub use params::{
-    CloudParams, ConfigParams, CreateParams, LimitedNetworkParams, NetworkingParams, PackagesParams,
-    PackagesType, UpdateParams,
+    CloudParams, ConfigParams, CreateParams, LimitedNetworkParams, NetworkingParams, NullMeaning,
+    PackagesParams, PackagesType, Sent, UpdateParams,
 };
 pub use requirement::{NotAPackageName, NotARequirement, PackageManager, PackageName, Requirement};

@@ -21,10 +21,59 @@ pub struct CreateParams {
     pub scope: Option<Scope>,
 }
 
-/// What an update asks for. The document has passed its schema before it becomes this.
+/// A field as it was sent.
 ///
-/// A field that is `None` keeps what is stored, whether it was left out or null. Only `description` and the
-/// values of `metadata` tell null from left out.
+/// ```
+/// use envgate::environment::{Sent, UpdateParams};
+/// use serde_json::{from_value, json};
+///
+/// let params: UpdateParams = from_value(json!({"scope": null})).unwrap();
+/// assert_eq!((params.scope, params.config), (Sent::Null, Sent::Omitted));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sent<T> {
+    /// It was left out.
+    #[default]
+    Omitted,
+    /// It was null.
+    Null,
+    /// It had a value.
+    Value(T),
+}
+
+/// What a null means where the service does not say. Updates go by the first; a policy has to hold under both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NullMeaning {
+    /// The same as a field that was left out: what is stored stays.
+    Omitted,
+    /// What a create would give stands there afterwards.
+    Reset,
+}
+
+impl<T> Sent<T> {
+    /// The value that the field has afterwards, where a value that was sent replaces the `stored` one.
+    pub fn or<'a>(&'a self, stored: &'a T, initial: &'a T, null: NullMeaning) -> &'a T {
+        match (self, null) {
+            (Self::Value(sent), _) => sent,
+            (Self::Null, NullMeaning::Reset) => initial,
+            (Self::Null | Self::Omitted, _) => stored,
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Sent<T> {
+    fn from(sent: Option<T>) -> Self {
+        sent.map_or(Self::Omitted, Self::Value)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Sent<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(|sent| sent.map_or(Self::Null, Self::Value))
+    }
+}
+
+/// What an update asks for. The document has passed its schema before it becomes this.
 ///
 /// ```
 /// use envgate::environment::UpdateParams;
@@ -43,12 +92,14 @@ pub struct UpdateParams {
     #[serde(default, deserialize_with = "present")]
     pub description: Option<Option<String>>,
     /// The changes of the config.
-    pub config: Option<ConfigParams>,
+    #[serde(default)]
+    pub config: Sent<ConfigParams>,
     /// The changes of the metadata; a value that is none or empty takes its key away.
     #[serde(default)]
     pub metadata: BTreeMap<String, Option<String>>,
     /// The new scope.
-    pub scope: Option<Scope>,
+    #[serde(default)]
+    pub scope: Sent<Scope>,
 }
 
 /// A config as it is sent.
@@ -77,9 +128,11 @@ impl ConfigParams {
 #[serde(deny_unknown_fields)]
 pub struct CloudParams {
     /// The changes of the network.
-    pub networking: Option<NetworkingParams>,
+    #[serde(default)]
+    pub networking: Sent<NetworkingParams>,
     /// The changes of the packages.
-    pub packages: Option<PackagesParams>,
+    #[serde(default)]
+    pub packages: Sent<PackagesParams>,
 }
 
 /// A network as it is sent.
@@ -97,11 +150,14 @@ pub enum NetworkingParams {
 #[serde(deny_unknown_fields)]
 pub struct LimitedNetworkParams {
     /// Whether the MCP servers of the agent may be reached.
-    pub allow_mcp_servers: Option<bool>,
+    #[serde(default)]
+    pub allow_mcp_servers: Sent<bool>,
     /// Whether the public package registries may be reached.
-    pub allow_package_managers: Option<bool>,
+    #[serde(default)]
+    pub allow_package_managers: Sent<bool>,
     /// All hosts that may be reached.
-    pub allowed_hosts: Option<Vec<String>>,
+    #[serde(default)]
+    pub allowed_hosts: Sent<Vec<String>>,
 }
 
 /// Packages as they are sent; each list that is there replaces the stored one.
@@ -112,17 +168,23 @@ pub struct PackagesParams {
     #[serde(rename = "type")]
     pub kind: Option<PackagesType>,
     /// Ubuntu and Debian packages.
-    pub apt: Option<Vec<String>>,
+    #[serde(default)]
+    pub apt: Sent<Vec<String>>,
     /// Rust packages.
-    pub cargo: Option<Vec<String>>,
+    #[serde(default)]
+    pub cargo: Sent<Vec<String>>,
     /// Ruby packages.
-    pub gem: Option<Vec<String>>,
+    #[serde(default)]
+    pub gem: Sent<Vec<String>>,
     /// Go packages.
-    pub go: Option<Vec<String>>,
+    #[serde(default)]
+    pub go: Sent<Vec<String>>,
     /// Node.js packages.
-    pub npm: Option<Vec<String>>,
+    #[serde(default)]
+    pub npm: Sent<Vec<String>>,
     /// Python packages.
-    pub pip: Option<Vec<String>>,
+    #[serde(default)]
+    pub pip: Sent<Vec<String>>,
 }
 
 /// The one value of `config.packages.type`.

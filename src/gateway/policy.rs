@@ -3,51 +3,40 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use parking_lot::Mutex;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 use tokio::sync::OwnedMutexGuard;
 
 use super::exchange::Exchange;
 use super::ownership::OwnershipKey;
 use super::shared_reads::Freshness;
 use crate::contract::{ApiError, Operation};
-use crate::environment::{CreateParams, Environment, EnvironmentId, UpdateParams};
-use crate::tenancy::{Policy, read_stored};
-
-/// The fields of a body that make an environment. Where a plan lets unknown ones through, no policy looks at those.
-const FIELDS: [&str; 5] = ["config", "description", "metadata", "name", "scope"];
+use crate::environment::EnvironmentId;
+use crate::tenancy::{Policy, UpdateRejection, read_stored};
 
 impl Exchange<'_> {
     /// Judges what a create or an update would give, by the policy of the caller's plan. What an update leaves out
-    /// stays as it is stored, so that is read first; the same read tells whose the environment is. The lock is to be
-    /// kept until the reply is here.
-    ///
-    /// Where the merge itself is refused (an archived environment, another type), the upstream says so better.
+    /// stays as it is stored, so that is read first; the same read tells whose the environment is. The lock is to
+    /// be kept until the reply is here.
     pub(super) async fn check_policy(&mut self, policy: &Policy) -> Result<Option<UpdateLock>, ApiError> {
-        let now = Timestamp::now();
         let (target, body) = (&self.head.target, &self.document.value);
         match (target.operation, &target.environment) {
             (Operation::Create, _) => {
-                let id = EnvironmentId::generate().map_err(|_| ApiError::Internal)?;
-                if let Ok(resulting) = Environment::create(params::<CreateParams>(body)?, id, now) {
-                    policy.judge(&resulting).map_err(ApiError::Policy)?;
-                }
+                policy.judge_create(body).map_err(ApiError::Policy)?;
                 Ok(None)
             }
             (Operation::Update, Some(id)) => {
                 // Together with everything else that this update has to wait for.
-                let lock = self
-                    .gateway
-                    .update_locks
-                    .lock(OwnershipKey::new(self.upstream.scope(), id));
+                let key = OwnershipKey::new(self.upstream.scope(), id);
+                let lock = self.gateway.update_locks.lock(key);
                 let lock = self.upstream.wait(lock, ApiError::EnvironmentBusy).await?;
                 let stored = self.retrieve_own(id, Freshness::NEW).await?;
                 let stored = read_stored(&stored).map_err(ApiError::Policy)?;
-                if let Ok(resulting) = stored.merge(&params::<UpdateParams>(body)?, now) {
-                    policy.judge(&resulting).map_err(ApiError::Policy)?;
-                }
+                policy
+                    .judge_update(&stored, body)
+                    .map_err(|rejection| match rejection {
+                        UpdateRejection::Invalid(error) => ApiError::InvalidChange(error),
+                        UpdateRejection::Policy(violations) => ApiError::Policy(violations),
+                    })?;
                 Ok(Some(lock))
             }
             _ => self.check_owner().await.map(|()| None),
@@ -77,21 +66,6 @@ impl Exchange<'_> {
             "an environment breaks the policy of its plan although the request did not"
         );
     }
-}
-
-/// What a body asks for. It has passed its schema, so this fails only where schema and model disagree.
-fn params<T: DeserializeOwned>(body: &Value) -> Result<T, ApiError> {
-    let fields: Map<String, Value> = body
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(name, _)| FIELDS.contains(&name.as_str()))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    serde_json::from_value(Value::Object(fields)).map_err(|error| {
-        tracing::error!(%error, "a body passed its schema and is not understood");
-        ApiError::Internal
-    })
 }
 
 /// One update at a time for each environment of a plan with a policy: between the look at what is stored and the

@@ -19,7 +19,7 @@ pub use directory::Directory;
 pub use key::{KeyDigest, KeyId, KeyRecord, KeyTerms, KeyText};
 pub use page_position::PagePosition;
 pub use plan::Plan;
-pub use policy::{Policy, read_stored};
+pub use policy::{Policy, UpdateRejection, read_stored};
 pub use restrictions::{Restrictions, operation};
 pub use stamp::StampRequired;
 pub use tenant::{Tenant, TenantId};

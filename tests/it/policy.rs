@@ -107,7 +107,7 @@ fn what_an_update_adds_is_judged_with_what_is_stored() {
         .expect_error(400, "invalid_request");
     assert_eq!(
         archived["details"]["error_code"], "environment_archived",
-        "the upstream says so better"
+        "told before anything goes up"
     );
 }
 
@@ -144,6 +144,85 @@ fn only_a_policy_costs_a_read() {
         );
         assert_eq!(lines(&upstream), asked, "{plan}");
     }
+}
+
+/// A plan whose tenants have no pip and a limited network, before an upstream that accepts whatever comes.
+fn before_a_lax_upstream(stored: &str) -> (Upstream, Envgate) {
+    let stored = stored.to_owned();
+    let upstream = Upstream::start(move |_, _| Then::respond("200 OK", &[], &stored));
+    let plan = "[plans.lax.policy]\nconfig_types = [\"cloud\"]\nnetworking = \"limited\"\n\
+                [plans.lax.policy.packages.pip]\ninstall = \"off\"\n";
+    let setup = Setup::new().upstream(upstream.address).file(plan);
+    let key = setup.tenant("demo", "lax");
+    let envgate = setup.start_for(&key);
+    (upstream, envgate)
+}
+
+fn writes(upstream: &Upstream) -> usize {
+    lines(upstream).iter().filter(|method| *method == "POST").count()
+}
+
+#[test]
+fn what_the_upstream_should_refuse_itself_is_judged_before_anything_goes_up() {
+    let out_of_reach = r#"{"type":"cloud","networking":{"type":"limited"},"packages":{"pip":["evil"]}}"#;
+    let named = |config: &str| format!(r#"{{"name":"n","config":{config}}}"#);
+    let code = |response: &Response, status, error_type| {
+        response.expect_error(status, error_type)["details"]["error_code"].clone()
+    };
+
+    let (upstream, envgate) = before_a_lax_upstream(&allowed());
+    for path in ["/v1/environments", "/v1/environments/env_1"] {
+        let refused = violation(&envgate.post(path, &named(out_of_reach)));
+        assert_eq!(refused["pointer"], "/config/packages/pip", "{path}");
+    }
+    let changed = envgate.post("/v1/environments/env_1", r#"{"config":{"type":"self_hosted"}}"#);
+    assert_eq!(
+        code(&changed, 400, "invalid_request"),
+        "invalid_config_type_change"
+    );
+    assert_eq!(writes(&upstream), 0);
+
+    let cloud = r#""config":{"type":"cloud","networking":{"type":"unrestricted"},"packages":{"type":"packages","apt":[],"cargo":[],"gem":[],"go":[],"npm":[],"pip":[]}}"#;
+    let own = ENVIRONMENT.replace(cloud, r#""config":{"type":"self_hosted"}"#);
+    let (upstream, envgate) = before_a_lax_upstream(&own);
+    let changed = envgate.post("/v1/environments/env_1", r#"{"config":{"type":"cloud"}}"#);
+    assert_eq!(
+        code(&changed, 400, "invalid_request"),
+        "invalid_config_type_change"
+    );
+    assert_eq!(writes(&upstream), 0);
+
+    let archived = allowed().replace(r#""archived_at":null"#, r#""archived_at":"2026-06-01T00:00:00Z""#);
+    let (upstream, envgate) = before_a_lax_upstream(&archived);
+    let refused = envgate.post("/v1/environments/env_1", r#"{"name":"n"}"#);
+    assert_eq!(code(&refused, 400, "invalid_request"), "environment_archived");
+    assert_eq!(writes(&upstream), 0);
+}
+
+#[test]
+fn a_null_that_could_lift_the_limits_of_a_network_does_not_go_up() {
+    let (upstream, envgate) = before_a_lax_upstream(&allowed());
+    let update = |config: &str| envgate.post("/v1/environments/env_1", &format!(r#"{{"config":{config}}}"#));
+    for config in [r#"{"type":"cloud","networking":null}"#, "null"] {
+        let refused = violation(&update(config));
+        assert_eq!(refused["pointer"], "/config/networking/type", "{config}");
+    }
+    assert_eq!(writes(&upstream), 0);
+    let harmless = r#"{"type":"cloud","packages":null,"networking":{"type":"limited","allowed_hosts":null}}"#;
+    assert_eq!(update(harmless).status, 200);
+    assert_eq!(writes(&upstream), 1);
+}
+
+#[test]
+fn what_cannot_be_modelled_is_refused_under_a_policy() {
+    let gpu = allowed().replace(r#""config":{"#, r#""config":{"gpu":true,"#);
+    let (upstream, envgate) = before_a_lax_upstream(&gpu);
+    let refused = violation(&envgate.post("/v1/environments/env_1", r#"{"name":"n"}"#));
+    assert_eq!(
+        (&refused["pointer"], &refused["keyword"]),
+        (&"/config/gpu".into(), &"unknown".into())
+    );
+    assert_eq!(writes(&upstream), 0);
 }
 
 #[test]

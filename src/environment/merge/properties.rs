@@ -11,8 +11,16 @@ fn text() -> impl Strategy<Value = String> {
     "[a-z]{0,3}"
 }
 
-fn list() -> impl Strategy<Value = Option<Vec<String>>> {
-    of(vec(text(), 0..3))
+fn sent<T: std::fmt::Debug + Clone>(value: impl Strategy<Value = T>) -> impl Strategy<Value = Sent<T>> {
+    prop_oneof![
+        1 => Just(Sent::Omitted),
+        1 => Just(Sent::Null),
+        3 => value.prop_map(Sent::Value),
+    ]
+}
+
+fn list() -> impl Strategy<Value = Sent<Vec<String>>> {
+    sent(vec(text(), 0..3))
 }
 
 fn scope() -> impl Strategy<Value = Option<Scope>> {
@@ -20,7 +28,7 @@ fn scope() -> impl Strategy<Value = Option<Scope>> {
 }
 
 fn networking() -> impl Strategy<Value = NetworkingParams> {
-    let limited = (any::<Option<bool>>(), any::<Option<bool>>(), list()).prop_map(
+    let limited = (sent(any::<bool>()), sent(any::<bool>()), list()).prop_map(
         |(allow_mcp_servers, allow_package_managers, allowed_hosts)| LimitedNetworkParams {
             allow_mcp_servers,
             allow_package_managers,
@@ -48,7 +56,7 @@ fn packages() -> impl Strategy<Value = PackagesParams> {
 }
 
 fn config() -> impl Strategy<Value = ConfigParams> {
-    let cloud = (of(networking()), of(packages()))
+    let cloud = (sent(networking()), sent(packages()))
         .prop_map(|(networking, packages)| ConfigParams::Cloud(CloudParams { networking, packages }));
     prop_oneof![1 => Just(ConfigParams::SelfHosted {}), 6 => cloud]
 }
@@ -57,9 +65,9 @@ prop_compose! {
     fn update()(
         name in of(text()),
         description in of(of(text())),
-        config in of(config()),
+        config in sent(config()),
         metadata in btree_map("[a-f]", of(text()), 0..4),
-        scope in scope(),
+        scope in sent(prop_oneof![Just(Scope::Organization), Just(Scope::Account)]),
     ) -> UpdateParams {
         UpdateParams { name, description, config, metadata, scope }
     }
@@ -131,10 +139,10 @@ proptest! {
         if sent.description.is_none() {
             prop_assert_eq!(&updated.description, &stored.description);
         }
-        if sent.scope.is_none() {
+        if !matches!(sent.scope, Sent::Value(_)) {
             prop_assert_eq!(updated.scope, stored.scope);
         }
-        if sent.config.is_none() {
+        if !matches!(sent.config, Sent::Value(_)) {
             prop_assert_eq!(&updated.config, &stored.config);
         }
     }
@@ -144,8 +152,8 @@ proptest! {
         stored in environment(), sent in packages(), now in clock(),
     ) {
         let Config::Cloud(before) = &stored.config else { return Ok(()) };
-        let cloud = CloudParams { networking: None, packages: Some(sent.clone()) };
-        let params = UpdateParams { config: Some(ConfigParams::Cloud(cloud)), ..UpdateParams::default() };
+        let cloud = CloudParams { networking: Sent::Omitted, packages: Sent::Value(sent.clone()) };
+        let params = UpdateParams { config: Sent::Value(ConfigParams::Cloud(cloud)), ..UpdateParams::default() };
         let Ok(updated) = stored.merge(&params, now) else { return Ok(()) };
         let Config::Cloud(after) = &updated.config else { panic!("the config type changed") };
         prop_assert_eq!(&after.networking, &before.networking);
@@ -157,7 +165,7 @@ proptest! {
             (&sent.npm, &before.packages.npm, &after.packages.npm),
             (&sent.pip, &before.packages.pip, &after.packages.pip),
         ] {
-            prop_assert_eq!(after, sent.as_ref().unwrap_or(before));
+            prop_assert_eq!(after, sent.or(before, before, NullMeaning::Omitted));
         }
     }
 

@@ -33,6 +33,23 @@ impl Findings {
         });
     }
 
+    /// Adds what breaks a rule only where a null resets what is stored.
+    pub(super) fn add_resets(&mut self, resets: Self) {
+        for violation in resets.0.told {
+            let is_same = |told: &Violation| {
+                (told.pointer.as_str(), told.keyword) == (violation.pointer.as_str(), violation.keyword)
+            };
+            if self.0.told.iter().any(is_same) {
+                continue;
+            }
+            self.0.add(|| Violation {
+                message: format!("a null in the request can mean that {}", violation.message),
+                hint: Some("leave the null out, or send a value".to_owned()),
+                ..violation
+            });
+        }
+    }
+
     pub(super) fn into_result(self) -> Result<(), Violations> {
         match self.0.total {
             0 => Ok(()),
@@ -96,6 +113,18 @@ impl Display for Place<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// The violation of what no policy can judge.
+pub(super) fn unknown(pointer: String, what: &str) -> Violations {
+    let mut violations = Violations::none();
+    violations.add(|| Violation {
+        pointer,
+        keyword: "unknown",
+        message: format!("{what} is not known to this gateway, so the policy of this plan cannot allow it"),
+        hint: None,
+    });
+    violations
 }
 
 /// How many of the allowed values a hint names.

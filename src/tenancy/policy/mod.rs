@@ -1,7 +1,8 @@
 //! The policy of a plan: what an environment may be, judged on the environment that would result.
 //!
-//! An update leaves out what it does not change, so a request alone says little: the caller merges it with what is
-//! stored, and the judge sees the whole. What a rule cannot judge breaks it.
+//! An update leaves out what it does not change, so a request alone says little: it is merged with what is stored, and
+//! the judge sees the whole. What the rules of the service itself would refuse is judged all the same, for an upstream
+//! may be laxer than the model here. What a rule cannot judge breaks it.
 
 mod apt_pattern;
 mod finding;
@@ -9,14 +10,37 @@ mod network;
 mod packages;
 mod stored;
 
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
 use self::finding::{Findings, Place};
 use self::network::NetworkRules;
 use self::packages::PackageRules;
 use crate::config;
 use crate::contract::{Violations, quoted};
-use crate::environment::{Config, Environment, Scope};
+use crate::environment::{Config, CreateParams, Environment, MergeError, NullMeaning, Scope, UpdateParams};
 
 pub use stored::read_stored;
+
+/// The fields of a body that make an environment. Where a plan lets unknown ones through, no policy looks at those.
+const FIELDS: [&str; 5] = ["config", "description", "metadata", "name", "scope"];
+
+/// Why an update is not to be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateRejection {
+    /// The environment cannot be updated, or not in this way.
+    #[error(transparent)]
+    Invalid(#[from] MergeError),
+    /// What would result breaks the policy.
+    #[error("{}", .0.message())]
+    Policy(Violations),
+}
+
+impl From<Violations> for UpdateRejection {
+    fn from(violations: Violations) -> Self {
+        Self::Policy(violations)
+    }
+}
 
 /// The rules of a plan's policy, ready to judge.
 #[derive(Clone, Debug)]
@@ -56,20 +80,57 @@ impl Policy {
         }
     }
 
-    /// Judges the environment that a create or an update would give.
+    /// Judges what a create would give, by its body.
     ///
     /// # Errors
-    /// All [`Violations`], each pointing into the resource at the value that breaks a rule, whether the request named it or
-    /// it was stored before.
-    pub fn judge(&self, resulting: &Environment) -> Result<(), Violations> {
+    /// All [`Violations`], each pointing into the resource at the value that breaks a rule.
+    pub fn judge_create(&self, body: &Value) -> Result<(), Violations> {
+        let params: CreateParams = params(body)?;
+        self.judge_parts(&Config::new(params.config.as_ref()), params.scope)
+            .into_result()
+    }
+
+    /// Judges what an update would give, by its body and what is stored.
+    ///
+    /// The service does not say whether a null in `config`, or for it or the scope, means the same as nothing or
+    /// resets what is stored, so both must hold. Each rule looks at one value alone, and each value is that of one
+    /// of two environments: of the one where every null means nothing, or of the one where every null resets.
+    /// So these two stand for all.
+    ///
+    /// # Errors
+    /// [`UpdateRejection`]
+    pub fn judge_update(&self, stored: &Environment, body: &Value) -> Result<(), UpdateRejection> {
+        let params: UpdateParams = params(body)?;
+        stored.check_update(&params)?;
+        let [omitted, reset] = [NullMeaning::Omitted, NullMeaning::Reset].map(|null| {
+            let config = stored.config.merge(&params.config, null);
+            (config, stored.merge_scope(params.scope, null))
+        });
+        let mut findings = self.judge_parts(&omitted.0, omitted.1);
+        if reset != omitted {
+            findings.add_resets(self.judge_parts(&reset.0, reset.1));
+        }
+        Ok(findings.into_result()?)
+    }
+
+    /// Judges an environment that is there.
+    ///
+    /// # Errors
+    /// As of [`Policy::judge_create`].
+    pub fn judge(&self, environment: &Environment) -> Result<(), Violations> {
+        self.judge_parts(&environment.config, environment.scope)
+            .into_result()
+    }
+
+    fn judge_parts(&self, config: &Config, scope: Option<Scope>) -> Findings {
         let mut findings = Findings::default();
-        self.judge_type(&resulting.config, &mut findings);
-        if let Config::Cloud(config) = &resulting.config {
+        self.judge_type(config, &mut findings);
+        if let Config::Cloud(config) = config {
             self.network.judge(&config.networking, &mut findings);
             self.packages.judge(&config.packages, &mut findings);
         }
-        self.judge_scope(resulting.scope, &mut findings);
-        findings.into_result()
+        self.judge_scope(scope, &mut findings);
+        findings
     }
 
     fn judge_type(&self, config: &Config, findings: &mut Findings) {
@@ -126,6 +187,21 @@ const fn scope_name(scope: &Scope) -> &'static str {
     }
 }
 
+/// What a body asks for. It has passed its schema, so this fails only where schema and model disagree.
+fn params<T: DeserializeOwned>(body: &Value) -> Result<T, Violations> {
+    let fields: Map<String, Value> = body
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| FIELDS.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    serde_json::from_value(Value::Object(fields)).map_err(|error| {
+        tracing::error!(%error, "a body passed its schema and is not understood");
+        finding::unknown(String::new(), "the request")
+    })
+}
+
 /// A stored text as an answer may repeat it: in quotes, or described where it is long or might hold a password.
 fn shown(text: &str) -> String {
     let has_user = text.split_once(':').is_some_and(|(_, rest)| rest.contains('@'));
@@ -137,3 +213,6 @@ fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod update_tests;

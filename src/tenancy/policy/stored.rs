@@ -1,9 +1,12 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::contract::{Violation, Violations, quoted};
+use super::finding::unknown;
+use crate::contract::{Violations, quoted};
 use crate::environment::{Config, Environment};
 use crate::text::escape_pointer_token;
+
+const THE_ENVIRONMENT: &str = "the environment as it is stored";
 
 /// Reads an environment from the upstream's JSON, for a policy to judge.
 ///
@@ -14,20 +17,23 @@ use crate::text::escape_pointer_token;
 /// # Errors
 /// [`Violations`] with the keyword `unknown` where there is something that no policy could judge.
 pub fn read_stored(body: &[u8]) -> Result<Environment, Violations> {
-    let value: Value = serde_json::from_slice(body).map_err(|_| unknown(String::new(), "the environment"))?;
+    let value: Value = serde_json::from_slice(body).map_err(|_| unknown(String::new(), THE_ENVIRONMENT))?;
     let config = value.get("config").unwrap_or(&Value::Null);
     let understood = Config::deserialize(config)
         .ok()
         .and_then(|config| serde_json::to_value(config).ok())
-        .ok_or_else(|| unknown("/config".to_owned(), "config"))?;
+        .ok_or_else(|| unknown("/config".to_owned(), "config as it is stored"))?;
     if let Some(pointer) = surplus(config, &understood) {
         let name = pointer.rsplit('/').next().and_then(quoted);
         let name = name.map_or("a field of config".to_owned(), |name| {
             format!("the field {name} of config")
         });
-        return Err(unknown(format!("/config{pointer}"), &name));
+        return Err(unknown(
+            format!("/config{pointer}"),
+            &format!("{name} as it is stored"),
+        ));
     }
-    Environment::deserialize(&value).map_err(|_| unknown(String::new(), "the environment"))
+    Environment::deserialize(&value).map_err(|_| unknown(String::new(), THE_ENVIRONMENT))
 }
 
 /// The pointer to a member that `known` does not have.
@@ -42,19 +48,6 @@ fn surplus(value: &Value, known: &Value) -> Option<String> {
             None => Some(step),
         }
     })
-}
-
-fn unknown(pointer: String, what: &str) -> Violations {
-    let mut violations = Violations::none();
-    violations.add(|| Violation {
-        pointer,
-        keyword: "unknown",
-        message: format!(
-            "{what} as it is stored is not known to this gateway, so the policy of this plan cannot allow it"
-        ),
-        hint: None,
-    });
-    violations
 }
 
 #[cfg(test)]
