@@ -7,9 +7,9 @@
 //! started (hyper gives it back), and whether a connection died before a byte of its answer. Without that
 //! nobody could tell what may be sent again.
 //!
-//! The price: nobody polls an idle connection, so a close by the upstream shows only when somebody looks.
+//! The price: nobody polls an idle connection, so a close by the upstream shows only when somebody looks. So
+//! somebody does, every second ([`Pool::reap`]).
 
-use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -25,6 +25,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use thread_local::ThreadLocal;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -48,7 +49,8 @@ pub struct Reply {
 /// it.
 #[derive(Default)]
 pub(super) struct Pool {
-    idle: ThreadLocal<RefCell<Vec<Idle>>>,
+    /// Behind a lock that nobody ever waits for, but for the moment in which idle ones are reaped.
+    idle: ThreadLocal<Mutex<Vec<Idle>>>,
 }
 
 struct Idle {
@@ -60,40 +62,50 @@ struct Idle {
 /// Shorter than what origins grant (60 s and more), so that the gateway is mostly the one who closes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_PER_WORKER: usize = 128;
+/// How long a connection may be used that leads where its name does not any more. A name that shows a few of
+/// many addresses, in turn, is no reason to leave one that works; a service that has moved away for good is.
+const UNNAMED_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 impl Pool {
-    /// The connection that was used last, if it is still good and leads where `is_wanted`.
-    pub(super) fn take(&self, is_wanted: impl Fn(SocketAddr) -> bool) -> Option<Box<Http1Connection>> {
-        let mut idle = self.idle.get_or_default().borrow_mut();
+    /// The connection that was used last, if it is still good; `is_named` says of an address whether the
+    /// upstream's name leads there.
+    pub(super) fn take(&self, is_named: impl Fn(SocketAddr) -> bool) -> Option<Box<Http1Connection>> {
+        let mut idle = self.idle.get_or_default().lock();
         loop {
-            let Idle {
-                mut connection,
-                since,
-            } = idle.pop()?;
-            if since.elapsed() < IDLE_TIMEOUT && is_wanted(connection.address) && connection.is_reusable() {
-                return Some(connection);
+            let mut last = idle.pop()?;
+            let is_outdated =
+                last.connection.opened_at.elapsed() >= UNNAMED_LIFETIME && !is_named(last.connection.address);
+            if last.is_good() && !is_outdated {
+                return Some(last.connection);
             }
         }
     }
 
-    /// Keeps a connection for the next request, and lets go of those that nobody needed for long.
+    /// Keeps a connection for the next request.
     pub(super) fn put(&self, mut connection: Box<Http1Connection>) {
         if !connection.is_reusable() {
             return;
         }
-        let mut idle = self.idle.get_or_default().borrow_mut();
-        if idle
-            .first()
-            .is_some_and(|oldest| oldest.since.elapsed() >= IDLE_TIMEOUT)
-        {
-            idle.retain(|idle| idle.since.elapsed() < IDLE_TIMEOUT);
-        }
+        let mut idle = self.idle.get_or_default().lock();
         if idle.len() < IDLE_PER_WORKER {
             idle.push(Idle {
                 connection,
                 since: Instant::now(),
             });
         }
+    }
+
+    /// Closes what the upstream has closed, and what nobody has needed for long.
+    pub(super) fn reap(&self) {
+        for idle in &self.idle {
+            idle.lock().retain_mut(Idle::is_good);
+        }
+    }
+}
+
+impl Idle {
+    fn is_good(&mut self) -> bool {
+        self.since.elapsed() < IDLE_TIMEOUT && self.connection.is_reusable()
     }
 }
 
@@ -103,9 +115,11 @@ pub(super) struct Http1Connection {
     connection: Connection<TokioIo<Stream>, Full<Bytes>>,
     /// Whether `connection` has run to its end and must not be polled again.
     is_finished: bool,
-    received: ReceivedBytes,
+    /// What has come on it since the last request went out.
+    pub(super) received: ReceivedBytes,
     /// The upstream's address.
     pub(super) address: SocketAddr,
+    opened_at: Instant,
 }
 
 /// Why a request on a connection has no reply.
@@ -129,6 +143,7 @@ impl Http1Connection {
             is_finished: false,
             received,
             address,
+            opened_at: Instant::now(),
         })
     }
 
@@ -315,3 +330,6 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

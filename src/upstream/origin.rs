@@ -1,8 +1,12 @@
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use http::HeaderValue;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -63,40 +67,61 @@ impl Origin {
         self.resolver.follow().await;
     }
 
+    /// Waits until it takes a request of our own to know whether the upstream answers: what one tenant's
+    /// requests meet may be theirs alone. Once a `circuit_pause` at most.
+    pub async fn probe_wanted(&self) {
+        self.circuit.probe_wanted().await;
+    }
+
     /// Looks the upstream's name up once, for those who send one request only.
     pub async fn resolve(&self) {
         self.resolver.refresh().await;
     }
 
-    /// Makes a connection to the first address that takes one, beginning with that which last did. Each has
-    /// an equal share of the time that is left, so that one that is dead leaves enough for the others.
+    /// Makes a connection to the first address that takes one, beginning with that which last did.
+    ///
+    /// One that takes a connection and then does not speak TLS has an equal share of the time that is left,
+    /// so that it leaves enough for the others.
     pub(super) async fn connect(&self, longest: Duration) -> Result<Box<Http1Connection>, SendError> {
         let allowed = CONNECT_TIMEOUT.min(longest);
         let deadline = Instant::now() + allowed;
         let addresses = match timeout_at(deadline, self.resolver.addresses()).await {
-            Ok(addresses) => addresses.map_err(SendError::Unreachable)?,
+            Ok(addresses) => addresses.map_err(SendError::of_connecting)?,
             Err(_elapsed) => return Err(SendError::ConnectTimeout(allowed)),
         };
-        let mut error = SendError::ConnectTimeout(allowed);
-        for (index, address) in addresses.iter().enumerate() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let untried = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
-            error = match timeout(left / untried, self.open(*address)).await {
+        let mut race = Race::between(addresses);
+        let mut failure = None;
+        loop {
+            let Ok(next) = timeout_at(deadline, race.next()).await else {
+                let timeout = SendError::ConnectTimeout(allowed);
+                return Err(more_telling(failure, timeout));
+            };
+            let Some((address, connected)) = next else {
+                return Err(failure.unwrap_or(SendError::ConnectTimeout(allowed)));
+            };
+            let opened = match connected {
+                Ok(stream) => {
+                    let share =
+                        deadline.saturating_duration_since(Instant::now()) / race.left().saturating_add(1);
+                    timeout(share, self.open(stream, address)).await
+                }
+                Err(error) => Ok(Err(error)),
+            };
+            let error = match opened {
                 Ok(Ok(connection)) => {
-                    self.resolver.worked(*address);
+                    self.resolver.remember_working(address);
                     self.metrics.upstream.connections_opened.inc();
                     return Ok(Box::new(connection));
                 }
-                Ok(Err(error)) => SendError::Unreachable(error),
+                Ok(Err(error)) => SendError::of_connecting(error),
                 Err(_elapsed) => SendError::ConnectTimeout(allowed),
             };
             tracing::debug!(%address, %error, "no connection");
+            failure = Some(more_telling(failure, error));
         }
-        Err(error)
     }
 
-    async fn open(&self, address: SocketAddr) -> io::Result<Http1Connection> {
-        let stream = TcpStream::connect(address).await?;
+    async fn open(&self, stream: TcpStream, address: SocketAddr) -> io::Result<Http1Connection> {
         stream.set_nodelay(true)?;
         let transport = match &self.tls {
             Some(tls) => Transport::Tls(Box::new(tls.connect(stream).await?)),
@@ -105,6 +130,64 @@ impl Origin {
         Http1Connection::open(transport, address)
             .await
             .map_err(io::Error::other)
+    }
+}
+
+/// The latest failure, unless this machine itself had nothing left for a connection: then nothing is known of
+/// the upstream.
+fn more_telling(before: Option<SendError>, latest: SendError) -> SendError {
+    match before {
+        Some(local @ SendError::OutOfResources(_)) => local,
+        _ => latest,
+    }
+}
+
+/// Connections that are being made to the addresses of one name (RFC 8305): one begins at once, the next
+/// whenever one has failed, or has kept the others waiting for a moment.
+struct Race {
+    untried: VecDeque<SocketAddr>,
+    running: FuturesUnordered<BoxFuture<'static, (SocketAddr, io::Result<TcpStream>)>>,
+    next_at: Instant,
+}
+
+/// How long an address may keep the others waiting.
+const STAGGER: Duration = Duration::from_millis(250);
+
+impl Race {
+    fn between(addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            untried: addresses.into(),
+            running: FuturesUnordered::new(),
+            next_at: Instant::now(),
+        }
+    }
+
+    /// How many addresses have not said anything yet.
+    fn left(&self) -> u32 {
+        u32::try_from(self.untried.len() + self.running.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The next address to say yes or no; none once all have.
+    async fn next(&mut self) -> Option<(SocketAddr, io::Result<TcpStream>)> {
+        loop {
+            if (self.running.is_empty() || Instant::now() >= self.next_at)
+                && let Some(address) = self.untried.pop_front()
+            {
+                let connecting = TcpStream::connect(address).map(move |connected| (address, connected));
+                self.running.push(connecting.boxed());
+                self.next_at = Instant::now() + STAGGER;
+            }
+            if self.untried.is_empty() {
+                return self.running.next().await;
+            }
+            let ended = timeout_at(self.next_at, self.running.next()).await;
+            if let Ok(Some((address, connected))) = ended {
+                if connected.is_err() {
+                    self.next_at = Instant::now();
+                }
+                return Some((address, connected));
+            }
+        }
     }
 }
 

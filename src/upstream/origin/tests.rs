@@ -41,7 +41,8 @@ fn bound() -> (socket2::Socket, SocketAddr) {
     (socket, address)
 }
 
-/// An address that neither takes nor refuses a connection: its queue is full. For as long as what comes with it lives.
+/// An address that neither takes nor refuses a connection: its queue is full. For as long as what comes with
+/// it lives.
 fn silent() -> (SocketAddr, impl Sized) {
     let (socket, address) = bound();
     socket.listen(0).unwrap();
@@ -69,29 +70,65 @@ async fn all_addresses_are_tried_in_their_order() {
 }
 
 #[tokio::test]
-async fn an_address_that_does_not_answer_leaves_time_for_the_others() {
+async fn an_address_that_does_not_answer_keeps_the_others_waiting_for_a_moment() {
     let (silent, _held) = silent();
     let (_listening, good) = listener();
     let origin = origin(&[silent, good]).await;
     let started = Instant::now();
-    assert_eq!(origin.connect(PATIENCE).await.ok().unwrap().address, good);
-    let took = started.elapsed();
-    assert!(
-        took >= PATIENCE / 2 && took < PATIENCE,
-        "{took:?} is not its half"
-    );
+    let connection = origin.connect(CONNECT_TIMEOUT).await.ok().unwrap();
+    assert_eq!(connection.address, good);
+    assert!(started.elapsed() >= STAGGER, "the first one had its moment");
+}
+
+#[tokio::test]
+async fn an_address_that_takes_a_connection_and_then_is_silent_leaves_time_for_the_others() {
+    let (_silent, first) = listener();
+    let second = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut origin = origin(&[first, second.local_addr().unwrap()]).await;
+    origin.tls = Some(Tls::new("upstream.test").unwrap());
+    let (failure, reached) = tokio::join!(origin.connect(PATIENCE), second.accept());
+    assert!(failure.is_err() && reached.is_ok());
 }
 
 #[tokio::test]
 async fn where_no_address_takes_a_connection_the_last_failure_is_told() {
-    let (silent, _held) = silent();
-    let failure = origin(&[silent, refusing()]).await.connect(PATIENCE).await.err();
+    let failure = origin(&[refusing(), refusing()])
+        .await
+        .connect(PATIENCE)
+        .await
+        .err();
     assert!(matches!(failure, Some(SendError::Unreachable(_))), "{failure:?}");
-    let failure = origin(&[refusing(), silent]).await.connect(PATIENCE).await.err();
-    assert!(
-        matches!(failure, Some(SendError::ConnectTimeout(_))),
-        "{failure:?}"
-    );
+    let (silent, _held) = silent();
+    for addresses in [[silent, refusing()], [refusing(), silent]] {
+        let failure = origin(&addresses).await.connect(PATIENCE).await.err();
+        assert!(
+            matches!(failure, Some(SendError::ConnectTimeout(_))),
+            "{failure:?}"
+        );
+    }
+}
+
+#[test]
+fn what_this_machine_lacks_is_no_failure_of_the_upstream() {
+    for code in [
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::ENOBUFS,
+        libc::EADDRNOTAVAIL,
+        libc::ENOMEM,
+    ] {
+        let local = SendError::of_connecting(io::Error::from_raw_os_error(code));
+        assert!(matches!(local, SendError::OutOfResources(_)), "{local:?}");
+        assert_eq!(local.health(), None, "{local}");
+        let told = more_telling(Some(local), SendError::ConnectTimeout(CONNECT_TIMEOUT));
+        assert_eq!(
+            told.health(),
+            None,
+            "what else failed beside it says nothing either"
+        );
+    }
+    let refused = SendError::of_connecting(io::Error::from_raw_os_error(libc::ECONNREFUSED));
+    assert!(refused.health().is_some());
 }
 
 #[tokio::test]

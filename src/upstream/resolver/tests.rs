@@ -14,7 +14,7 @@ fn resolver(answers: impl IntoIterator<Item = Result<Vec<SocketAddr>, &'static s
         async move { answer.map_err(io::Error::other) }.boxed()
     });
     let failures = IntCounter::new("failures", "of DNS").unwrap();
-    Resolver::made(Some(lookup), None, failures)
+    Resolver::with(Some(lookup), None, failures)
 }
 
 fn at(last: u8) -> SocketAddr {
@@ -98,7 +98,7 @@ async fn before_the_first_answer_a_failure_is_told_at_once_and_the_next_lookup_c
 async fn a_lookup_that_hangs_has_failed_after_ten_seconds() {
     let failures = IntCounter::new("failures", "of DNS").unwrap();
     let lookup: Lookup = Box::new(|| std::future::pending().boxed());
-    let resolver = Resolver::made(Some(lookup), None, failures);
+    let resolver = Resolver::with(Some(lookup), None, failures);
     resolver.refresh().await;
     assert_eq!(resolver.failures.get(), 1);
     resolver.addresses().await.unwrap_err();
@@ -112,9 +112,9 @@ async fn the_address_that_last_worked_comes_first_and_the_others_keep_their_orde
         Ok(vec![at(4), at(5)]),
     ]);
     resolver.refresh().await;
-    resolver.worked(at(3));
+    resolver.remember_working(at(3));
     assert_eq!(resolver.addresses().await.unwrap(), [at(3), at(1), at(2)]);
-    resolver.worked(at(2));
+    resolver.remember_working(at(2));
     resolver.refresh().await;
     assert_eq!(resolver.addresses().await.unwrap(), [at(2), at(4)]);
     resolver.refresh().await;
@@ -123,4 +123,30 @@ async fn the_address_that_last_worked_comes_first_and_the_others_keep_their_orde
         [at(4), at(5)],
         "it is no address of the upstream any more"
     );
+}
+
+#[tokio::test]
+async fn both_families_are_tried_in_turn_that_of_the_address_that_last_worked_first() {
+    let [four, five, six] = [1, 2, 3].map(at);
+    let [eight, nine] = ["[2001:db8::8]:443", "[2001:db8::9]:443"].map(|address| address.parse().unwrap());
+    let resolver = resolver([Ok(vec![eight, nine, four, five, six])]);
+    resolver.refresh().await;
+    assert_eq!(
+        resolver.addresses().await.unwrap(),
+        [eight, four, nine, five, six]
+    );
+    resolver.remember_working(five);
+    assert_eq!(
+        resolver.addresses().await.unwrap(),
+        [five, eight, four, nine, six]
+    );
+}
+
+#[tokio::test]
+async fn a_lookup_for_which_this_machine_has_no_descriptor_says_so() {
+    let lookup: Lookup =
+        Box::new(|| std::future::ready(Err(io::Error::from_raw_os_error(libc::EMFILE))).boxed());
+    let resolver = Resolver::with(Some(lookup), None, IntCounter::new("failures", "of DNS").unwrap());
+    resolver.refresh().await;
+    assert!(is_local_fault(&resolver.addresses().await.unwrap_err()));
 }
