@@ -16,11 +16,11 @@ use crate::contract::{self, Operation};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tenancy::{StampRequired, Tenant};
-use crate::upstream::{Client, Origin, Reuse, request_headers};
+use crate::upstream::{Client, Origin, Reuse, Sender, request_headers};
 
-/// Reads the settings that `serve` would and proves the schemas; tells on standard error everything that is wrong
-/// with them or with the tenants that the store has under them, or on standard output in one line what was read.
-/// `upstream` asks for a proof of the credentials too.
+/// Reads the settings that `serve` would and proves the schemas; tells on standard error everything that is
+/// wrong with them or with the tenants that the store has under them, or on standard output in one line what
+/// was read. `upstream` asks for a proof of the credentials too.
 #[must_use]
 pub(super) fn run(config: Option<&Path>, upstream: bool) -> ExitCode {
     let outcome = check(
@@ -60,8 +60,8 @@ fn check(
     }
 }
 
-/// Whether every tenant is on a plan that is configured, and the environments of several are told apart. A store that is not there, or cannot be read as it is, has no
-/// say: `serve` makes it or brings it up to date.
+/// Whether every tenant is on a plan that is configured, and the environments of several are told apart. A
+/// store that is not there, or cannot be read as it is, has no say: `serve` makes it or brings it up to date.
 fn check_tenants(settings: &Settings, err: &mut impl Write) -> io::Result<bool> {
     let tenants = match tenants(settings) {
         Ok(tenants) => tenants,
@@ -153,14 +153,20 @@ async fn prove_upstream(
         .request(Operation::List, "/v1/environments?limit=1", headers, Bytes::new())
         .map_err(|error| failed(&error))?;
     let reply = client
-        .send(request, Reuse::No, Instant::now() + limits.timeout, || {})
+        .send(
+            Sender::Probe,
+            request,
+            Reuse::No,
+            Instant::now() + limits.timeout,
+            || {},
+        )
         .await
         .map_err(|error| failed(&error))?;
     if reply.status.is_success() {
         return Ok(());
     }
     let status = reply.status.as_u16();
-    let said = contract::refusal(reply.status, &client.redact(reply.body), false).upstream_message;
+    let said = contract::refusal(reply.status, &reply.body, false).upstream_message;
     let said = said.map_or(String::new(), |message| format!(": {message}"));
     Err(CommandError::Upstream(format!(
         "the upstream answered with status {status}{said}"

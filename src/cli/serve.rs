@@ -84,8 +84,8 @@ async fn serve(
         Arc::clone(&metrics),
     )?;
     let gateway = Arc::new(gateway);
-    let origin = Arc::clone(gateway.origin());
-    tokio::spawn(async move { origin.follow_name().await });
+    let attending = Arc::clone(&gateway);
+    tokio::spawn(async move { gateway::attend_upstream(&attending).await });
 
     // Both addresses are bound before anything is started or said, so that a fault leaves nothing half done.
     let listener = server::bind(settings.listen.address)?;
@@ -117,6 +117,10 @@ async fn serve(
     ));
 
     let is_embedded = embedded.is_some();
+    if settings.upstream.is_listed_at_start && !is_embedded {
+        let checking = Arc::clone(&gateway);
+        tokio::spawn(async move { gateway::check_credentials(&checking).await });
+    }
     let background = Background {
         settings,
         config: config.map(Path::to_owned),

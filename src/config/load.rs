@@ -135,6 +135,7 @@ impl Reader<'_> {
             values::integer(raw, 1 << 10..=1 << 30)
         });
         let circuit = self.circuit();
+        let is_listed_at_start = self.read("upstream.list_at_start", values::boolean);
         let budget = self.budget_name("upstream.budget");
         Some(Upstream {
             service,
@@ -142,6 +143,7 @@ impl Reader<'_> {
             max_response_bytes: max_response_bytes?,
             budget: budget?,
             circuit: circuit?,
+            is_listed_at_start: is_listed_at_start?,
         })
     }
 

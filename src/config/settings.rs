@@ -72,6 +72,8 @@ pub struct Upstream {
     pub max_response_bytes: usize,
     /// When it is left alone.
     pub circuit: Circuit,
+    /// Whether it is asked for a list at start, to see whether it takes the credentials.
+    pub is_listed_at_start: bool,
     /// The name of the budget that requests with its own credential spend.
     pub budget: String,
 }

@@ -91,6 +91,7 @@ impl ApiError {
         match self {
             Self::NotReady
             | Self::EnvironmentBusy
+            | Self::OutOfResources
             | Self::UpstreamUnreachable
             | Self::UpstreamConnectTimeout => Retry::After(1),
             Self::TenantLimit { retry_after } | Self::UpstreamLimit { retry_after } => {

@@ -114,6 +114,9 @@ pub enum ApiError {
     /// No connection to the upstream could be made; nothing was sent.
     #[error("the upstream cannot be reached")]
     UpstreamUnreachable,
+    /// The gateway's machine has nothing left for a connection to the upstream; nothing was sent.
+    #[error("the gateway is short of descriptors, ports or memory; try again in a moment")]
+    OutOfResources,
     /// No connection to the upstream could be made in time; nothing was sent.
     #[error("the upstream did not accept a connection in time")]
     UpstreamConnectTimeout,
@@ -263,7 +266,7 @@ pub struct UpstreamRefusal {
 
 impl ApiError {
     /// All labels that [`ApiError::kind`] gives.
-    pub const KINDS: [&'static str; 32] = [
+    pub const KINDS: [&'static str; 33] = [
         "unknown_path",
         "environment_not_found",
         "method_not_allowed",
@@ -288,6 +291,7 @@ impl ApiError {
         "upstream_limit",
         "environment_busy",
         "upstream_unreachable",
+        "out_of_resources",
         "upstream_connect_timeout",
         "upstream_timeout",
         "upstream_broken",
@@ -326,6 +330,7 @@ impl ApiError {
             Self::UpstreamLimit { .. } => "upstream_limit",
             Self::EnvironmentBusy => "environment_busy",
             Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::OutOfResources => "out_of_resources",
             Self::UpstreamConnectTimeout => "upstream_connect_timeout",
             Self::UpstreamTimeout { .. } => "upstream_timeout",
             Self::UpstreamBroken { .. } => "upstream_broken",
@@ -357,9 +362,11 @@ impl ApiError {
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TenantLimit { .. } | Self::UpstreamLimit { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotReady | Self::EnvironmentBusy | Self::CircuitOpen { .. } | Self::UpstreamUnreachable => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NotReady
+            | Self::EnvironmentBusy
+            | Self::CircuitOpen { .. }
+            | Self::OutOfResources
+            | Self::UpstreamUnreachable => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamConnectTimeout | Self::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::UpstreamBroken { .. } | Self::UpstreamReply { .. } | Self::UpstreamCredential => {
                 StatusCode::BAD_GATEWAY

@@ -15,6 +15,7 @@
 //! | whose an environment is | `ownership`; `list` picks the caller's, `adopt` makes one a tenant's |
 //! | what a plan allows, one update of an environment after the other | `policy` |
 //! | the upstream, with a slot in the budget, or by way of what others read | `upstream_session`, `shared_reads` |
+//! | what the gateway asks the upstream itself | `probe` |
 //! | the client meanwhile | `client_disconnect` |
 //! | the reply, and the answer that it becomes | `response`, written by `write` |
 //! | what stays of a request | `request_log`; of a write, `audit` |
@@ -30,6 +31,7 @@ mod listener;
 mod ownership;
 mod plans;
 mod policy;
+mod probe;
 mod request;
 mod request_log;
 mod response;
@@ -58,9 +60,10 @@ use crate::upstream::{Origin, SetUpError};
 
 pub use adopt::{adopt, forget_owners};
 pub use listener::{Running, start};
+pub use probe::{attend_upstream, check_credentials};
 
-/// All that requests share: one for the process, used by every worker. It is state and nothing else; what is done
-/// with it is an exchange's business.
+/// All that requests share: one for the process, used by every worker. It is state and nothing else; what is
+/// done with it is an exchange's business.
 pub struct Gateway {
     directory: Arc<Directory>,
     plans: Plans,
@@ -79,7 +82,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Builds the gateway; nothing is bound and nothing connected yet. Writes are left with `audit`, if there is one.
+    /// Builds the gateway; nothing is bound and nothing connected yet. Writes are left with `audit`, if there
+    /// is one.
     ///
     /// # Errors
     /// [`SetUpError`] where no client of the upstream can be made.
@@ -114,19 +118,13 @@ impl Gateway {
         })
     }
 
-    /// Gives the gateway the key that page cursors are sealed with, from the store that all replicas share. Until it
-    /// has one, lists answer that the gateway is not ready.
+    /// Gives the gateway the key that page cursors are sealed with, from the store that all replicas share.
+    /// Until it has one, lists answer that the gateway is not ready.
     ///
     /// # Errors
     /// Where the cipher does not take the key.
     pub fn set_cursor_key(&self, key: &[u8; 32]) -> Result<(), CursorError> {
         self.owners.set_cursor_key(key)
-    }
-
-    /// Where requests go up to. Somebody has to follow its name.
-    #[must_use]
-    pub const fn origin(&self) -> &Arc<Origin> {
-        &self.origin
     }
 
     /// The budgets that requests spend; each wants its task to [run](Budget::run).

@@ -98,6 +98,14 @@ impl Plans {
         })
     }
 
+    /// A plan for each way to ask the upstream: for each credential and workspace.
+    pub(super) fn one_of_each_access(&self) -> impl Iterator<Item = &ResolvedPlan> {
+        let plans = self.by_name.iter();
+        // The first of those that share an access stands for them.
+        let firsts = plans.filter(|(name, plan)| plan.sharing.first() == Some(name));
+        firsts.map(|(_, plan)| plan)
+    }
+
     /// All budgets that are configured.
     pub(super) fn budgets(&self) -> impl Iterator<Item = &Arc<Budget>> {
         self.budgets.values()

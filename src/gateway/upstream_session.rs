@@ -16,7 +16,9 @@ use super::shared_reads::{ReadKey, Subject};
 use crate::contract::{ApiError, ListQuery, Operation, RefusedReply, Target};
 use crate::quota::{self, BudgetRejection, InFlightSlot, Kind, LimitedBy, Token};
 use crate::tenancy::{Caller, Tenant};
-use crate::upstream::{BETA, Client, Deadline, Reply, Reuse, SendError, UpstreamRequest, VERSION, WriteSent};
+use crate::upstream::{
+    BETA, Client, Deadline, Reply, Reuse, SendError, Sender, UpstreamRequest, VERSION, WriteSent,
+};
 
 /// Who asks the upstream, for all of one exchange: a caller, by which plan and credential, with which header,
 /// translated, and by when. From its first request on it has a slot in flight, and keeps it for all that it
@@ -122,6 +124,7 @@ impl<'a> UpstreamSession<'a> {
         let first = request(headers, body)?;
         let delivery = Delivery {
             upstream,
+            sender: Sender::Tenant(&self.caller.tenant.id),
             operation,
             deadline: self.deadline(),
             write_sent: self.write_sent,
@@ -155,13 +158,7 @@ impl<'a> UpstreamSession<'a> {
         if let Some(request_id) = response::request_id(&reply) {
             self.log.name_as_upstream(request_id);
         }
-        if reply.status.is_success() {
-            return Ok(reply);
-        }
-        Ok(Reply {
-            body: upstream.redact(reply.body),
-            ..reply
-        })
+        Ok(reply)
     }
 }
 
@@ -182,6 +179,7 @@ async fn enter(
 /// One request on its way up, which may have to be sent twice.
 struct Delivery<'a> {
     upstream: &'a Client,
+    sender: Sender<'a>,
     operation: Operation,
     deadline: Deadline,
     write_sent: &'a WriteSent,
@@ -228,7 +226,7 @@ impl Delivery<'_> {
         };
         let sending = self
             .upstream
-            .send(request, reuse, self.deadline.total, on_sending);
+            .send(self.sender, request, reuse, self.deadline.total, on_sending);
         let outcome = sending.await;
         if let Err(SendError::NotStarted(_)) = &outcome {
             token.unsent();
@@ -264,6 +262,7 @@ const fn error_of(error: &SendError, after_write: bool) -> ApiError {
             retry_after: *retry_after,
         },
         SendError::Unreachable(_) | SendError::NotStarted(_) => ApiError::UpstreamUnreachable,
+        SendError::OutOfResources(_) => ApiError::OutOfResources,
         SendError::ConnectTimeout(_) => ApiError::UpstreamConnectTimeout,
         SendError::Timeout(_) => ApiError::UpstreamTimeout { after_write },
         SendError::Broken(_) | SendError::DiedIdle(_) => ApiError::UpstreamBroken { after_write },

@@ -9,9 +9,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 
-use super::circuit::Health;
-use super::connection::{ExchangeError, Pool, Reply, UpstreamRequest};
+use super::circuit::{CircuitPermit, Health, Sender};
+use super::connection::{ExchangeError, Pool, ReceivedBytes, Reply, UpstreamRequest};
 use super::error::{SendError, SetUpError};
+use super::redaction::Redaction;
 use super::{Origin, Translation};
 use crate::config::Secret;
 use crate::contract::Operation;
@@ -23,6 +24,7 @@ pub struct Client {
     translation: Translation,
     timeout: Duration,
     max_response_bytes: usize,
+    redaction: Redaction,
     pool: Pool,
 }
 
@@ -67,18 +69,18 @@ impl Client {
         timeout: Duration,
         max_response_bytes: usize,
     ) -> Result<Self, SetUpError> {
-        let mut credential =
-            HeaderValue::try_from(credential.reveal()).map_err(|_| SetUpError::BadCredential)?;
-        credential.set_sensitive(true);
+        let mut header = HeaderValue::try_from(credential.reveal()).map_err(|_| SetUpError::BadCredential)?;
+        header.set_sensitive(true);
         let translation = Translation {
             host: origin.host.clone(),
-            credential,
+            credential: header,
         };
         Ok(Self {
             origin,
             translation,
             timeout,
             max_response_bytes,
+            redaction: Redaction::new(credential.reveal()),
             pool: Pool::default(),
         })
     }
@@ -95,20 +97,6 @@ impl Client {
         self.timeout
     }
 
-    /// A text of the upstream's, free of the operator's credential: some services quote it in their errors.
-    #[must_use]
-    pub fn redact(&self, text: Bytes) -> Bytes {
-        let credential = self.translation.credential.as_bytes();
-        if credential.is_empty() || !text.windows(credential.len()).any(|window| window == credential) {
-            return text;
-        }
-        let (text, credential) = (
-            String::from_utf8_lossy(&text),
-            String::from_utf8_lossy(credential),
-        );
-        text.replace(&*credential, "[credential]").into()
-    }
-
     /// What is counted of the upstream.
     #[must_use]
     pub fn metrics(&self) -> &UpstreamMetrics {
@@ -120,10 +108,8 @@ impl Client {
     /// # Errors
     /// [`SendError::CircuitOpen`]
     pub fn check_circuit(&self) -> Result<(), SendError> {
-        match self.origin.circuit.is_open(self.metrics()) {
-            Some(open) => Err(SendError::CircuitOpen(open.retry_after)),
-            None => Ok(()),
-        }
+        let circuit = self.origin.circuit.check(self.metrics());
+        circuit.map_err(|open| SendError::CircuitOpen(open.retry_after))
     }
 
     /// A request for [`Client::send`]; whoever gives it a body says with the operation that it is JSON.
@@ -164,67 +150,120 @@ impl Client {
     /// [`SendError`]; its variants say whether the request may have been acted on.
     pub async fn send(
         &self,
+        sender: Sender<'_>,
         request: UpstreamRequest,
         reuse: Reuse,
         deadline: Instant,
         on_sending: impl FnOnce(),
     ) -> Result<Reply, SendError> {
-        let permit = self.origin.circuit.admit(self.metrics());
+        let permit = self.origin.circuit.admit(sender, self.metrics());
         let permit = permit.map_err(|open| SendError::CircuitOpen(open.retry_after))?;
+        let mut attempt = Attempt::begin(permit, self.timeout / 2);
+        let sending = self.send_on_connection(request, reuse, deadline, on_sending, &mut attempt);
+        let outcome = match timeout_at(deadline, sending).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => Err(SendError::Timeout(self.timeout)),
+        };
+        attempt.end(match &outcome {
+            Ok(reply) => Some(health(reply)),
+            // Not even a new connection lasted until the request began.
+            Err(SendError::NotStarted(_)) if reuse == Reuse::No => Some(Health::Unreachable),
+            Err(error) => error.health(),
+        });
+        Ok(self.redaction.clean(outcome?))
+    }
+
+    async fn send_on_connection(
+        &self,
+        request: UpstreamRequest,
+        reuse: Reuse,
+        deadline: Instant,
+        on_sending: impl FnOnce(),
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Reply, SendError> {
         let idle = match reuse {
             Reuse::Allowed => self.pool.take(|address| self.origin.resolver.is_current(address)),
             Reuse::No => None,
         };
         let is_reused = idle.is_some();
-        let attempt = async {
-            let mut connection = match idle {
-                Some(idle) => idle,
-                None => {
-                    // Never later than the whole: a write that did not start must not look like one that did.
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    self.origin.connect(left).await?
-                }
-            };
-            on_sending();
-            let outcome = connection.exchange(request, self.max_response_bytes).await;
-            let reply = outcome.map_err(|error| match error {
-                ExchangeError::NotStarted(request) => SendError::NotStarted(request),
-                ExchangeError::Broken { error, is_silent } if is_silent && is_reused => {
-                    SendError::DiedIdle(error)
-                }
-                ExchangeError::Broken { error, .. } => SendError::Broken(error),
-                ExchangeError::TooLarge => SendError::TooLarge,
-            })?;
-            self.pool.put(connection);
-            Ok(reply)
+        let mut connection = match idle {
+            Some(idle) => idle,
+            None => {
+                // Never later than the whole: a write that did not start must not look like one that did.
+                let left = deadline.saturating_duration_since(Instant::now());
+                self.origin.connect(left).await?
+            }
         };
-        let outcome = match timeout_at(deadline, attempt).await {
-            Ok(outcome) => outcome,
-            Err(_elapsed) => Err(SendError::Timeout(self.timeout)),
-        };
-        if let Some(health) = health(&outcome, is_reused) {
-            permit.report(health);
-        }
-        outcome
+        attempt.received = Some(connection.received.clone());
+        on_sending();
+        let outcome = connection.exchange(request, self.max_response_bytes).await;
+        let reply = outcome.map_err(|error| match error {
+            ExchangeError::NotStarted(request) => SendError::NotStarted(request),
+            ExchangeError::Broken { error, is_silent } if is_silent && is_reused => {
+                SendError::DiedIdle(error)
+            }
+            ExchangeError::Broken { error, .. } => SendError::Broken(error),
+            ExchangeError::TooLarge => SendError::TooLarge,
+        })?;
+        self.pool.put(connection);
+        Ok(reply)
+    }
+
+    /// Closes idle connections that the upstream has closed, or that nobody has needed for long.
+    pub fn reap_idle(&self) {
+        self.pool.reap();
     }
 }
 
-/// What a request tells of its upstream.
-///
-/// A reply is a sign of life, whatever it says, with one exception: 502, 503, 504 and 529 without advice when
-/// to come back are what stands before a service answers while there is none. With advice it is the upstream
-/// itself that speaks, and clients get to hear it. A 500 is no reason to stop: one tenant whose request the
-/// upstream stumbles over would shut out the others. Nor is a reply over the gateway's own limit. A
-/// connection that died while it was idle tells nothing.
-fn health(outcome: &Result<Reply, SendError>, is_reused: bool) -> Option<Health> {
-    let is_well = match outcome {
-        Ok(reply) => {
-            let has_advice = RETRY_ADVICE.iter().any(|name| reply.headers.contains_key(name));
-            has_advice || !matches!(reply.status.as_u16(), 502 | 503 | 504 | 529)
+/// A request on its way, as the circuit sees it, however it ends.
+struct Attempt<'a> {
+    /// Taken when it ended.
+    permit: Option<CircuitPermit<'a>>,
+    begun_at: Instant,
+    /// What whoever waits may be expected to wait; who goes sooner tells nothing of the upstream.
+    patience: Duration,
+    /// Of the connection that it is on, once there is one.
+    received: Option<ReceivedBytes>,
+}
+
+impl<'a> Attempt<'a> {
+    fn begin(permit: CircuitPermit<'a>, patience: Duration) -> Self {
+        Self {
+            permit: Some(permit),
+            begun_at: Instant::now(),
+            patience,
+            received: None,
         }
-        Err(SendError::NotStarted(_)) if is_reused => return None,
-        Err(SendError::DiedIdle(_)) => return None,
-        Err(error) => matches!(error, SendError::TooLarge),
-    };
-    Some(if is_well { Health::Well } else { Health::Failing })
+    }
+
+    fn end(mut self, health: Option<Health>) {
+        if let (Some(permit), Some(health)) = (self.permit.take(), health) {
+            permit.report(health);
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    /// Given up. Clients that leave before the time is up must not hide that the upstream hangs.
+    fn drop(&mut self) {
+        let has_answered = self.received.as_ref().is_some_and(ReceivedBytes::is_set);
+        let is_failing = !has_answered && self.begun_at.elapsed() > self.patience;
+        if let (Some(permit), true) = (self.permit.take(), is_failing) {
+            permit.report(Health::Failing);
+        }
+    }
+}
+
+/// What a reply tells of its upstream.
+///
+/// It is a sign of life, whatever it says, with one exception: 502, 503, 504 and 529 without advice when to
+/// come back are what stands before a service answers while there is none. With advice it is the upstream
+/// itself that speaks, and clients get to hear it. A 500 is no reason to stop: one tenant whose request the
+/// upstream stumbles over would shut out the others.
+fn health(reply: &Reply) -> Health {
+    let has_advice = RETRY_ADVICE.iter().any(|name| reply.headers.contains_key(name));
+    match reply.status.as_u16() {
+        502 | 503 | 504 | 529 if !has_advice => Health::Failing,
+        _ => Health::Well,
+    }
 }

@@ -1,6 +1,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::circuit::Health;
 use super::connection::UpstreamRequest;
 use crate::text::format_seconds;
 
@@ -13,6 +14,9 @@ pub enum SendError {
     /// No connection could be made; nothing was sent.
     #[error("cannot connect: {0}")]
     Unreachable(io::Error),
+    /// This machine lacks what a connection needs, which says nothing of the upstream; nothing was sent.
+    #[error("this machine has nothing left for a connection: {0}")]
+    OutOfResources(io::Error),
     /// No connection could be made in time; nothing was sent.
     #[error("no connection within {}", format_seconds(*.0))]
     ConnectTimeout(Duration),
@@ -49,4 +53,46 @@ pub enum SetUpError {
     /// TLS itself could not be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(rustls::Error),
+}
+
+/// Whether an error is this machine's own: no descriptors, ports or memory are left.
+pub(super) fn is_local_fault(error: &io::Error) -> bool {
+    const LOCAL: [i32; 5] = [
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::ENOBUFS,
+        libc::EADDRNOTAVAIL,
+        libc::ENOMEM,
+    ];
+    error.raw_os_error().is_some_and(|code| LOCAL.contains(&code))
+}
+
+impl SendError {
+    /// Why there is no connection.
+    pub(super) fn of_connecting(error: io::Error) -> Self {
+        match is_local_fault(&error) {
+            true => Self::OutOfResources(error),
+            false => Self::Unreachable(error),
+        }
+    }
+
+    /// What a request that ended so tells of the upstream; none where it tells nothing.
+    pub(super) fn health(&self) -> Option<Health> {
+        match self {
+            // Nobody asked it, or what failed is on this side, or failed long before the request.
+            Self::CircuitOpen(_) | Self::OutOfResources(_) | Self::NotStarted(_) | Self::DiedIdle(_) => None,
+            Self::Broken(error) if is_caused_here(error) => None,
+            Self::Unreachable(_) | Self::ConnectTimeout(_) => Some(Health::Unreachable),
+            Self::Timeout(_) | Self::Broken(_) => Some(Health::Failing),
+            // It spoke, and more than enough.
+            Self::TooLarge => Some(Health::Well),
+        }
+    }
+}
+
+fn is_caused_here(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error);
+    source
+        .and_then(|source| source.downcast_ref::<io::Error>())
+        .is_some_and(is_local_fault)
 }

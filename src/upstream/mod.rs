@@ -7,6 +7,7 @@
 //! | the header as it goes up | `translate` |
 //! | how long all may take | `deadline` |
 //! | where the upstream is, and how a connection to it is made | `origin`, `resolver` |
+//! | what must not come down: the operator's credential | `redaction` |
 //! | a connection, and those that are idle | `connection` |
 //! | whether the upstream is asked at all | `circuit` |
 
@@ -16,9 +17,11 @@ mod connection;
 mod deadline;
 mod error;
 mod origin;
+mod redaction;
 mod resolver;
 mod translate;
 
+pub use circuit::Sender;
 pub use client::{Client, Reuse, WriteSent};
 pub use connection::{Reply, UpstreamRequest};
 pub use deadline::Deadline;

@@ -61,13 +61,19 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         path: "upstream.circuit_failures",
         form: "0 to 1000",
         default: Some("5"),
-        doc: "after how many failures in a row the circuit opens and nothing is sent for a while; 0 for never",
+        doc: "after how many failures in a row the circuit opens, unless they are one tenant's alone; 0 for never",
     },
     SettingDoc {
         path: "upstream.circuit_pause",
         form: "duration",
         default: Some("10s"),
-        doc: "how long that is; then one request tries",
+        doc: "how long nothing is sent then, before one request tests the upstream; doubled with each that fails, to a minute at most",
+    },
+    SettingDoc {
+        path: "upstream.list_at_start",
+        form: "true or false",
+        default: Some("true"),
+        doc: "whether `serve` asks a real upstream for one list at start, so that a wrong credential or workspace is in the log before a tenant finds out",
     },
     SettingDoc {
         path: "upstream.allow_plaintext",

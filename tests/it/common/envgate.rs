@@ -71,11 +71,13 @@ impl Setup {
         self.run_well(&["keys", "create", "--tenant", name, "--quiet"])
     }
 
-    /// Puts an upstream of the test's own behind the gateway. Its one tenant has the credential for itself, so its
-    /// environments need no stamp, and requests go up as they came.
+    /// Puts an upstream of the test's own behind the gateway. Its one tenant has the credential for itself,
+    /// so its environments need no stamp, and requests go up as they came.
     pub fn upstream(self, address: SocketAddr) -> Self {
         self.set("ENVGATE_UPSTREAM__URL", &format!("http://{address}"))
             .set("ENVGATE_UPSTREAM__CREDENTIAL", OPERATOR_KEY)
+            // A request that no test has asked for.
+            .set("ENVGATE_UPSTREAM__LIST_AT_START", "false")
             .set("ENVGATE_OWNERSHIP__STAMP", "false")
     }
 
@@ -240,8 +242,8 @@ impl Envgate {
         line.map_or(0.0, |value| value.parse().unwrap())
     }
 
-    /// Waits until a metric has this value. A request is counted once its last byte is out, so its client may look
-    /// too early.
+    /// Waits until a metric has this value. A request is counted once its last byte is out, so its client may
+    /// look too early.
     #[track_caller]
     pub fn expect_metric(&self, name: &str, value: f64) {
         let deadline = Instant::now() + Duration::from_secs(2);
@@ -282,6 +284,10 @@ impl Envgate {
         self.signal("TERM");
         self.wait(Duration::from_secs(30));
         self.log()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, name: &str) {

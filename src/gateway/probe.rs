@@ -1,0 +1,135 @@
+//! Requests of the gateway's own: whether the upstream answers at all, and whether it takes the credentials.
+
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use tokio::time::{Instant, sleep};
+
+use super::Gateway;
+use super::plans::ResolvedPlan;
+use crate::contract::{self, Operation};
+use crate::quota::{BudgetRejection, Kind, TenantLimits, TenantQuota};
+use crate::tenancy::TenantId;
+use crate::upstream::{Reply, Reuse, SendError, Sender};
+
+/// The cheapest request that a credential is needed for.
+const PATH: &str = "/v1/environments?limit=1";
+/// How long the answer to a probe may take, and its turn before that. Until then the circuit stays as it is.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often idle upstream connections are looked after: that costs no system call, and what was closed up
+/// there is not kept here.
+const REAP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why a request of the gateway's own has no reply.
+#[derive(Debug, thiserror::Error)]
+enum ProbeError {
+    #[error("no turn in the budget: {0}")]
+    NoTurn(#[from] BudgetRejection),
+    #[error("{0}")]
+    NotSent(#[from] SendError),
+    #[error("the path cannot be asked for: {0}")]
+    BadPath(#[from] http::uri::InvalidUri),
+}
+
+/// What the upstream needs beside the requests, for as long as it is polled: its name is followed, its idle
+/// connections are looked after, and where the circuit wants a probe one is sent.
+pub async fn attend_upstream(gateway: &Gateway) {
+    tokio::join!(
+        gateway.origin.follow_name(),
+        reap_connections(gateway),
+        probe_when_wanted(gateway),
+    );
+}
+
+/// Lists once with each credential, so that a wrong one is in the log before a tenant finds out. Nobody waits
+/// for it.
+pub async fn check_credentials(gateway: &Gateway) {
+    for plan in gateway.plans.one_of_each_access() {
+        let access = plan.access.trim_end();
+        let access = if access.is_empty() {
+            "upstream.credential"
+        } else {
+            access
+        };
+        match list_one(plan, plan.upstream.timeout()).await {
+            Ok(reply) => report(&reply, access),
+            Err(error) => tracing::warn!(%error, access, "the upstream could not be asked for a first list"),
+        }
+    }
+}
+
+async fn reap_connections(gateway: &Gateway) {
+    loop {
+        sleep(REAP_INTERVAL).await;
+        for plan in gateway.plans.one_of_each_access() {
+            plan.upstream.reap_idle();
+        }
+    }
+}
+
+/// Any credential will do: the circuit is the same for all of them, and any answer is a sign of life.
+async fn probe_when_wanted(gateway: &Gateway) {
+    loop {
+        gateway.origin.probe_wanted().await;
+        let Some(plan) = gateway.plans.one_of_each_access().next() else {
+            return;
+        };
+        match list_one(plan, PROBE_TIMEOUT.min(plan.upstream.timeout())).await {
+            Ok(reply) => tracing::info!(status = reply.status.as_u16(), "the upstream was probed"),
+            Err(error) => tracing::warn!(%error, "the upstream was probed, in vain"),
+        }
+    }
+}
+
+/// Lists one environment, for a token of the budget's as every request.
+async fn list_one(plan: &ResolvedPlan, within: Duration) -> Result<Reply, ProbeError> {
+    let nobody = TenantId("gateway".to_owned());
+    let quota = TenantQuota {
+        tenant: &nobody,
+        limits: TenantLimits {
+            requests: None,
+            concurrent: None,
+            weight: NonZeroU16::MIN,
+        },
+    };
+    let upstream = &plan.upstream;
+    let headers = plan.upstream_headers(&HeaderMap::new());
+    let request = upstream.request(Operation::List, PATH, headers, Bytes::new())?;
+    let waiting = Instant::now() + within;
+    let mut slot = plan.budget.enter(&quota, Kind::Read, waiting).await?;
+    let mut token = slot.token(Kind::Read, waiting).await?;
+    let deadline = Instant::now() + within;
+    // On a new connection: that an old one is dead says nothing.
+    let sending = upstream.send(Sender::Probe, request, Reuse::No, deadline, || token.sent());
+    Ok(sending.await?)
+}
+
+/// Says what the first list means for the operator.
+fn report(reply: &Reply, access: &str) {
+    let status = reply.status.as_u16();
+    let refused = contract::refusal(reply.status, &reply.body, false);
+    let message = refused.upstream_message.unwrap_or_default();
+    match reply.status {
+        status if status.is_success() => tracing::info!(access, "the upstream takes the credential"),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => tracing::error!(
+            access,
+            status,
+            message,
+            "the upstream refuses the credential: every request will fail until it is right"
+        ),
+        StatusCode::NOT_FOUND => tracing::error!(
+            access,
+            status,
+            message,
+            "the upstream knows no environments there: see whether upstream.url and the workspace are right"
+        ),
+        _ => tracing::warn!(
+            access,
+            status,
+            message,
+            "the upstream did not answer a first list"
+        ),
+    }
+}
