@@ -2,27 +2,22 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::common::envgate::{Envgate, Setup, eventually, pause};
-use crate::common::upstream::{Then, Upstream};
+use crate::common::upstream::{Gate, Then, Upstream};
 use rstest::rstest;
 
 const PATH: &str = "/v1/environments/env_1";
 const IN_FLIGHT: &str = "envgate_requests_in_flight";
-/// The upstream takes so long for an answer.
-const SLOW: Duration = Duration::from_secs(3);
+/// Long enough for the gateway to notice what its client did.
+const MOMENT: Duration = Duration::from_millis(200);
 const UPDATE: &str = r#"{"name":"n"}"#;
 
-fn slow_upstream() -> Upstream {
-    slow_for(|_| true)
-}
-
-fn slow_for(is_slow: impl Fn(&str) -> bool + Send + Sync + 'static) -> Upstream {
-    Upstream::start(move |_, request| match Then::environment() {
-        Then::Reply(bytes) if is_slow(&request.line) => Then::Late(SLOW, bytes),
-        then => then,
-    })
+/// An upstream that answers once the gate is open.
+fn slow_upstream() -> (Upstream, Gate) {
+    let gate = Gate::default();
+    (Upstream::always(Then::environment().behind(&gate)), gate)
 }
 
 /// How a client leaves.
@@ -66,13 +61,11 @@ fn requests(operation: &str, error: &str, status: &str) -> String {
 #[case(Leaving::Closing)]
 #[case(Leaving::Resetting)]
 fn a_read_is_given_up_when_its_client_is_gone(#[case] leaving: Leaving) {
-    let upstream = slow_upstream();
+    let (upstream, _never_opened) = slow_upstream();
     let envgate = Envgate::in_front_of(upstream.address);
-    let started = Instant::now();
     leaving.leave(ask(&envgate, &upstream, "GET", None));
     envgate.expect_metric(&requests("retrieve", "client_gone", "4xx"), 1.0);
     envgate.expect_metric(IN_FLIGHT, 0.0);
-    assert!(started.elapsed() < SLOW, "nobody waited for the upstream");
     envgate.expect_log("client_gone");
     let log = envgate.log();
     let line = log.lines().find(|line| line.contains("client_gone")).unwrap();
@@ -83,14 +76,15 @@ fn a_read_is_given_up_when_its_client_is_gone(#[case] leaving: Leaving) {
 #[case(Leaving::Closing)]
 #[case(Leaving::Resetting)]
 fn a_write_on_its_way_is_seen_to_its_end(#[case] leaving: Leaving) {
-    let upstream = slow_upstream();
+    let (upstream, gate) = slow_upstream();
     let envgate = Envgate::in_front_of(upstream.address);
     leaving.leave(ask(&envgate, &upstream, "POST", Some(UPDATE)));
-    pause(SLOW / 2);
+    pause(MOMENT);
     assert!(
         (envgate.metric(IN_FLIGHT) - 1.0).abs() < f64::EPSILON,
         "it is waited for"
     );
+    gate.open();
     eventually("the write is recorded", || {
         envgate.metric(&requests("update", "none", "2xx")) > 0.0
     });
@@ -100,7 +94,7 @@ fn a_write_on_its_way_is_seen_to_its_end(#[case] leaving: Leaving) {
 
 #[test]
 fn a_write_that_was_not_sent_when_its_client_left_is_never_sent() {
-    let upstream = slow_for(|line| line.starts_with("GET"));
+    let (upstream, gate) = slow_upstream();
     // With stamps, whose the environment is has to be asked for before an update.
     let envgate = Setup::new()
         .upstream(upstream.address)
@@ -108,7 +102,8 @@ fn a_write_that_was_not_sent_when_its_client_left_is_never_sent() {
         .start();
     Leaving::Closing.leave(ask(&envgate, &upstream, "POST", Some(UPDATE)));
     envgate.expect_metric(&requests("update", "client_gone", "4xx"), 1.0);
-    pause(SLOW);
+    gate.open();
+    pause(MOMENT);
     let seen = upstream.seen();
     assert_eq!(seen.len(), 1, "{seen:?}");
     assert!(seen[0].line.starts_with("GET"));
@@ -116,10 +111,12 @@ fn a_write_that_was_not_sent_when_its_client_left_is_never_sent() {
 
 #[test]
 fn a_client_that_only_ended_its_side_gets_its_answer() {
-    let upstream = slow_upstream();
+    let (upstream, gate) = slow_upstream();
     let envgate = Envgate::in_front_of(upstream.address);
     let mut client = ask(&envgate, &upstream, "GET", None);
     client.shutdown(Shutdown::Write).unwrap();
+    pause(MOMENT);
+    gate.open();
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     let (interim, last) = answer.split_at(answer.find("HTTP/1.1 200").expect(&answer));
@@ -137,7 +134,7 @@ fn a_client_that_only_ended_its_side_gets_its_answer() {
 
 #[test]
 fn a_client_of_http_1_0_that_ended_its_side_hears_nothing_but_its_answer() {
-    let upstream = slow_upstream();
+    let (upstream, gate) = slow_upstream();
     let envgate = Envgate::in_front_of(upstream.address);
     let request = String::from_utf8(envgate.request("GET", PATH).bytes()).unwrap();
     let mut client = TcpStream::connect(envgate.gateway).unwrap();
@@ -145,6 +142,9 @@ fn a_client_of_http_1_0_that_ended_its_side_hears_nothing_but_its_answer() {
         .write_all(request.replace("HTTP/1.1", "HTTP/1.0").as_bytes())
         .unwrap();
     client.shutdown(Shutdown::Write).unwrap();
+    eventually("the upstream is asked", || !upstream.seen().is_empty());
+    pause(MOMENT);
+    gate.open();
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     assert!(
@@ -156,11 +156,12 @@ fn a_client_of_http_1_0_that_ended_its_side_hears_nothing_but_its_answer() {
 
 #[test]
 fn a_client_that_sends_its_next_request_early_gets_its_answer_and_then_a_close() {
-    let upstream = slow_upstream();
+    let (upstream, gate) = slow_upstream();
     let envgate = Envgate::in_front_of(upstream.address);
     let mut client = ask(&envgate, &upstream, "GET", None);
-    pause(Duration::from_millis(200));
     client.write_all(&envgate.request("GET", PATH).bytes()).unwrap();
+    pause(MOMENT);
+    gate.open();
     let mut answer = Vec::new();
     // The close may come as a reset, for what was sent early is not read.
     let _ = client.read_to_end(&mut answer);
@@ -172,11 +173,12 @@ fn a_client_that_sends_its_next_request_early_gets_its_answer_and_then_a_close()
 
 #[test]
 fn a_client_that_leaves_during_the_test_of_an_open_circuit_makes_way_for_another() {
+    let gate = Gate::default();
     // The gateway's own probe comes after the first.
-    let upstream = Upstream::start(|number, _| match (number, Then::environment()) {
-        (0 | 1, _) => Then::Reset,
-        (2, Then::Reply(bytes)) => Then::Late(SLOW, bytes),
-        (_, then) => then,
+    let upstream = Upstream::start(move |number, _| match number {
+        0 | 1 => Then::Reset,
+        2 => Then::environment().behind(&gate),
+        _ => Then::environment(),
     });
     let envgate = Setup::new()
         .upstream(upstream.address)

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use socket2::{Domain, Socket, Type};
 
 /// One request as the upstream saw it.
@@ -38,6 +38,8 @@ pub enum Then {
     Hang(Duration),
     /// Waits, then writes these bytes and keeps the connection.
     Late(Duration, Vec<u8>),
+    /// Waits until the gate is open, then writes these bytes and keeps the connection.
+    Gated(Gate, Vec<u8>),
     /// Writes these bytes one by one, each after a moment.
     Drip(Vec<u8>),
     /// Closes with a reset.
@@ -46,7 +48,32 @@ pub enum Then {
     ReplyAndReset(Vec<u8>),
 }
 
+/// Holds replies back until the test opens it.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    pub fn open(&self) {
+        let (is_open, opened) = &*self.0;
+        *is_open.lock() = true;
+        opened.notify_all();
+    }
+
+    fn wait(&self) {
+        let (is_open, opened) = &*self.0;
+        opened.wait_while(&mut is_open.lock(), |is_open| !*is_open);
+    }
+}
+
 impl Then {
+    /// The same reply, once a gate is open.
+    pub fn behind(self, gate: &Gate) -> Self {
+        match self {
+            Self::Reply(bytes) => Self::Gated(gate.clone(), bytes),
+            other => other,
+        }
+    }
+
     /// A well-formed response.
     pub fn respond(status: &str, headers: &[(&str, &str)], body: &str) -> Self {
         let mut bytes = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n", body.len());
@@ -136,6 +163,10 @@ fn serve(stream: TcpStream, answer: &dyn Fn(usize, &Seen) -> Then, seen: &Mutex<
             Then::Hang(duration) => return super::envgate::pause(duration),
             Then::Late(duration, bytes) => {
                 super::envgate::pause(duration);
+                stream.write_all(&bytes).unwrap_or_default();
+            }
+            Then::Gated(gate, bytes) => {
+                gate.wait();
                 stream.write_all(&bytes).unwrap_or_default();
             }
             Then::Drip(bytes) => {

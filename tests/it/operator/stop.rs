@@ -4,16 +4,13 @@ use std::time::Duration;
 
 use crate::common::client::Connection;
 use crate::common::envgate::{Envgate, eventually};
-use crate::common::upstream::{Then, Upstream};
+use crate::common::upstream::{Gate, Then, Upstream};
 
 #[test]
 fn sigterm_lets_what_is_in_flight_finish() {
     for signal in ["TERM", "INT"] {
-        let late = match Then::environment() {
-            Then::Reply(bytes) => Then::Late(Duration::from_millis(1500), bytes),
-            other => other,
-        };
-        let upstream = Upstream::always(late);
+        let gate = Gate::default();
+        let upstream = Upstream::always(Then::environment().behind(&gate));
         let mut envgate = Envgate::in_front_of(upstream.address);
         let mut idle = Connection::open(envgate.gateway);
         let mut busy = Connection::open(envgate.gateway);
@@ -28,6 +25,7 @@ fn sigterm_lets_what_is_in_flight_finish() {
             503,
             "readiness outlives the listener"
         );
+        gate.open();
         let response = busy.read_response();
         assert_eq!(
             (response.status, response.header("connection")),
