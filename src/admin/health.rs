@@ -9,6 +9,7 @@ use axum::routing::get;
 use serde_json::json;
 
 use super::Admin;
+use crate::telemetry::BudgetSharing;
 
 /// The content type of the Prometheus text format.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4";
@@ -47,8 +48,8 @@ async fn readiness(State(admin): State<Admin>) -> Response {
         "waiting for the store".to_owned()
     } else if admin.metrics.store_up.get() == 0 {
         "degraded: the store does not answer, known keys go on".to_owned()
-    } else if let Some(budget) = cut_off(&admin) {
-        format!("degraded: Redis does not answer, the budget {budget} goes by this replica's share")
+    } else if let Some(status) = budget_status(&admin) {
+        status
     } else {
         match admin
             .directory
@@ -59,7 +60,7 @@ async fn readiness(State(admin): State<Admin>) -> Response {
             count => format!("degraded: {count} tenants are on plans that are not configured"),
         }
     };
-    let code = if is_stopping || !is_loaded {
+    let code = if is_stopping || !is_loaded || is_stopped(&admin) {
         StatusCode::SERVICE_UNAVAILABLE
     } else {
         StatusCode::OK
@@ -67,10 +68,40 @@ async fn readiness(State(admin): State<Admin>) -> Response {
     report(code, &json!({ "status": status }))
 }
 
-/// A budget of which Redis does not tell what other replicas spend.
-fn cut_off(admin: &Admin) -> Option<&String> {
-    let mut budgets = admin.settings.budgets.keys();
-    budgets.find(|budget| admin.metrics.is_budget_cut_off(budget))
+/// What is wrong with a budget that replicas share, the worst first.
+fn budget_status(admin: &Admin) -> Option<String> {
+    let expected = admin.settings.quota.replicas;
+    let budgets = || sharing_of_budgets(admin);
+    let stopped = budgets().find(|(_, sharing)| sharing.is_stopped);
+    let cut_off = || budgets().find(|(_, sharing)| sharing.is_cut_off);
+    let surplus = || budgets().find(|(_, sharing)| sharing.replicas > i64::from(expected));
+    let seatless = || budgets().find(|(_, sharing)| !sharing.has_seat);
+    Some(if let Some((budget, _)) = stopped {
+        format!(
+            "nothing goes up: Redis does not answer, and this replica may spend nothing of the budget {budget} alone"
+        )
+    } else if let Some((budget, _)) = cut_off() {
+        format!("degraded: Redis does not answer, the budget {budget} goes by this replica's share")
+    } else if let Some((budget, sharing)) = surplus() {
+        let replicas = sharing.replicas;
+        format!("degraded: {replicas} replicas spend the budget {budget}, quota.replicas is {expected}")
+    } else if let Some((budget, _)) = seatless() {
+        format!(
+            "degraded: no seat in the budget {budget} is free, without Redis this replica would send nothing"
+        )
+    } else {
+        return None;
+    })
+}
+
+/// Whether no request can go up here that spends some budget.
+fn is_stopped(admin: &Admin) -> bool {
+    sharing_of_budgets(admin).any(|(_, sharing)| sharing.is_stopped)
+}
+
+fn sharing_of_budgets(admin: &Admin) -> impl Iterator<Item = (&String, BudgetSharing)> {
+    let budgets = admin.settings.budgets.keys();
+    budgets.map(|budget| (budget, admin.metrics.budget_sharing(budget)))
 }
 
 fn report(code: StatusCode, body: &serde_json::Value) -> Response {

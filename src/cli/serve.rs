@@ -197,7 +197,12 @@ fn share_budgets(
         tokio::spawn(Arc::clone(budget).run());
         if let Some(redis) = &settings.quota.redis {
             let lease = settings.upstream.timeout + ROUND_TRIP;
-            let limits = budget.shared_limits(settings.quota.replicas, lease, CONNECT_TIMEOUT + ROUND_TRIP);
+            let limits = budget.shared_limits(
+                settings.quota.replicas,
+                lease,
+                CONNECT_TIMEOUT + ROUND_TRIP,
+                settings.quota.alone_for,
+            );
             let redis = RedisBudget::new(redis.reveal(), budget.name(), limits)?;
             sharing.spawn(Arc::clone(budget).share(redis, wait_for_stop(stopped.clone())));
         }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::errors::{ConfigErrors, Problem, SourceLocation};
 use super::registry::{SETTINGS, SettingDoc};
 use super::settings::{
@@ -64,8 +65,8 @@ impl Reader<'_> {
         let upstream = self.upstream();
         let contract = self.contract();
         let ownership = self.ownership();
-        let is_local = upstream.as_ref().is_none_or(Upstream::is_local);
-        let budgets = self.budgets(is_local);
+        let host = upstream.as_ref().and_then(Upstream::host);
+        let budgets = self.budgets(Budget::of_host(host));
         let quota = budgets.as_ref().and_then(|budgets| self.quota(budgets));
         let credentials = self.credentials();
         let is_embedded = !self.is_set("upstream.url");

@@ -10,14 +10,9 @@ use super::{secrets, values};
 use crate::text::nearest_name;
 
 impl Reader<'_> {
-    /// The budgets by name, the default one always among them. What one leaves out is as published, or unlimited where
-    /// the upstream is on this machine.
-    pub(super) fn budgets(&mut self, is_local: bool) -> Option<BTreeMap<String, Budget>> {
-        let otherwise = if is_local {
-            Budget::UNLIMITED
-        } else {
-            Budget::PUBLISHED
-        };
+    /// The budgets by name, the default one always among them. What one leaves out is as is assumed of the
+    /// upstream.
+    pub(super) fn budgets(&mut self, otherwise: Budget) -> Option<BTreeMap<String, Budget>> {
         let budgets: Vec<_> = self
             .budget_names()
             .into_iter()
@@ -34,22 +29,28 @@ impl Reader<'_> {
         let requests_per_minute = limit("requests_per_minute", otherwise.requests_per_minute);
         let concurrent_requests = limit("concurrent_requests", otherwise.concurrent_requests);
         let creates_per_minute = limit("creates_per_minute", otherwise.creates_per_minute);
+        let writes_per_minute = limit("writes_per_minute", otherwise.writes_per_minute);
         let reads_per_minute = limit("reads_per_minute", otherwise.reads_per_minute);
+        let learn = self.read_or(&format!("{table}.learn"), values::boolean, otherwise.learn);
         Some(Budget {
             requests_per_minute: requests_per_minute?,
             concurrent_requests: concurrent_requests?,
             creates_per_minute: creates_per_minute?,
+            writes_per_minute: writes_per_minute?,
             reads_per_minute: reads_per_minute?,
+            learn: learn?,
         })
     }
 
-    /// Who else spends the budgets. One that Redis does not answer goes by its share, which must not be nothing.
+    /// Who else spends the budgets. One that Redis does not answer goes by its share, which must not be
+    /// nothing.
     pub(super) fn quota(&mut self, budgets: &BTreeMap<String, Budget>) -> Option<Quota> {
         let environment = self.environment;
         let replicas = self.read("quota.replicas", |raw| values::integer(raw, 1..=1000));
         let redis = self.read_optional("quota.redis", |raw| {
             secrets::redis_url(raw, variable("quota.redis"), environment)
         });
+        let alone_for = self.read("quota.alone_for", values::duration_or_off);
         let window = self.read("quota.window", values::duration);
         if self.is_set("quota.redis") && !self.is_set("quota.replicas") {
             self.fault("quota.redis", Problem::ReplicasMissing);
@@ -71,6 +72,7 @@ impl Reader<'_> {
         Some(Quota {
             replicas,
             redis: redis?,
+            alone_for: alone_for?,
             window: window?,
         })
     }

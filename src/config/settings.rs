@@ -88,12 +88,10 @@ pub struct Circuit {
 }
 
 impl Upstream {
-    /// Whether the service is on this machine, the embedded one included.
+    /// The host that the service is at; none for the embedded one.
     #[must_use]
-    pub fn is_local(&self) -> bool {
-        self.service
-            .as_ref()
-            .is_none_or(|service| service.url.is_loopback())
+    pub fn host(&self) -> Option<&str> {
+        self.service.as_ref().map(|service| service.url.host.as_str())
     }
 }
 
@@ -104,6 +102,8 @@ pub struct Quota {
     pub replicas: u32,
     /// The URL of the Redis where they count together.
     pub redis: Option<Secret>,
+    /// How long a replica that Redis does not answer goes by its share.
+    pub alone_for: Duration,
     /// How long a request counts: a minute, but where limits are tried out.
     pub window: Duration,
 }

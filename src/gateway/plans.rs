@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use crate::config::{self, Access, Secret, Settings};
 use crate::contract::ApiError;
-use crate::quota::{Budget, Limits, TenantLimits, TenantQuota};
+use crate::quota::{Allowance, Budget, Limits, TenantLimits, TenantQuota};
 use crate::telemetry::Metrics;
 use crate::tenancy::{Plan, Tenant};
 use crate::upstream::{Client, Origin, SetUpError, request_headers};
@@ -124,19 +124,26 @@ fn budget(name: &str, limits: &config::Budget, quota: &config::Quota, metrics: &
         requests_per_minute = in_words(limits.requests_per_minute),
         concurrent_requests = in_words(limits.concurrent_requests),
         creates_per_minute = in_words(limits.creates_per_minute),
+        writes_per_minute = in_words(limits.writes_per_minute),
         reads_per_minute = in_words(limits.reads_per_minute),
+        learn = limits.learn,
         replicas = quota.replicas,
         counted = if quota.redis.is_some() { "in Redis" } else { "here" },
         "what may go up"
     );
     let metrics = metrics.budget(name, limits.requests_per_minute.is_some());
-    let limits = Limits::from(limits);
-    let limits = match quota.redis {
-        Some(_) => limits,
-        // Nobody knows what the others do.
-        None => limits.share(quota.replicas),
+    let allowed = Limits::from(limits);
+    let allowance = Allowance {
+        limits: match quota.redis {
+            Some(_) => allowed,
+            // Nobody knows what the others do.
+            None => allowed.share(quota.replicas),
+        },
+        replicas: quota.replicas,
+        learn: limits.learn,
+        span: quota.window,
     };
-    Budget::new(name, limits, quota.window, metrics)
+    Budget::new(name, allowance, metrics)
 }
 
 /// A credential's name and a workspace's id have no space in them, so no two accesses have one name.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 
 use super::ownership::OwnerScope;
@@ -14,7 +14,7 @@ use super::request_log::{RequestLog, WaitingFor};
 use super::response;
 use super::shared_reads::{ReadKey, Subject};
 use crate::contract::{ApiError, ListQuery, Operation, RefusedReply, Target};
-use crate::quota::{self, BudgetRejection, InFlightSlot, Kind, LimitedBy, Token};
+use crate::quota::{BudgetRejection, InFlightSlot, Kind, LimitedBy, Token};
 use crate::tenancy::{Caller, Tenant};
 use crate::upstream::{
     BETA, Client, Deadline, Reply, Reuse, SendError, Sender, UpstreamRequest, VERSION, WriteSent,
@@ -150,11 +150,9 @@ impl<'a> UpstreamSession<'a> {
             tracing::warn!(operation = operation.name(), %error, "no reply from the upstream");
             error_of(&error, operation.is_write())
         })?;
-        if reply.status == StatusCode::TOO_MANY_REQUESTS
-            && let Some(silence) = quota::silence(&reply.headers, SystemTime::now())
-        {
-            self.plan.budget.close_for(silence);
-        }
+        let (kind, now) = (Kind::from(operation), SystemTime::now());
+        let budget = &self.plan.budget;
+        budget.answered(kind, reply.status, &reply.headers, now);
         if let Some(request_id) = response::request_id(&reply) {
             self.log.name_as_upstream(request_id);
         }

@@ -1,12 +1,12 @@
+mod earliest;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::capacity::CapacityLimiter;
 use super::fair_queue::{FairQueue, MAX_WAITING, QueueId};
-use super::limits::{
-    BudgetRejection, ByKind, Kind, LimitedBy, Limits, RateLimitStatus, RejectionReason, TenantQuota,
-};
+use super::limits::{BudgetRejection, Kind, Limits, Rate, RateLimitStatus, RejectionReason, TenantQuota};
 use super::shared::{Message, ReplicaState, Wanted};
 use super::tenant_queue::{Arrival, Fifo};
 
@@ -32,9 +32,9 @@ pub(super) struct Ticket {
 }
 
 impl<T> Admission<T> {
-    pub(super) fn new(limits: &Limits, span: Duration) -> Self {
+    pub(super) fn new(limits: &Limits, replicas: u32, span: Duration, now: Instant) -> Self {
         Self {
-            capacity: CapacityLimiter::new(limits, span),
+            capacity: CapacityLimiter::new(limits, replicas, span, now),
             queue: FairQueue::new(span),
             follow_ups: Fifo::default(),
             arrivals: 0,
@@ -113,7 +113,7 @@ impl<T> Admission<T> {
                 admit(waiter);
                 continue;
             }
-            if !self.capacity.has_slot() {
+            if !self.capacity.has_slot(now) {
                 return;
             }
             let Some(next) = self.queue.serve(&open, now) else {
@@ -122,82 +122,6 @@ impl<T> Admission<T> {
             self.capacity.take_slot(now);
             self.capacity.reserve(next.kind);
             admit(next.waiter);
-        }
-    }
-
-    /// The refusal of one that waits, where it cannot have its turn by then however quickly others are done.
-    pub(super) fn refuse_late(
-        &mut self,
-        ticket: Ticket,
-        until: Instant,
-        now: Instant,
-    ) -> Option<BudgetRejection> {
-        let earliest = self.earliest(ticket, 1, until, now);
-        let is_possible = now < until && earliest.own.max(earliest.shared) < until;
-        (!is_possible).then(|| BudgetRejection {
-            because: RejectionReason::TooLate,
-            limited_by: if earliest.own >= until {
-                LimitedBy::Tenant
-            } else {
-                self.limited_by(ticket, now)
-            },
-            retry_after: earliest.retry_after(until.saturating_duration_since(now), now),
-        })
-    }
-
-    /// The refusal of one that waits no longer, and was ready to wait so long.
-    pub(super) fn refuse(
-        &mut self,
-        ticket: Ticket,
-        because: RejectionReason,
-        patience: Duration,
-        now: Instant,
-    ) -> BudgetRejection {
-        let earliest = self.earliest(ticket, 0, now + LONGEST_LOOK, now);
-        BudgetRejection {
-            because,
-            limited_by: self.limited_by(ticket, now),
-            retry_after: earliest.retry_after(patience, now),
-        }
-    }
-
-    fn limited_by(&mut self, ticket: Ticket, now: Instant) -> LimitedBy {
-        if !ticket.is_follow_up && self.queue.is_blocked(ticket.queue, now) {
-            LimitedBy::Tenant
-        } else {
-            LimitedBy::Upstream
-        }
-    }
-
-    /// `itself` is 1 for a ticket that stands at the end of those who wait, 0 for one that would have to.
-    fn earliest(&mut self, ticket: Ticket, itself: usize, until: Instant, now: Instant) -> Earliest {
-        let Ticket { queue, kind, .. } = ticket;
-        let follow_ups = self.follow_ups.len();
-        if ticket.is_follow_up {
-            let ahead_of_kind = self.follow_ups.len_of(kind).saturating_sub(itself);
-            let ahead = follow_ups.saturating_sub(itself);
-            return Earliest {
-                own: now,
-                shared: self.capacity.earliest(kind, ahead, ahead_of_kind, now),
-            };
-        }
-        let open = self.capacity.open_by_kind(now);
-        // Those whose kind has no room stand in nobody's way but their own kind's.
-        let mut counting = open;
-        *counting.of_mut(kind) = true;
-        let ahead = self.queue.waiting_in_of(queue, &counting).saturating_sub(itself);
-        let only_own = ByKind::new(|other| other == kind);
-        let ahead_of_kind = self.queue.waiting_in_of(queue, &only_own).saturating_sub(itself);
-        let capacity = &self.capacity;
-        let is_enough = |position| capacity.earliest_of_any(position + follow_ups, now) > until;
-        let position = if capacity.is_rated() {
-            self.queue.position(queue, ahead, &open, is_enough) + follow_ups
-        } else {
-            ahead
-        };
-        Earliest {
-            own: self.queue.earliest_own(queue, ahead, now),
-            shared: self.capacity.earliest(kind, position, ahead_of_kind, now),
         }
     }
 
@@ -243,6 +167,21 @@ impl<T> Admission<T> {
         }
     }
 
+    /// Learns from a refusal of the upstream's; the limit, where that has taught one here.
+    pub(super) fn teach(&mut self, rate: Rate, accepted: Vec<Instant>, now: Instant) -> Option<u32> {
+        self.capacity.teach(rate, accepted, now)
+    }
+
+    /// The limits that hold now.
+    pub(super) fn limits(&mut self, now: Instant) -> Limits {
+        self.capacity.limits(now)
+    }
+
+    /// The limit that was learned for a rate, if that is what holds.
+    pub(super) fn learned(&self, rate: Rate, now: Instant) -> Option<u32> {
+        self.capacity.learned(rate, now)
+    }
+
     /// From now on others use the budget too.
     pub(super) fn share(&mut self, replica: ReplicaState, now: Instant) {
         self.capacity.share(replica, now);
@@ -262,7 +201,6 @@ impl<T> Admission<T> {
     pub(super) fn question(&mut self, now: Instant) -> Option<Message> {
         let wanted = self.wanted(now);
         let replica = self.capacity.replica()?;
-        replica.forget_old(now);
         replica.message(wanted, now)
     }
 
@@ -331,27 +269,5 @@ impl<T> Admission<T> {
     const fn next_arrival(&mut self) -> Arrival {
         self.arrivals += 1;
         self.arrivals
-    }
-}
-
-/// How far ahead the turn of one that was refused is looked for.
-const LONGEST_LOOK: Duration = Duration::from_secs(5 * 60);
-/// Sooner than that nobody is told to come back.
-const LEAST_RETRY: Duration = Duration::from_secs(1);
-
-/// When a turn could come, if all others were done at once.
-struct Earliest {
-    /// By the tenant's own limit.
-    own: Instant,
-    /// By what all tenants share.
-    shared: Instant,
-}
-
-impl Earliest {
-    /// When it could be worth waiting as long again: not when the turn could come, or whoever obeys would
-    /// always be behind those who do not.
-    fn retry_after(&self, patience: Duration, now: Instant) -> Duration {
-        let wait = self.own.max(self.shared).saturating_duration_since(now);
-        (wait.saturating_sub(patience) + LEAST_RETRY).min(LONGEST_LOOK)
     }
 }

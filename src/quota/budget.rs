@@ -1,33 +1,60 @@
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::admission::{Admission, Ticket};
 use super::fair_queue::QueueId;
+use super::learning::Accepted;
 use super::limits::{
-    BudgetRejection, Kind, LimitedBy, Limits, RateLimitStatus, RejectionReason, TenantLimits, TenantQuota,
+    BudgetRejection, Kind, LimitedBy, Limits, Rate, RateLimitStatus, RejectionReason, TenantLimits,
+    TenantQuota,
 };
-use super::shared::{RedisBudget, ReplicaState, SharedLimits};
+use super::report::Report;
+use super::retry_after::retry_after;
+use super::shared::{AcceptedCounts, SharedLimits};
 use crate::telemetry::BudgetMetrics;
+
+/// What one gateway may let up under a budget, unless it shares that in Redis.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    /// The limits; its share of them, where nobody can tell what others do.
+    pub limits: Limits,
+    /// How many gateways have such a share.
+    pub replicas: u32,
+    /// Whether the upstream's refusals lower the limits for a while.
+    pub learn: bool,
+    /// How long a request counts: a minute, but in tests.
+    pub span: Duration,
+}
 
 /// What may go up for one organisation, and who is next. Shared by all workers.
 #[derive(Debug)]
 pub struct Budget {
     name: String,
-    limits: Limits,
-    span: Duration,
-    /// Whether the upstream has asked for silence, so that those without any limit look no further.
-    is_closed: AtomicBool,
+    allowance: Allowance,
+    /// Whether anything is limited now, silence included, so that else nobody looks further.
+    is_limited: AtomicBool,
     state: Mutex<State>,
+    accepted: Mutex<AcceptedLog>,
     /// Tells [`run`](Self::run) that it must wake sooner than it thought.
     sooner: Notify,
     /// Tells [`share`](Self::share) that there is something to ask.
-    question: Notify,
-    metrics: BudgetMetrics,
+    pub(super) question: Notify,
+    pub(super) metrics: BudgetMetrics,
+}
+
+/// What the upstream has accepted.
+#[derive(Debug)]
+struct AcceptedLog {
+    lately: Accepted,
+    /// What of it Redis has not been told.
+    untold: AcceptedCounts,
 }
 
 #[derive(Debug)]
@@ -39,21 +66,31 @@ struct State {
 
 /// How often the metrics of a budget are brought up to date where nothing happens.
 const TICK: Duration = Duration::from_secs(1);
-/// How long to wait before a Redis that does not answer is tried again.
-const RECONNECT: Duration = Duration::from_millis(200);
+/// How long there is silence after a refusal of the upstream's that does not say for how long.
+const UNTOLD_SILENCE: Duration = Duration::from_secs(3);
 
 impl Budget {
-    /// A budget of which all is left. `span` is how long a request counts: a minute, but in tests.
+    /// A budget of which all is left.
     #[must_use]
-    pub fn new(name: &str, limits: Limits, span: Duration, metrics: BudgetMetrics) -> Arc<Self> {
+    pub fn new(name: &str, allowance: Allowance, metrics: BudgetMetrics) -> Arc<Self> {
+        let now = Instant::now();
+        let Allowance {
+            limits,
+            replicas,
+            span,
+            ..
+        } = allowance;
         Arc::new(Self {
             name: name.to_owned(),
-            limits,
-            span,
-            is_closed: AtomicBool::new(false),
+            allowance,
+            is_limited: AtomicBool::new(!limits.is_unlimited()),
             state: Mutex::new(State {
-                admission: Admission::new(&limits, span),
+                admission: Admission::new(&limits, replicas, span, now),
                 wakes_at: None,
+            }),
+            accepted: Mutex::new(AcceptedLog {
+                lately: Accepted::new(span, now),
+                untold: AcceptedCounts::default(),
             }),
             sooner: Notify::new(),
             question: Notify::new(),
@@ -68,22 +105,36 @@ impl Budget {
     }
 
     /// What so many replicas that share the budget go by. `lease` is the longest time that an exchange is in
-    /// flight, `hold` the longest between a request's admission and its sending.
+    /// flight, `hold` the longest between a request's admission and its sending, `alone` how long one that
+    /// Redis does not answer goes by its share.
     #[must_use]
-    pub const fn shared_limits(&self, replicas: u32, lease: Duration, hold: Duration) -> SharedLimits {
+    pub const fn shared_limits(
+        &self,
+        replicas: u32,
+        lease: Duration,
+        hold: Duration,
+        alone: Duration,
+    ) -> SharedLimits {
         SharedLimits {
-            limits: self.limits,
+            limits: self.allowance.limits,
+            learn: self.allowance.learn,
             replicas,
-            span: self.span,
+            span: self.allowance.span,
             lease,
             hold,
+            alone,
         }
+    }
+
+    /// Whether nothing is ever limited here.
+    pub(super) fn is_boundless(&self) -> bool {
+        self.allowance.limits.is_unlimited() && !self.allowance.learn
     }
 
     /// Whether nothing limits requests of a tenant with these limits, so that there need be no waiting and no
     /// lock.
     pub(super) fn is_open_to(&self, limits: &TenantLimits) -> bool {
-        self.limits.is_unlimited() && limits.is_unlimited() && !self.is_closed.load(Ordering::Relaxed)
+        limits.is_unlimited() && !self.is_limited.load(Ordering::Relaxed)
     }
 
     /// Counts one that was admitted, after so long a wait if there was any.
@@ -125,6 +176,41 @@ impl Budget {
         outcome.map_err(|refused| self.count_refused(refused))
     }
 
+    /// Takes in what the upstream answered to a request that was sent: whether it was accepted, or else for
+    /// how long nothing more should come, and what that teaches.
+    pub fn answered(&self, kind: Kind, status: StatusCode, headers: &HeaderMap, now: SystemTime) {
+        let rate = kind.taught_rate();
+        if status != StatusCode::TOO_MANY_REQUESTS {
+            if self.allowance.learn {
+                self.count_accepted(rate);
+            }
+            return;
+        }
+        let told = retry_after(headers, now);
+        if told.is_some() && self.allowance.learn {
+            let times = self.accepted.lock().lately.times(rate, Instant::now());
+            self.change(|admission, now| admission.teach(rate, times, now));
+        }
+        let silence = told.unwrap_or(UNTOLD_SILENCE);
+        if !silence.is_zero() {
+            self.close_for(silence);
+        }
+    }
+
+    fn count_accepted(&self, rate: Rate) {
+        let mut accepted = self.accepted.lock();
+        accepted.lately.count(rate, Instant::now());
+        match rate {
+            Rate::Reads => accepted.untold.reads += 1,
+            _ => accepted.untold.writes += 1,
+        }
+    }
+
+    /// What the upstream has accepted since this was last taken.
+    pub(super) fn take_accepted(&self) -> AcceptedCounts {
+        mem::take(&mut self.accepted.lock().untold)
+    }
+
     /// Lets nothing through for so long: the upstream has asked for it.
     pub fn close_for(&self, duration: Duration) {
         tracing::warn!(
@@ -132,7 +218,7 @@ impl Budget {
             seconds = duration.as_secs_f64(),
             "the upstream asks for silence"
         );
-        self.is_closed.store(true, Ordering::Relaxed);
+        self.is_limited.store(true, Ordering::Relaxed);
         self.change(|admission, now| admission.close_for(duration, now));
     }
 
@@ -146,14 +232,16 @@ impl Budget {
 
     /// Admits those whose turn has come by time alone. For as long as the process lives.
     pub async fn run(self: Arc<Self>) {
-        let mut forgets_at = Instant::now() + self.span;
+        let span = self.allowance.span;
+        let mut forgets_at = Instant::now() + span;
+        let mut report = Report::new(&self.name, &self.metrics);
         loop {
             let now = Instant::now();
             if now >= forgets_at {
-                forgets_at = now + self.span;
+                forgets_at = now + span;
                 self.change(|admission, now| admission.forget_idle(now));
             }
-            self.change(|_, _| ());
+            self.change(|admission, now| report.update(admission, now));
             let wakes_at = {
                 let mut state = self.state.lock();
                 let tick = now + TICK;
@@ -165,71 +253,6 @@ impl Budget {
                 () = sleep_until(wakes_at) => {}
                 () = self.sooner.notified() => {}
             }
-        }
-    }
-
-    /// Asks Redis, from now on and until `stopped`, whether more may go up, because other replicas use the
-    /// budget too.
-    pub async fn share(self: Arc<Self>, mut redis: RedisBudget, stopped: impl Future<Output = ()>) {
-        if self.limits.is_unlimited() {
-            return;
-        }
-        self.change(|admission, now| {
-            let replica = ReplicaState::new(*redis.limits(), redis.replica().to_owned(), now);
-            admission.share(replica, now);
-        });
-        let is_cut_off = &mut false;
-        tokio::select! {
-            () = self.talk(&mut redis, is_cut_off) => {}
-            () = stopped => {}
-        }
-        let leave = self.change(|admission, _| admission.replica().map(ReplicaState::leave));
-        if let (false, Some(leave)) = (*is_cut_off, leave)
-            && let Err(error) = redis.tell(&leave).await
-        {
-            tracing::warn!(budget = self.name, %error, "Redis could not be told that this replica stops");
-        }
-    }
-
-    async fn talk(&self, redis: &mut RedisBudget, is_cut_off: &mut bool) {
-        loop {
-            let Some(message) = self.change(|admission, now| admission.question(now)) else {
-                let asks_at = self.change(|admission, now| {
-                    let replica = admission.replica();
-                    replica.map_or(now + TICK, |replica| replica.asks_at(now))
-                });
-                tokio::select! {
-                    () = sleep_until(asks_at) => {}
-                    () = self.question.notified() => {}
-                }
-                continue;
-            };
-            let answer = redis.tell(&message).await;
-            self.change(|admission, now| match (&answer, admission.replica()) {
-                (Ok(answer), Some(replica)) => replica.answered(*answer, now),
-                (Err(_), Some(replica)) => replica.lost(message),
-                (_, None) => {}
-            });
-            match answer {
-                Ok(_) if *is_cut_off => {
-                    tracing::info!(budget = self.name, "Redis answers again");
-                    *is_cut_off = false;
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    if !*is_cut_off {
-                        tracing::warn!(
-                            budget = self.name,
-                            %error,
-                            "Redis does not answer; nothing more goes up until what went up has run out, then this \
-                             replica's share"
-                        );
-                    }
-                    *is_cut_off = true;
-                    sleep(RECONNECT).await;
-                }
-            }
-            self.metrics.redis_up.set(i64::from(!*is_cut_off));
         }
     }
 
@@ -257,7 +280,8 @@ impl Budget {
         });
 
         let is_closed = admission.closed_until(now).is_some();
-        self.is_closed.store(is_closed, Ordering::Relaxed);
+        let is_limited = is_closed || !admission.limits(now).is_unlimited();
+        self.is_limited.store(is_limited, Ordering::Relaxed);
         self.metrics.closed.set(i64::from(is_closed));
         self.metrics.queued.set(gauge(admission.waiting()));
         self.metrics.in_flight.set(i64::from(admission.in_flight()));

@@ -30,6 +30,53 @@ impl From<Operation> for Kind {
     }
 }
 
+/// What is counted in a window of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rate {
+    /// All requests.
+    Requests,
+    Creates,
+    /// Creates and other writes.
+    Writes,
+    Reads,
+}
+
+impl Rate {
+    pub(super) const ALL: [Self; 4] = [Self::Requests, Self::Creates, Self::Writes, Self::Reads];
+
+    /// Those that the upstream can teach.
+    pub(super) const TAUGHT: [Self; 2] = [Self::Reads, Self::Writes];
+
+    /// Its name in metrics and the log.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Creates => "creates",
+            Self::Writes => "writes",
+            Self::Reads => "reads",
+        }
+    }
+}
+
+impl Kind {
+    /// Where requests of this kind count, besides among all.
+    pub(super) const fn rates(self) -> &'static [Rate] {
+        match self {
+            Self::Create => &[Rate::Writes, Rate::Creates],
+            Self::Read => &[Rate::Reads],
+            Self::OtherWrite => &[Rate::Writes],
+        }
+    }
+
+    /// Whose limit a refusal of the upstream's tells something about.
+    pub(super) const fn taught_rate(self) -> Rate {
+        match self {
+            Self::Read => Rate::Reads,
+            Self::Create | Self::OtherWrite => Rate::Writes,
+        }
+    }
+}
+
 /// One of a thing for each kind.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ByKind<T> {
@@ -67,6 +114,44 @@ impl<T> ByKind<T> {
 /// The kinds of which another request may be sent now.
 pub(super) type Open = ByKind<bool>;
 
+/// One of a thing for each rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ByRate<T> {
+    requests: T,
+    creates: T,
+    writes: T,
+    reads: T,
+}
+
+impl<T> ByRate<T> {
+    pub(super) fn new(mut make: impl FnMut(Rate) -> T) -> Self {
+        Self {
+            requests: make(Rate::Requests),
+            creates: make(Rate::Creates),
+            writes: make(Rate::Writes),
+            reads: make(Rate::Reads),
+        }
+    }
+
+    pub(super) const fn of(&self, rate: Rate) -> &T {
+        match rate {
+            Rate::Requests => &self.requests,
+            Rate::Creates => &self.creates,
+            Rate::Writes => &self.writes,
+            Rate::Reads => &self.reads,
+        }
+    }
+
+    pub(super) const fn of_mut(&mut self, rate: Rate) -> &mut T {
+        match rate {
+            Rate::Requests => &mut self.requests,
+            Rate::Creates => &mut self.creates,
+            Rate::Writes => &mut self.writes,
+            Rate::Reads => &mut self.reads,
+        }
+    }
+}
+
 /// What may go up under one budget; none stands for no limit. All of them apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -76,6 +161,8 @@ pub struct Limits {
     pub concurrent: Option<u32>,
     /// Creates in any window.
     pub creates: Option<u32>,
+    /// Creates and other writes in any window.
+    pub writes: Option<u32>,
     /// Reads in any window.
     pub reads: Option<u32>,
 }
@@ -85,12 +172,12 @@ impl Limits {
         *self == Self::default()
     }
 
-    /// The further limit that requests of one kind have.
-    pub(super) const fn of(&self, kind: Kind) -> Option<u32> {
-        match kind {
-            Kind::Create => self.creates,
-            Kind::Read => self.reads,
-            Kind::OtherWrite => None,
+    pub(super) const fn of(&self, rate: Rate) -> Option<u32> {
+        match rate {
+            Rate::Requests => self.requests,
+            Rate::Creates => self.creates,
+            Rate::Writes => self.writes,
+            Rate::Reads => self.reads,
         }
     }
 
@@ -110,8 +197,25 @@ impl Limits {
             requests: share(self.requests),
             concurrent: share(self.concurrent),
             creates: share(self.creates),
+            writes: share(self.writes),
             reads: share(self.reads),
         }
+    }
+
+    /// The same with no more reads and writes than the upstream has been found to take.
+    pub(super) fn lowered_to(&self, reads: Option<u32>, writes: Option<u32>) -> Self {
+        Self {
+            reads: lower(self.reads, reads),
+            writes: lower(self.writes, writes),
+            ..*self
+        }
+    }
+}
+
+fn lower(one: Option<u32>, other: Option<u32>) -> Option<u32> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 
@@ -121,6 +225,7 @@ impl From<&config::Budget> for Limits {
             requests: budget.requests_per_minute,
             concurrent: budget.concurrent_requests,
             creates: budget.creates_per_minute,
+            writes: budget.writes_per_minute,
             reads: budget.reads_per_minute,
         }
     }

@@ -20,21 +20,23 @@ mod admission;
 mod budget;
 mod capacity;
 mod fair_queue;
+mod learning;
 mod limits;
 #[cfg(test)]
 mod properties;
+mod report;
 mod retry_after;
 mod shared;
+mod sharing;
 #[cfg(test)]
 mod simulation;
 mod slot;
 mod tenant_queue;
 mod window;
 
-pub use budget::Budget;
+pub use budget::{Allowance, Budget};
 pub use limits::{
     BudgetRejection, Kind, LimitedBy, Limits, RateLimitStatus, RejectionReason, TenantLimits, TenantQuota,
 };
-pub use retry_after::silence;
 pub use shared::{RedisBudget, RedisBudgetError, SharedLimits};
 pub use slot::{InFlightSlot, Token};

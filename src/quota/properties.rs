@@ -19,9 +19,9 @@ fn limit(most: u32) -> impl Strategy<Value = Option<u32>> {
 
 prop_compose! {
     fn limits()(
-        requests in limit(12), concurrent in limit(4), creates in limit(3), reads in limit(6),
+        requests in limit(12), concurrent in limit(4), creates in limit(3), writes in limit(5), reads in limit(6),
     ) -> Limits {
-        Limits { requests, concurrent, creates, reads }
+        Limits { requests, concurrent, creates, writes, reads }
     }
 }
 
@@ -92,6 +92,7 @@ proptest! {
             }
             simulation.assert_window(limits.requests, SPAN, |_| true);
             simulation.assert_window(limits.creates, SPAN, |sending| sending.kind == Kind::Create);
+            simulation.assert_window(limits.writes, SPAN, |sending| sending.kind != Kind::Read);
             simulation.assert_window(limits.reads, SPAN, |sending| sending.kind == Kind::Read);
             simulation.assert_concurrent(limits.concurrent, |_| true);
             for (number, tenant) in tenants.iter().enumerate() {

@@ -7,23 +7,10 @@ use jiff::fmt::rfc2822;
 /// The longest that one answer of the upstream can silence a gateway.
 const LONGEST: Duration = Duration::from_secs(5 * 60);
 
-/// How long an upstream's answer asks for silence: `retry-after-ms`, else `retry-after` in seconds or as an
-/// HTTP date, in the order in which clients look. Five minutes at most; what cannot be understood is none.
-/// Whatever is absurd is told in the log.
-///
-/// ```
-/// use std::time::{Duration, UNIX_EPOCH};
-/// use envgate::quota::silence;
-/// use http::HeaderMap;
-///
-/// let mut headers = HeaderMap::new();
-/// headers.insert("retry-after", "7".parse().unwrap());
-/// assert_eq!(silence(&headers, UNIX_EPOCH), Some(Duration::from_secs(7)));
-/// headers.insert("retry-after", "soon".parse().unwrap());
-/// assert_eq!(silence(&headers, UNIX_EPOCH), None);
-/// ```
-#[must_use]
-pub fn silence(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+/// How long an upstream's refusal asks for silence: `retry-after-ms`, else `retry-after` in seconds or as an
+/// HTTP date, in the order in which clients look. Five minutes at most; none where there is no such header,
+/// or it cannot be understood. Whatever is absurd is told in the log.
+pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let asked = [("retry-after-ms", 0.001), (RETRY_AFTER.as_str(), 1.0)]
         .into_iter()
         .find_map(|(name, unit)| Some((headers.get(name)?, unit)))
@@ -33,11 +20,11 @@ pub fn silence(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
             tracing::warn!("the upstream asks for a silence of {asked:?}; it gets {LONGEST:?}");
             Some(LONGEST)
         }
-        Some(asked) => Some(asked).filter(|asked| !asked.is_zero()),
         None => {
-            tracing::warn!("the upstream asks for a silence that is no time; it gets none");
+            tracing::warn!("the upstream asks for a silence that is no time");
             None
         }
+        asked => asked,
     }
 }
 
@@ -72,7 +59,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
             .collect();
-        silence(&headers, UNIX_EPOCH + NOW)
+        retry_after(&headers, UNIX_EPOCH + NOW)
     }
 
     #[test]
@@ -88,8 +75,8 @@ mod tests {
                 vec![("retry-after", "Thu, 01 Jan 2026 00:00:20 GMT")],
                 Some(20_000),
             ),
-            (vec![("retry-after", "Wed, 31 Dec 2025 23:59:00 GMT")], None),
-            (vec![("retry-after", "0")], None),
+            (vec![("retry-after", "Wed, 31 Dec 2025 23:59:00 GMT")], Some(0)),
+            (vec![("retry-after", "0")], Some(0)),
             (vec![], None),
         ] {
             assert_eq!(

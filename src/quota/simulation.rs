@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
-use super::budget::Budget;
+use super::budget::{Allowance, Budget};
 use super::{BudgetRejection, Kind, Limits, TenantLimits, TenantQuota};
 use crate::telemetry::Metrics;
 use crate::tenancy::TenantId;
@@ -58,7 +58,13 @@ pub(super) struct Visit {
 impl Simulation {
     pub(super) fn new(limits: Limits, span: Duration) -> Arc<Self> {
         let metrics = Metrics::new().unwrap().budget("test", limits.requests.is_some());
-        let budget = Budget::new("test", limits, span, metrics);
+        let allowance = Allowance {
+            limits,
+            replicas: 1,
+            learn: true,
+            span,
+        };
+        let budget = Budget::new("test", allowance, metrics);
         tokio::spawn(Arc::clone(&budget).run());
         Arc::new(Self {
             budget,

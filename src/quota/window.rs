@@ -30,6 +30,14 @@ impl Window {
 
     pub(super) fn set_limit(&mut self, limit: Option<u32>) {
         self.limit = limit.map(in_slots);
+        if limit.is_none() {
+            self.sent.clear();
+        }
+    }
+
+    /// Takes in what was sent while there was no limit and nothing was kept.
+    pub(super) fn seed(&mut self, sent: Vec<Instant>) {
+        self.sent = sent.into();
     }
 
     pub(super) const fn is_limited(&self) -> bool {
@@ -88,9 +96,7 @@ impl Window {
     }
 
     pub(super) const fn reserve(&mut self) {
-        if self.is_limited() {
-            self.reserved += 1;
-        }
+        self.reserved += 1;
     }
 
     /// Takes back a slot whose request was not sent.
@@ -110,8 +116,8 @@ impl Window {
     pub(super) fn unstamp(&mut self, at: Instant) {
         if let Some(index) = self.sent.iter().rposition(|sent| *sent == at) {
             self.sent.remove(index);
-            self.reserve();
         }
+        self.reserve();
     }
 
     fn forget_old(&mut self, now: Instant) {

@@ -10,6 +10,11 @@ pub(super) struct BudgetsMetrics {
     left: IntGaugeVec,
     closed: IntGaugeVec,
     redis_up: IntGaugeVec,
+    limit: IntGaugeVec,
+    learned_limit: IntGaugeVec,
+    replicas: IntGaugeVec,
+    has_seat: IntGaugeVec,
+    stopped: IntGaugeVec,
     wait: HistogramVec,
     admitted: IntCounterVec,
     refused: IntCounterVec,
@@ -28,6 +33,15 @@ pub struct BudgetMetrics {
     pub closed: IntGauge,
     /// Whether Redis answers, where replicas share the budget: 1 or 0.
     pub redis_up: IntGauge,
+    /// How many replicas share the budget, as far as Redis has heard of them.
+    pub replicas: IntGauge,
+    /// Whether this replica has one of the seats, so that it may go by its share without Redis: 1 or 0.
+    pub has_seat: IntGauge,
+    /// Whether nothing goes up because Redis does not answer: 1 or 0.
+    pub stopped: IntGauge,
+    name: String,
+    limit: IntGaugeVec,
+    learned_limit: IntGaugeVec,
     /// How long those who were admitted had waited.
     pub wait: Histogram,
     /// Exchanges that were admitted.
@@ -47,6 +61,39 @@ pub struct RejectionMetrics {
     pub too_late: IntCounter,
     /// The turn could have come in time and did not.
     pub waited: IntCounter,
+}
+
+/// How a budget stands with the replicas that share it.
+#[derive(Clone, Copy, Debug)]
+pub struct BudgetSharing {
+    /// Whether Redis does not answer.
+    pub is_cut_off: bool,
+    /// Whether nothing goes up for that reason.
+    pub is_stopped: bool,
+    /// Whether this replica may go by its share without Redis.
+    pub has_seat: bool,
+    /// How many replicas there are.
+    pub replicas: i64,
+}
+
+impl BudgetMetrics {
+    /// Tells what may go up by a limit; none where it limits nothing.
+    pub fn set_limit(&self, limit: &str, value: Option<u32>) {
+        set_or_remove(&self.limit, &[&self.name, limit], value);
+    }
+
+    /// Tells the limit that the upstream has taught for a kind.
+    pub fn set_learned_limit(&self, kind: &str, value: Option<u32>) {
+        set_or_remove(&self.learned_limit, &[&self.name, kind], value);
+    }
+}
+
+fn set_or_remove(gauges: &IntGaugeVec, labels: &[&str], value: Option<u32>) {
+    match value {
+        Some(value) => gauges.with_label_values(labels).set(i64::from(value)),
+        // It is no fault if it was not there.
+        None => drop(gauges.remove_label_values(labels)),
+    }
 }
 
 const BUDGET: &str = "budget";
@@ -82,6 +129,31 @@ impl BudgetsMetrics {
                 "Whether Redis answers; 1 where the budget is not shared.",
                 &[BUDGET],
             )?,
+            limit: add.gauges(
+                "envgate_budget_limit",
+                "What may go up, by limit; absent where there is none.",
+                &[BUDGET, "limit"],
+            )?,
+            learned_limit: add.gauges(
+                "envgate_budget_learned_limit",
+                "The limit that the upstream has taught, by kind; absent where there is none.",
+                &[BUDGET, "kind"],
+            )?,
+            replicas: add.gauges(
+                "envgate_budget_replicas",
+                "How many replicas share the budget, as far as Redis has heard of them lately.",
+                &[BUDGET],
+            )?,
+            has_seat: add.gauges(
+                "envgate_budget_seat",
+                "Whether this replica may go by its share while Redis is away; 1 where the budget is not shared.",
+                &[BUDGET],
+            )?,
+            stopped: add.gauges(
+                "envgate_budget_stopped",
+                "Whether nothing goes up because Redis does not answer.",
+                &[BUDGET],
+            )?,
             wait: add.histograms(
                 "envgate_budget_wait_seconds",
                 "How long requests waited for their turn before they were admitted.",
@@ -101,9 +173,17 @@ impl BudgetsMetrics {
         })
     }
 
-    pub(super) fn is_cut_off(&self, budget: &str) -> bool {
-        let gauge = self.redis_up.get_metric_with_label_values(&[budget]);
-        gauge.is_ok_and(|gauge| gauge.get() == 0)
+    pub(super) fn sharing(&self, budget: &str) -> BudgetSharing {
+        let value = |gauges: &IntGaugeVec| {
+            let gauge = gauges.get_metric_with_label_values(&[budget]);
+            gauge.map_or(0, |gauge| gauge.get())
+        };
+        BudgetSharing {
+            is_cut_off: value(&self.redis_up) == 0,
+            is_stopped: value(&self.stopped) == 1,
+            has_seat: value(&self.has_seat) == 1,
+            replicas: value(&self.replicas),
+        }
     }
 
     pub(super) fn of(&self, budget: &str, is_rated: bool) -> BudgetMetrics {
@@ -116,16 +196,23 @@ impl BudgetsMetrics {
                 waited: by("waited"),
             }
         };
+        let gauge = |gauges: &IntGaugeVec, value| {
+            let gauge = gauges.with_label_values(&label);
+            gauge.set(value);
+            gauge
+        };
         BudgetMetrics {
             queued: self.queued.with_label_values(&label),
             in_flight: self.in_flight.with_label_values(&label),
             left: is_rated.then(|| self.left.with_label_values(&label)),
             closed: self.closed.with_label_values(&label),
-            redis_up: {
-                let gauge = self.redis_up.with_label_values(&label);
-                gauge.set(1);
-                gauge
-            },
+            redis_up: gauge(&self.redis_up, 1),
+            replicas: gauge(&self.replicas, 1),
+            has_seat: gauge(&self.has_seat, 1),
+            stopped: gauge(&self.stopped, 0),
+            name: budget.to_owned(),
+            limit: self.limit.clone(),
+            learned_limit: self.learned_limit.clone(),
             wait: self.wait.with_label_values(&label),
             admitted: self.admitted.with_label_values(&label),
             refused_by_tenant: refused("tenant"),

@@ -9,7 +9,7 @@ use prometheus::{
 };
 
 use super::UpstreamMetrics;
-use super::budget_metrics::{BudgetMetrics, BudgetsMetrics};
+use super::budget_metrics::{BudgetMetrics, BudgetSharing, BudgetsMetrics};
 use crate::contract::{ApiError, AuthenticationFailure, Operation};
 
 /// All metrics of the gateway. Handles are resolved once, so that a request looks up no label.
@@ -258,10 +258,10 @@ impl Metrics {
         self.budgets.of(name, is_rated)
     }
 
-    /// Whether replicas share a budget and Redis does not answer this one.
+    /// How a budget stands with the replicas that share it.
     #[must_use]
-    pub fn is_budget_cut_off(&self, name: &str) -> bool {
-        self.budgets.is_cut_off(name)
+    pub fn budget_sharing(&self, name: &str) -> BudgetSharing {
+        self.budgets.sharing(name)
     }
 
     /// All metrics in the Prometheus text format.

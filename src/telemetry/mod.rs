@@ -6,7 +6,7 @@ mod log;
 mod metrics;
 mod upstream_metrics;
 
-pub use budget_metrics::{BudgetMetrics, RejectionMetrics};
+pub use budget_metrics::{BudgetMetrics, BudgetSharing, RejectionMetrics};
 pub use line_writer::LineWriter;
 pub use log::{LogError, RunningLog, start_log};
 pub use metrics::{Metrics, Outcome};

@@ -7,11 +7,14 @@ const REMOTE: &str = "[upstream]\nurl = \"https://a.example\"\ncredential.env = 
 const KEYS: &[(&str, &str)] = &[("KEY", "sk-ant-1")];
 
 #[test]
-fn the_default_budget_is_as_published_and_unlimited_on_this_machine() {
-    let local = REMOTE.replace("https://a.example", "http://127.0.0.1:9000");
+fn the_default_budget_is_as_published_for_anthropics_own_host_and_unlimited_elsewhere() {
+    let at = |host| REMOTE.replace("a.example", host);
     for (text, expected) in [
-        (REMOTE, Budget::PUBLISHED),
-        (&local, Budget::UNLIMITED),
+        (&*at("api.anthropic.com"), Budget::ANTHROPIC),
+        (&at("API.Anthropic.com:443/v1x"), Budget::ANTHROPIC),
+        (&at("api.anthropic.com.example"), Budget::UNLIMITED),
+        (&at("eu.api.anthropic.com"), Budget::UNLIMITED),
+        (REMOTE, Budget::UNLIMITED),
         ("", Budget::UNLIMITED),
     ] {
         let settings = settings(text, KEYS);
@@ -28,6 +31,8 @@ fn a_budget_sets_what_it_names() {
         [budgets.main]
         requests_per_minute = 300
         creates_per_minute = 10
+        writes_per_minute = 40
+        learn = false
         [budgets.other]
         requests_per_minute = "unlimited"
         concurrent_requests = "unlimited"
@@ -45,7 +50,9 @@ fn a_budget_sets_what_it_names() {
     let main = Budget {
         requests_per_minute: Some(300),
         creates_per_minute: Some(10),
-        ..Budget::PUBLISHED
+        writes_per_minute: Some(40),
+        learn: false,
+        ..Budget::UNLIMITED
     };
     let other = Budget {
         reads_per_minute: Some(1200),
@@ -112,10 +119,12 @@ fn replicas_count_for_themselves_or_together_in_redis() {
     let alone = settings("", &[]).quota;
     assert_eq!((alone.replicas, alone.window.as_secs()), (1, 60));
     assert!(alone.redis.is_none());
+    assert_eq!(alone.alone_for.as_secs(), 600);
 
-    let text = "[quota]\nreplicas = 2\nredis = { env = \"REDIS\" }\nwindow = \"2s\"\n";
+    let text = "[quota]\nreplicas = 2\nredis = { env = \"REDIS\" }\nwindow = \"2s\"\nalone_for = \"30s\"\n";
     let shared = settings(text, &[("REDIS", "rediss://:secret@10.0.0.7:6380/1")]).quota;
     assert_eq!((shared.replicas, shared.window.as_secs()), (2, 2));
+    assert_eq!(shared.alone_for.as_secs(), 30);
     assert_eq!(shared.redis.unwrap().reveal(), "rediss://:secret@10.0.0.7:6380/1");
     let text = "[quota]\nreplicas = 2\nredis = \"unix:///run/redis.sock\"\n";
     let shared = settings(text, &[]).quota;
@@ -150,9 +159,9 @@ fn every_fault_of_replicas_is_told_with_its_place() {
              { file = \"path\" }, or set ENVGATE_QUOTA__REDIS",
         ),
         (
-            "[quota]\nreplicas = 6\n",
-            "envgate.toml:5:12: quota.replicas: shared by 6 replicas this leaves nothing for one that goes by its \
-             share; raise it to 6",
+            "[budgets.default]\nreads_per_minute = 5\n[quota]\nreplicas = 6\n",
+            "envgate.toml:5:20: budgets.default.reads_per_minute: shared by 6 replicas this leaves nothing for one \
+             that goes by its share; raise it to 6",
         ),
         (
             "[quota]\nreplicas = 2\n[budgets.default]\ncreates_per_minute = 1\n",

@@ -91,13 +91,13 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         path: "budgets.NAME.requests_per_minute",
         form: "1 to 1000000, or `unlimited`",
         default: None,
-        doc: "upstream requests in any 60 seconds; left out, 60, or unlimited where the upstream is on this machine",
+        doc: "upstream requests in any 60 seconds; left out, no limit",
     },
     SettingDoc {
         path: "budgets.NAME.concurrent_requests",
         form: "1 to 1000000, or `unlimited`",
         default: None,
-        doc: "tenants' requests in flight; left out, 5, or unlimited where the upstream is on this machine",
+        doc: "tenants' requests in flight; left out, no limit",
     },
     SettingDoc {
         path: "budgets.NAME.creates_per_minute",
@@ -106,10 +106,22 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         doc: "creates in any 60 seconds; left out, no limit of their own",
     },
     SettingDoc {
+        path: "budgets.NAME.writes_per_minute",
+        form: "1 to 1000000, or `unlimited`",
+        default: None,
+        doc: "creates, updates, archives and deletes in any 60 seconds; left out, 300 where the upstream is `api.anthropic.com`, else no limit",
+    },
+    SettingDoc {
         path: "budgets.NAME.reads_per_minute",
         form: "1 to 1000000, or `unlimited`",
         default: None,
-        doc: "retrieves and lists in any 60 seconds; left out, no limit of their own",
+        doc: "retrieves and lists in any 60 seconds; left out, 1200 where the upstream is `api.anthropic.com`, else no limit",
+    },
+    SettingDoc {
+        path: "budgets.NAME.learn",
+        form: "true or false",
+        default: Some("true"),
+        doc: "whether a 429 of the upstream's lowers the limit of reads or of writes for a while",
     },
     SettingDoc {
         path: "contract.dialect",
@@ -152,6 +164,12 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         form: "`redis://`, `rediss://` or `unix://` URL, or a secret",
         default: None,
         doc: "where they count together; with it `quota.replicas` has to be set",
+    },
+    SettingDoc {
+        path: "quota.alone_for",
+        form: "duration or `off`",
+        default: Some("10m"),
+        doc: "how long a replica that Redis does not answer goes by its share; then it sends nothing",
     },
     SettingDoc {
         path: "quota.window",

@@ -237,7 +237,7 @@ fn silence_holds_for_all_even_where_nothing_is_limited() {
         simulation.visit(retrieve(0, millis(40_000))).await.unwrap();
         assert_eq!(asked.elapsed(), millis(5_200));
         sleep(millis(10)).await;
-        assert!(!simulation.budget.is_closed.load(Ordering::Relaxed));
+        assert!(!simulation.budget.is_limited.load(Ordering::Relaxed));
     });
 }
 

@@ -202,6 +202,7 @@ fn what_nobody_uses_is_forgotten() {
     queue.queues.forget_idle(queue.now);
     assert_eq!(queue.queues.queues.len(), 2, "one waits, one is in flight");
     queue.served(1);
+    queue.queues.give_back(id, queue.now);
     queue.queues.leave(id, queue.now);
     queue.queues.forget_idle(queue.now);
     assert_eq!((queue.queues.queues.len(), queue.queues.ids.len()), (1, 1));

@@ -1,14 +1,17 @@
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::quota::limits::{Kind, Limits};
+use crate::quota::learning::least_learned;
+use crate::quota::limits::{Kind, Limits, Rate};
 
 /// What all replicas of a budget agree on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SharedLimits {
     /// What may go up under the budget, from all of them together.
     pub limits: Limits,
+    /// Whether the upstream's refusals lower that for a while.
+    pub learn: bool,
     /// How many replicas there are.
     pub replicas: u32,
     /// How long a request counts.
@@ -17,12 +20,20 @@ pub struct SharedLimits {
     pub lease: Duration,
     /// The longest time between a request's admission and its sending.
     pub hold: Duration,
+    /// How long one that Redis does not answer goes by its share.
+    pub alone: Duration,
 }
 
 impl SharedLimits {
     /// Everything that a replica has done has run out after this long.
     pub(super) fn past(&self) -> Duration {
         self.span + self.lease
+    }
+
+    /// The seat of one that is silent is nobody else's for so long: until all that it may do alone has run
+    /// out.
+    pub(super) fn tenure(&self) -> Duration {
+        self.alone + self.hold + self.span.max(self.lease)
     }
 }
 
@@ -34,22 +45,30 @@ impl Serialize for SharedLimits {
             span: u64,
             lease: u64,
             hold: u64,
+            alone: u64,
             replicas: u32,
+            least: u32,
+            learn: u8,
             slots: i64,
-            all: i64,
-            create: i64,
-            read: i64,
+            requests: i64,
+            creates: i64,
+            writes: i64,
+            reads: i64,
         }
         let limit = |limit: Option<u32>| limit.map_or(-1, i64::from);
         Written {
             span: micros(self.span),
             lease: micros(self.lease),
             hold: micros(self.hold),
+            alone: micros(self.alone),
             replicas: self.replicas,
+            least: least_learned(self.replicas),
+            learn: u8::from(self.learn),
             slots: limit(self.limits.concurrent),
-            all: limit(self.limits.requests),
-            create: limit(self.limits.creates),
-            read: limit(self.limits.reads),
+            requests: limit(self.limits.requests),
+            creates: limit(self.limits.creates),
+            writes: limit(self.limits.writes),
+            reads: limit(self.limits.reads),
         }
         .serialize(serializer)
     }
@@ -58,6 +77,12 @@ impl Serialize for SharedLimits {
 /// What a replica tells Redis, and asks of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(in crate::quota) struct Message {
+    /// When Redis gave the last answer that arrived, by its own clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) answered_at: Option<String>,
+    /// How long ago that was asked for, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) elapsed: Option<u64>,
     /// Everything that the replica holds, where Redis may not know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) join: Option<ReplicaSnapshot>,
@@ -65,8 +90,12 @@ pub(in crate::quota) struct Message {
     pub(super) sent: Vec<Request>,
     /// What was admitted and will never be sent.
     pub(super) returned: Vec<Request>,
-    /// Places that are free again.
+    /// Slots that are free again.
     pub(super) left: Vec<String>,
+    /// How many requests the upstream has accepted.
+    pub(in crate::quota) accepted: AcceptedCounts,
+    /// The rates of which the upstream has refused one.
+    pub(super) refused: Vec<&'static str>,
     /// For how long the upstream wants no more requests, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) silence: Option<u64>,
@@ -76,6 +105,13 @@ pub(in crate::quota) struct Message {
     /// Whether the replica will do nothing more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) leave: bool,
+}
+
+/// How many requests the upstream has accepted since that was last told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(in crate::quota) struct AcceptedCounts {
+    pub(in crate::quota) reads: u32,
+    pub(in crate::quota) writes: u32,
 }
 
 /// An upstream request by its name.
@@ -100,6 +136,11 @@ pub(super) struct Admit {
 pub(super) struct ReplicaSnapshot {
     pub(super) requests: Vec<HeldRequest>,
     pub(super) slots: Vec<HeldSlot>,
+    /// The seat that it goes by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) seat: Option<u32>,
+    /// Whether some Redis has known it before.
+    pub(super) is_known: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -118,31 +159,60 @@ pub(super) struct HeldSlot {
 }
 
 /// What Redis says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::quota) enum Answer {
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub(in crate::quota) struct Answer {
+    pub(super) word: Word,
+    /// How long there will be no room, in microseconds.
+    pub(super) micros: u64,
+    /// When, by its own clock.
+    pub(super) at: String,
+    /// The seat that the replica has.
+    pub(super) seat: Option<u32>,
+    /// How many replicas there are.
+    pub(super) present: u32,
+    #[serde(default)]
+    pub(super) learned: LearnedLimits,
+}
+
+/// What Redis says to what was asked.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Word {
     /// The message was taken; nothing was asked.
+    #[default]
     Done,
     /// The request may be sent, and its slot is taken.
     Admitted,
     /// Every slot is taken.
     Full,
-    /// There is no room before this much time has gone by.
-    Wait(Duration),
+    /// There is no room for a while.
+    Wait,
     /// It does not know what this replica holds.
     Join,
 }
 
-impl Answer {
-    /// Reads the script's word and number.
-    pub(super) fn read(word: &str, micros: u64) -> Option<Self> {
-        Some(match word {
-            "done" => Self::Done,
-            "admitted" => Self::Admitted,
-            "full" => Self::Full,
-            "wait" => Self::Wait(Duration::from_micros(micros)),
-            "join" => Self::Join,
-            _ => return None,
-        })
+/// The limits that all replicas have learned.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+pub(super) struct LearnedLimits {
+    pub(super) reads: Option<LearnedLimit>,
+    pub(super) writes: Option<LearnedLimit>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+pub(super) struct LearnedLimit {
+    pub(super) limit: u32,
+    pub(super) taught: u32,
+    /// How long ago it last grew, in microseconds.
+    pub(super) age: u64,
+}
+
+impl LearnedLimits {
+    pub(super) const fn of(&self, rate: Rate) -> Option<LearnedLimit> {
+        match rate {
+            Rate::Reads => self.reads,
+            Rate::Writes => self.writes,
+            Rate::Requests | Rate::Creates => None,
+        }
     }
 }
 

@@ -12,11 +12,12 @@
 //! then Redis, should others still reach it, holds that share back. When Redis is there again the replica
 //! tells it what it holds before it asks for more.
 
+mod holdings;
 mod message;
 mod redis;
 mod replica;
 
-pub(super) use message::Message;
 pub use message::SharedLimits;
+pub(super) use message::{AcceptedCounts, Message};
 pub use redis::{RedisBudget, RedisBudgetError};
 pub(super) use replica::{Mode, ReplicaState, Wanted};

@@ -1,28 +1,33 @@
-use std::collections::VecDeque;
-use std::mem;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::message::{
-    Admit, Answer, HeldRequest, HeldSlot, Message, ReplicaSnapshot, Request, SharedLimits, micros, name,
-};
-use crate::quota::limits::{ByKind, Kind, Open};
+use super::holdings::Holdings;
+use super::message::{Admit, Answer, Message, SharedLimits, Word, micros, name};
+use crate::quota::learning::Learned;
+use crate::quota::limits::{ByKind, ByRate, Kind, Limits, Open, Rate};
 
-/// How things stand with Redis, and all that this replica holds of the budget, by the names that Redis has
-/// for it.
-///
-/// What is held of one sort is interchangeable: whichever request is sent or given back, the name that was
-/// given first is told. So what stays in Redis never ends before what it stands for.
+/// How things stand between a replica and Redis.
 #[derive(Debug)]
 pub(in crate::quota) struct ReplicaState {
     limits: SharedLimits,
-    replica: String,
-    names: u64,
+    holdings: Holdings,
     /// Whether Redis answers and knows all that this replica holds.
     is_joined: bool,
+    /// Whether it ever did.
+    is_known: bool,
+    has_left: bool,
+    /// The seat that Redis has given this replica, with the share that it may go by alone.
+    seat: Option<u32>,
+    /// How many replicas Redis has heard of lately.
+    present: u32,
+    /// When that was asked for which Redis last answered, and when it did by its own clock.
+    heard: Option<(Instant, String)>,
+    /// When it last went away.
+    lost_at: Instant,
     /// When everything has run out that Redis knew of this replica when it last answered.
     quiet_until: Instant,
+    learned: ByRate<Option<Learned>>,
     /// What was asked for and not answered yet.
     asked: Option<Asked>,
     /// What Redis has admitted and nobody has taken yet.
@@ -31,10 +36,6 @@ pub(in crate::quota) struct ReplicaState {
     not_before: ByKind<Option<Instant>>,
     room_at: ByKind<Option<Instant>>,
     full_until: Option<Instant>,
-    reserved: ByKind<VecDeque<u64>>,
-    sent: VecDeque<(Instant, Kind, u64)>,
-    slots: VecDeque<(Instant, u64)>,
-    news: Message,
     told_at: Instant,
 }
 
@@ -47,6 +48,9 @@ pub(in crate::quota) enum Mode {
     Quiet,
     /// The replica's own, within its share.
     Alone,
+    /// Nobody's for as long as Redis is away: this replica has no seat, or has gone by its share for too
+    /// long.
+    Stopped,
 }
 
 /// What somebody who waits would need.
@@ -67,24 +71,28 @@ struct Asked {
 const FULL_POLL: Duration = Duration::from_millis(20);
 /// The longest time between two questions: what others give back is not announced.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long a Redis may be away that is worth waiting for.
+const GRACE: Duration = Duration::from_secs(2);
 
 impl ReplicaState {
     pub(in crate::quota) fn new(limits: SharedLimits, replica: String, now: Instant) -> Self {
         Self {
             limits,
-            replica,
-            names: 0,
+            holdings: Holdings::new(limits, replica),
             is_joined: false,
-            quiet_until: now + limits.past(),
+            is_known: false,
+            has_left: false,
+            seat: None,
+            present: 0,
+            heard: None,
+            lost_at: now,
+            quiet_until: now,
+            learned: ByRate::default(),
             asked: None,
             granted: None,
             not_before: ByKind::default(),
             room_at: ByKind::default(),
             full_until: None,
-            reserved: ByKind::default(),
-            sent: VecDeque::new(),
-            slots: VecDeque::new(),
-            news: Message::default(),
             told_at: now,
         }
     }
@@ -94,8 +102,12 @@ impl ReplicaState {
     }
 
     pub(in crate::quota) fn mode(&self, now: Instant) -> Mode {
-        if self.is_joined {
+        if self.has_left {
+            Mode::Stopped
+        } else if self.is_joined {
             Mode::Together
+        } else if self.seat.is_none() || !self.is_within(self.limits.alone, now) {
+            Mode::Stopped
         } else if now < self.quiet_until {
             Mode::Quiet
         } else {
@@ -103,9 +115,49 @@ impl ReplicaState {
         }
     }
 
-    /// Where nothing may be admitted: until when.
+    /// Whether that was asked for no longer ago which Redis last answered.
+    fn is_within(&self, time: Duration, now: Instant) -> bool {
+        let heard = self.heard.as_ref();
+        heard.is_some_and(|(asked_at, _)| now < *asked_at + time)
+    }
+
+    /// Whether Redis has been away for so long that nobody should wait for it.
+    pub(in crate::quota) fn is_given_up(&self, now: Instant) -> bool {
+        !self.is_joined && now >= self.lost_at + GRACE
+    }
+
+    /// Where nothing may be admitted before a time that is known: until when.
     pub(in crate::quota) fn quiet_until(&self, now: Instant) -> Option<Instant> {
         (self.mode(now) == Mode::Quiet).then_some(self.quiet_until)
+    }
+
+    /// The seat that Redis has given this replica.
+    pub(in crate::quota) const fn seat(&self) -> Option<u32> {
+        self.seat
+    }
+
+    /// How many replicas Redis has heard of lately.
+    pub(in crate::quota) const fn present(&self) -> u32 {
+        self.present
+    }
+
+    /// The limits with what all replicas have learned.
+    pub(in crate::quota) fn lower(&self, configured: &Limits, now: Instant) -> Limits {
+        let [reads, writes] = Rate::TAUGHT.map(|rate| self.learned(rate, configured.of(rate), now));
+        configured.lowered_to(reads, writes)
+    }
+
+    /// The learned limit of a rate as Redis last told it, as long as it can hold.
+    pub(in crate::quota) fn learned(&self, rate: Rate, configured: Option<u32>, now: Instant) -> Option<u32> {
+        let learned = self.learned.of(rate).as_ref()?;
+        (now < learned.ends_at(configured, self.limits.span)).then_some(learned.limit)
+    }
+
+    /// The upstream has refused a request that counts there.
+    pub(in crate::quota) fn teach(&mut self, rate: Rate) {
+        if self.is_joined {
+            self.holdings.news.refused.push(rate.name());
+        }
     }
 
     /// When Redis will have room for a kind, as far as it has said.
@@ -125,48 +177,38 @@ impl ReplicaState {
 
     pub(in crate::quota) fn take_slot(&mut self, now: Instant) {
         let granted = self.granted.as_mut().and_then(|granted| granted.slot.take());
-        let slot = granted.unwrap_or_else(|| self.next_name());
-        self.slots.push_back((now + self.limits.lease, slot));
+        self.holdings.take_slot(granted, now);
     }
 
     pub(in crate::quota) fn free_slot(&mut self) {
-        if let Some((_, slot)) = self.slots.pop_front() {
-            self.news.left.push(self.name_of(slot));
+        if self.holdings.free_slot() {
             self.full_until = None;
         }
     }
 
     pub(in crate::quota) fn reserve(&mut self, kind: Kind) {
         let granted = self.granted.as_mut().and_then(|granted| granted.member.take());
-        let member = granted.unwrap_or_else(|| self.next_name());
-        self.reserved.of_mut(kind).push_back(member);
+        self.holdings.reserve(kind, granted);
     }
 
     pub(in crate::quota) fn give_back(&mut self, kind: Kind) {
-        if let Some(member) = self.reserved.of_mut(kind).pop_front() {
-            self.return_request(kind, member);
+        if self.holdings.give_back(kind) {
+            *self.not_before.of_mut(kind) = None;
         }
     }
 
     pub(in crate::quota) fn stamp(&mut self, kind: Kind, now: Instant) {
-        if let Some(member) = self.reserved.of_mut(kind).pop_front() {
-            self.sent.push_back((now, kind, member));
-            let request = self.request(kind, member);
-            self.news.sent.push(request);
-        }
+        self.holdings.stamp(kind, now);
     }
 
     pub(in crate::quota) fn unstamp(&mut self, kind: Kind, at: Instant) {
-        let is_it = |sent: &(Instant, Kind, u64)| (sent.0, sent.1) == (at, kind);
-        let index = self.sent.iter().rposition(is_it);
-        if let Some((.., member)) = index.and_then(|index| self.sent.remove(index)) {
-            self.reserved.of_mut(kind).push_back(member);
-        }
+        self.holdings.unstamp(kind, at);
     }
 
     /// The upstream wants no more requests for so long.
     pub(in crate::quota) fn silence(&mut self, duration: Duration) {
-        self.news.silence = self.news.silence.max(Some(micros(duration)));
+        let silence = &mut self.holdings.news.silence;
+        *silence = (*silence).max(Some(micros(duration)));
     }
 
     /// Gives back what was granted to one that has left meanwhile.
@@ -175,10 +217,11 @@ impl ReplicaState {
             return;
         };
         if let Some(member) = member {
-            self.return_request(kind, member);
+            self.holdings.return_request(kind, member);
+            *self.not_before.of_mut(kind) = None;
         }
         if let Some(slot) = slot {
-            self.news.left.push(self.name_of(slot));
+            self.holdings.return_slot(slot);
         }
     }
 
@@ -199,27 +242,23 @@ impl ReplicaState {
 
     /// Whether there is anything that Redis must be told soon.
     pub(in crate::quota) fn has_news(&self) -> bool {
-        self.is_joined && self.asked.is_none() && self.news != Message::default()
+        self.is_joined && self.asked.is_none() && self.holdings.news != Message::default()
     }
 
     /// What to tell Redis now, where that is anything.
     pub(in crate::quota) fn message(&mut self, wanted: Option<Wanted>, now: Instant) -> Option<Message> {
         let is_due = now >= self.told_at + self.heartbeat();
-        if self.is_joined && !is_due && wanted.is_none() && !self.has_news() {
+        if self.has_left || (self.is_joined && !is_due && wanted.is_none() && !self.has_news()) {
             return None;
         }
-        let mut message = mem::take(&mut self.news);
-        if !self.is_joined {
-            message.join = Some(self.holdings(now));
-            // It is among what is held, with its true age.
-            message.sent.clear();
-        } else if let Some(Wanted { kind, needs_slot }) = wanted {
-            let member = self.next_name();
-            let slot = needs_slot.then(|| self.next_name());
+        let mut message = self.news(now);
+        if let (true, Some(Wanted { kind, needs_slot })) = (self.is_joined, wanted) {
+            let member = self.holdings.next_name();
+            let slot = needs_slot.then(|| self.holdings.next_name());
             message.admit = Some(Admit {
                 kind: name(kind),
-                member: self.name_of(member),
-                slot: slot.map(|slot| self.name_of(slot)),
+                member: self.holdings.name_of(member),
+                slot: slot.map(|slot| self.holdings.name_of(slot)),
             });
             self.asked = Some(Asked {
                 kind,
@@ -231,108 +270,80 @@ impl ReplicaState {
         Some(message)
     }
 
+    fn news(&mut self, now: Instant) -> Message {
+        self.holdings.forget_old(now);
+        let mut message = self.holdings.take_news();
+        if let Some((asked_at, answered_at)) = &self.heard {
+            message.answered_at = Some(answered_at.clone());
+            message.elapsed = Some(micros(now.saturating_duration_since(*asked_at)));
+        }
+        if !self.is_joined {
+            let mut held = self.holdings.snapshot(now);
+            held.is_known = self.is_known;
+            // Later it may have been given to another.
+            held.seat = self.seat.filter(|_| self.is_within(self.limits.tenure(), now));
+            message.join = Some(held);
+            // It is among what is held, with its true age.
+            message.sent.clear();
+        }
+        message
+    }
+
     /// The last message: nothing more will be done.
-    pub(in crate::quota) fn leave(&mut self) -> Message {
+    pub(in crate::quota) fn leave(&mut self, now: Instant) -> Message {
+        let message = self.news(now);
+        self.has_left = true;
         Message {
             leave: true,
-            ..mem::take(&mut self.news)
+            ..message
         }
     }
 
     /// Takes in what Redis says to the last message.
     pub(in crate::quota) fn answered(&mut self, answer: Answer, now: Instant) {
         self.quiet_until = now + self.limits.past();
-        self.is_joined = answer != Answer::Join;
+        self.is_joined = answer.word != Word::Join;
+        self.is_known |= self.is_joined;
+        if self.is_joined {
+            self.seat = answer.seat;
+            self.present = answer.present;
+            self.heard = Some((self.told_at, answer.at));
+            for rate in Rate::TAUGHT {
+                *self.learned.of_mut(rate) = answer.learned.of(rate).map(|told| Learned {
+                    limit: told.limit,
+                    taught: told.taught,
+                    raised_at: now.checked_sub(Duration::from_micros(told.age)).unwrap_or(now),
+                });
+            }
+        }
         let Some(asked) = self.asked.take() else {
             return;
         };
         *self.not_before.of_mut(asked.kind) = None;
         *self.room_at.of_mut(asked.kind) = None;
-        match answer {
-            Answer::Admitted => self.granted = Some(asked),
-            Answer::Full => self.full_until = Some(now + FULL_POLL),
-            Answer::Wait(wait) => {
+        match answer.word {
+            Word::Admitted => self.granted = Some(asked),
+            Word::Full => self.full_until = Some(now + FULL_POLL),
+            Word::Wait => {
+                let wait = Duration::from_micros(answer.micros);
                 *self.room_at.of_mut(asked.kind) = Some(now + wait);
                 *self.not_before.of_mut(asked.kind) = Some(now + wait.min(LONGEST_PAUSE));
             }
-            Answer::Done | Answer::Join => {}
+            Word::Done | Word::Join => {}
         }
     }
 
-    /// Redis has not answered. Whether it took the message nobody knows, so all that it was told is told
-    /// again.
-    pub(in crate::quota) fn lost(&mut self, message: Message) {
-        self.news.returned.extend(message.returned);
-        self.news.left.extend(message.left);
-        self.news.silence = self.news.silence.max(message.silence);
+    /// Redis has not answered.
+    pub(in crate::quota) fn lost(&mut self, message: Message, now: Instant) {
+        self.holdings.tell_again(message);
+        if self.is_joined {
+            self.lost_at = now;
+        }
         self.is_joined = false;
         self.asked = None;
         self.not_before = ByKind::default();
         self.room_at = ByKind::default();
         self.full_until = None;
-    }
-
-    fn holdings(&mut self, now: Instant) -> ReplicaSnapshot {
-        let oldest = now.checked_sub(self.limits.span);
-        self.sent
-            .retain(|(at, ..)| oldest.is_none_or(|oldest| *at > oldest));
-        let reserved_age = 0_i64.saturating_sub_unsigned(micros(self.limits.hold));
-        let reserved = Kind::ALL.into_iter().flat_map(|kind| {
-            let members = self.reserved.of(kind).iter();
-            members.map(move |member| (kind, *member, reserved_age))
-        });
-        let sent = self.sent.iter().map(|(at, kind, member)| {
-            let age = micros(now.saturating_duration_since(*at));
-            (*kind, *member, i64::try_from(age).unwrap_or(i64::MAX))
-        });
-        ReplicaSnapshot {
-            requests: sent
-                .chain(reserved)
-                .map(|(kind, member, age)| HeldRequest {
-                    kind: name(kind),
-                    member: self.name_of(member),
-                    age,
-                })
-                .collect(),
-            slots: self
-                .slots
-                .iter()
-                .map(|(until, slot)| HeldSlot {
-                    member: self.name_of(*slot),
-                    left: micros(until.saturating_duration_since(now)),
-                })
-                .collect(),
-        }
-    }
-
-    /// What is not needed for telling a Redis that has forgotten is not kept.
-    pub(in crate::quota) fn forget_old(&mut self, now: Instant) {
-        let span = self.limits.span;
-        while self.sent.front().is_some_and(|(at, ..)| *at + span <= now) {
-            self.sent.pop_front();
-        }
-    }
-
-    fn return_request(&mut self, kind: Kind, member: u64) {
-        let request = self.request(kind, member);
-        self.news.returned.push(request);
-        *self.not_before.of_mut(kind) = None;
-    }
-
-    fn request(&self, kind: Kind, member: u64) -> Request {
-        Request {
-            kind: name(kind),
-            member: self.name_of(member),
-        }
-    }
-
-    fn name_of(&self, number: u64) -> String {
-        format!("{}:{number}", self.replica)
-    }
-
-    const fn next_name(&mut self) -> u64 {
-        self.names += 1;
-        self.names
     }
 
     /// Often enough that others do not take this replica for lost.

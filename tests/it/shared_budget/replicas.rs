@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use envgate::quota::{
-    Budget, BudgetRejection, Kind, Limits, RedisBudget, SharedLimits, TenantLimits, TenantQuota,
+    Allowance, Budget, BudgetRejection, Kind, Limits, RedisBudget, SharedLimits, TenantLimits, TenantQuota,
 };
 use envgate::telemetry::Metrics;
 use envgate::tenancy::TenantId;
 use parking_lot::Mutex;
-use prometheus::IntCounter;
+use prometheus::{IntCounter, IntGauge};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -29,6 +29,8 @@ use envgate_test_servers::redis::Redis;
 const SPAN: Duration = Duration::from_secs(1);
 /// Long enough for every exchange here, on a busy machine too.
 const LEASE: Duration = Duration::from_millis(1500);
+/// Longer than anything here is cut off.
+const ALONE: Duration = Duration::from_secs(10);
 const LIMIT: u32 = 12;
 const SLOTS: u32 = 5;
 
@@ -43,6 +45,8 @@ fn shared_limits() -> SharedLimits {
         span: SPAN,
         lease: LEASE,
         hold: Duration::from_millis(500),
+        learn: true,
+        alone: ALONE,
     }
 }
 
@@ -94,6 +98,7 @@ struct Replica {
     runtime: Runtime,
     budget: Arc<Budget>,
     admitted: IntCounter,
+    has_seat: IntGauge,
     stop: Option<oneshot::Sender<()>>,
     sharing: Option<JoinHandle<()>>,
 }
@@ -106,8 +111,15 @@ impl Replica {
             .build()
             .unwrap();
         let metrics = Metrics::new().unwrap().budget("test", true);
-        let admitted = metrics.admitted.clone();
-        let budget = Budget::new("test", shared_limits().limits, SPAN, metrics);
+        let (admitted, has_seat) = (metrics.admitted.clone(), metrics.has_seat.clone());
+        has_seat.set(0);
+        let allowance = Allowance {
+            limits: shared_limits().limits,
+            replicas: 2,
+            learn: true,
+            span: SPAN,
+        };
+        let budget = Budget::new("test", allowance, metrics);
         let redis = RedisBudget::new(url, "test", shared_limits()).unwrap();
         let (stop, stopped) = oneshot::channel();
         runtime.spawn(Arc::clone(&budget).run());
@@ -118,6 +130,7 @@ impl Replica {
             runtime,
             budget,
             admitted,
+            has_seat,
             stop: Some(stop),
             sharing: Some(sharing),
         }
@@ -126,6 +139,11 @@ impl Replica {
     /// How many exchanges have had their turn.
     fn admitted(&self) -> u64 {
         self.admitted.get()
+    }
+
+    /// Waits until it may go on without Redis.
+    fn await_seat(&self) {
+        eventually("it has a seat", || self.has_seat.get() == 1);
     }
 
     /// Clients that ask without end.
@@ -278,6 +296,7 @@ fn a_redis_that_has_forgotten_lets_nobody_spend_what_a_dead_replica_may_have_spe
     let upstream = Arc::new(Upstream::default());
     let waits = Builder::new_current_thread().enable_all().build().unwrap();
     let (one, two) = (Replica::start(&redis.url()), Replica::start(&redis.url()));
+    one.await_seat();
     two.drive(20, &upstream);
     eventually("all of the budget is spent by one", || {
         upstream.count() >= usize::try_from(LIMIT).unwrap()

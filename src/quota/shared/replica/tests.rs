@@ -1,5 +1,5 @@
 use super::*;
-use crate::quota::limits::Limits;
+use crate::quota::shared::message::{HeldRequest, LearnedLimit, LearnedLimits, ReplicaSnapshot, Request};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -10,10 +10,12 @@ fn limits() -> SharedLimits {
             concurrent: Some(5),
             ..Limits::default()
         },
+        learn: true,
         replicas: 2,
         span: 60 * SECOND,
         lease: 30 * SECOND,
         hold: 6 * SECOND,
+        alone: 600 * SECOND,
     }
 }
 
@@ -21,11 +23,28 @@ fn replica(now: Instant) -> ReplicaState {
     ReplicaState::new(limits(), "one".to_owned(), now)
 }
 
+/// An answer to one that has a seat.
+fn says(word: Word) -> Answer {
+    Answer {
+        word,
+        at: "1000".to_owned(),
+        seat: Some(1),
+        ..Answer::default()
+    }
+}
+
+fn waits(wait: Duration) -> Answer {
+    Answer {
+        micros: micros(wait),
+        ..says(Word::Wait)
+    }
+}
+
 /// One that Redis knows.
 fn joined(now: Instant) -> ReplicaState {
     let mut replica = replica(now);
     replica.message(None, now).unwrap();
-    replica.answered(Answer::Done, now);
+    replica.answered(says(Word::Done), now);
     replica
 }
 
@@ -37,7 +56,7 @@ const READ: Option<Wanted> = Some(Wanted {
 /// Lets Redis admit a read, and takes what it gave.
 fn admit(replica: &mut ReplicaState, now: Instant) -> Admit {
     let asked = replica.message(READ, now).unwrap().admit.unwrap();
-    replica.answered(Answer::Admitted, now);
+    replica.answered(says(Word::Admitted), now);
     assert!(replica.is_granted(Kind::Read) && replica.is_slot_granted());
     replica.take_slot(now);
     replica.reserve(Kind::Read);
@@ -46,33 +65,76 @@ fn admit(replica: &mut ReplicaState, now: Instant) -> Admit {
 }
 
 #[test]
-fn nothing_goes_up_before_redis_was_told_and_the_share_after_all_has_run_out() {
+fn one_without_a_seat_sends_nothing_while_redis_is_away() {
     let start = Instant::now();
     let mut replica = replica(start);
-    assert_eq!(replica.mode(start), Mode::Quiet);
-    assert_eq!(
-        replica.mode(start + 90 * SECOND),
-        Mode::Alone,
-        "redis was never there"
-    );
+    for seconds in [0, 90, 1000] {
+        let now = start + seconds * SECOND;
+        assert_eq!(replica.mode(now), Mode::Stopped, "redis was never there");
+    }
+    assert!(!replica.is_given_up(start + SECOND) && replica.is_given_up(start + 2 * SECOND));
     let message = replica.message(READ, start).unwrap();
     assert_eq!(
         (message.join, message.admit),
         (Some(ReplicaSnapshot::default()), None)
     );
-    replica.answered(Answer::Done, start);
-    assert_eq!(replica.mode(start), Mode::Together);
+    let surplus = Answer {
+        seat: None,
+        present: 3,
+        ..says(Word::Done)
+    };
+    replica.answered(surplus, start);
+    assert_eq!((replica.mode(start), replica.present()), (Mode::Together, 3));
+    replica.lost(Message::default(), start);
+    for seconds in [0, 91, 1000] {
+        assert_eq!(replica.mode(start + seconds * SECOND), Mode::Stopped, "{seconds}");
+    }
+}
 
-    replica.answered(Answer::Done, start + 10 * SECOND);
-    replica.lost(Message::default());
-    for (seconds, mode) in [(10, Mode::Quiet), (99, Mode::Quiet), (100, Mode::Alone)] {
+#[test]
+fn one_with_a_seat_goes_by_its_share_after_all_has_run_out_and_not_for_ever() {
+    let start = Instant::now();
+    let mut replica = joined(start);
+    replica.message(None, start + 10 * SECOND).unwrap();
+    replica.answered(says(Word::Done), start + 11 * SECOND);
+    replica.lost(Message::default(), start + 11 * SECOND);
+    for (seconds, mode) in [
+        (11, Mode::Quiet),
+        (100, Mode::Quiet),
+        (101, Mode::Alone),
+        (609, Mode::Alone),
+        (610, Mode::Stopped),
+        (10_000, Mode::Stopped),
+    ] {
         assert_eq!(replica.mode(start + seconds * SECOND), mode, "{seconds}");
     }
     assert_eq!(
         replica.quiet_until(start + 20 * SECOND),
-        Some(start + 100 * SECOND),
+        Some(start + 101 * SECOND),
         "60 seconds of history and 30 of a lease after the last answer"
     );
+    let seat = |replica: &mut ReplicaState, seconds| {
+        let message = replica.message(None, start + seconds * SECOND).unwrap();
+        let seat = message.join.clone().unwrap().seat;
+        replica.lost(message, start + seconds * SECOND);
+        seat
+    };
+    assert_eq!(seat(&mut replica, 675), Some(1), "it is still its own");
+    assert_eq!(seat(&mut replica, 676), None, "by now another may have it");
+}
+
+#[test]
+fn one_that_has_left_does_nothing_more() {
+    let now = Instant::now();
+    let mut replica = joined(now);
+    replica.lost(Message::default(), now);
+    let message = replica.leave(now);
+    assert!(
+        message.leave && message.join.is_some(),
+        "all that it held is told"
+    );
+    assert_eq!(replica.mode(now), Mode::Stopped);
+    assert_eq!(replica.message(READ, now + 5 * SECOND), None);
 }
 
 #[test]
@@ -106,17 +168,19 @@ fn a_redis_that_was_lost_is_told_all_that_is_held() {
     let freed = admit(&mut replica, start + 5 * SECOND).slot;
     replica.free_slot();
     let unheard = replica.message(None, start + 5 * SECOND).unwrap();
-    replica.lost(unheard);
+    replica.lost(unheard, start + 5 * SECOND);
 
     let told = replica.message(READ, start + 20 * SECOND).unwrap();
     assert!(told.admit.is_none() && told.sent.is_empty());
     assert_eq!(told.left.len(), 1, "what the lost message said is said again");
+    assert_eq!(
+        (told.answered_at.as_deref(), told.elapsed),
+        (Some("1000"), Some(15_000_000)),
+        "since the last answer was asked for"
+    );
     let held = told.join.unwrap();
-    let ages: Vec<_> = held
-        .requests
-        .iter()
-        .map(|request| request.age / 1_000_000)
-        .collect();
+    let age = |request: &HeldRequest| request.age / 1_000_000;
+    let ages: Vec<_> = held.requests.iter().map(age).collect();
     assert_eq!(
         ages,
         [20, -6],
@@ -125,8 +189,9 @@ fn a_redis_that_was_lost_is_told_all_that_is_held() {
     assert_eq!(held.slots.len(), 1);
     assert_eq!(Some(&held.slots[0].member), freed.as_ref());
     assert_eq!(held.slots[0].left, 15_000_000);
+    assert_eq!((held.seat, held.is_known), (Some(1), true));
 
-    replica.lost(Message::default());
+    replica.lost(Message::default(), start + 20 * SECOND);
     let later = replica.message(None, start + 61 * SECOND).unwrap().join.unwrap();
     assert_eq!(later.requests.len(), 1, "what no longer counts is not told");
 }
@@ -136,7 +201,7 @@ fn what_nobody_takes_is_given_back_at_once() {
     let now = Instant::now();
     let mut replica = joined(now);
     let asked = replica.message(READ, now).unwrap().admit.unwrap();
-    replica.answered(Answer::Admitted, now);
+    replica.answered(says(Word::Admitted), now);
     replica.return_unused();
     let told = replica.message(None, now).unwrap();
     assert_eq!(told.returned[0].member, asked.member);
@@ -150,7 +215,7 @@ fn redis_is_asked_again_when_there_may_be_room() {
     let mut replica = joined(now);
     replica.message(READ, now).unwrap();
     assert!(!replica.askable(now).1, "one question at a time");
-    replica.answered(Answer::Wait(40 * SECOND), now);
+    replica.answered(waits(40 * SECOND), now);
     let (kinds, _) = replica.askable(now);
     assert!(!kinds.of(Kind::Read) && *kinds.of(Kind::OtherWrite));
     assert_eq!(replica.room_at(Kind::Read), Some(now + 40 * SECOND));
@@ -160,7 +225,7 @@ fn redis_is_asked_again_when_there_may_be_room() {
     );
 
     replica.message(READ, now).unwrap();
-    replica.answered(Answer::Full, now);
+    replica.answered(says(Word::Full), now);
     assert!(!replica.askable(now).1);
     assert!(replica.askable(now + FULL_POLL).1);
     assert!(replica.asks_at(now) <= now + FULL_POLL);
@@ -171,7 +236,36 @@ fn a_redis_that_does_not_know_the_replica_is_told_what_it_holds() {
     let now = Instant::now();
     let mut replica = joined(now);
     replica.message(READ, now).unwrap();
-    replica.answered(Answer::Join, now);
+    replica.answered(says(Word::Join), now);
     assert_eq!(replica.mode(now), Mode::Quiet);
     assert!(replica.message(READ, now).unwrap().join.is_some());
+}
+
+#[test]
+fn what_all_have_learned_holds_until_it_must_be_over() {
+    let now = Instant::now();
+    let mut replica = joined(now);
+    replica.teach(Rate::Reads);
+    assert_eq!(replica.message(None, now).unwrap().refused, ["reads"]);
+    let learned = LearnedLimits {
+        reads: Some(LearnedLimit {
+            limit: 33,
+            taught: 30,
+            age: 20_000_000,
+        }),
+        writes: None,
+    };
+    let answer = Answer {
+        learned,
+        ..says(Word::Done)
+    };
+    replica.answered(answer, now + 20 * SECOND);
+    replica.lost(Message::default(), now + 20 * SECOND);
+    let configured = limits().limits;
+    let lowered = replica.lower(&configured, now + 20 * SECOND);
+    assert_eq!((lowered.requests, lowered.reads), (Some(60), Some(33)));
+    // 36, 39, 42, 46, 50, 55, 60
+    let end = now + 7 * 60 * SECOND;
+    assert_eq!(replica.lower(&configured, end - SECOND).reads, Some(33));
+    assert_eq!(replica.lower(&configured, end).reads, None);
 }
