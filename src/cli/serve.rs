@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -22,15 +22,20 @@ use crate::environment::EnvironmentId;
 use crate::gateway::{self, Gateway};
 use crate::quota::RedisBudget;
 use crate::server;
-use crate::store::{Audit, AuditWriter, Store, StoreError};
+use crate::store::{Audit, AuditWriter, Store, StoreError, Unrecorded};
 use crate::telemetry::{self, Metrics, RunningLog};
 use crate::tenancy::{Directory, KeyText, StampRequired, Tenant};
 use crate::upstream::CONNECT_TIMEOUT;
 
 /// How long requests that are in flight may take to finish once the process was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long what is known of the use of keys, and the audit, may take to be written at the end.
-const FINAL_WRITES_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long all that may take which is still to be written at the end. What is written bounds itself; this is for
+/// what nobody thought of.
+const FINAL_WRITES_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long Redis may take at the end, and the times at which keys were last used.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The exit status of a gateway whose audit does not have all that was answered.
+const UNRECORDED: u8 = 3;
 /// Threads for SQL, the admin endpoints and the embedded service; the gateway has workers of its own.
 const BACKGROUND_THREADS: usize = 2;
 /// What a word from Redis may take, on top of what it allows.
@@ -132,18 +137,19 @@ async fn serve(
         metrics,
         store,
     };
-    let mut background_task = tokio::spawn(background.run(embedded, stopped));
+    let mut background_task = tokio::spawn(background.run(embedded, stopped.clone()));
 
     let signal = tokio::select! {
         signal = signals.next_stop() => signal,
         // It ends on its own only where going on would be of no use.
-        ended = &mut background_task => return ended.map_err(std::io::Error::other)?.map(|()| ExitCode::FAILURE),
+        ended = &mut background_task => return ended.map_err(std::io::Error::other)?.map(|_| ExitCode::FAILURE),
     };
     is_stopping.store(true, Ordering::Relaxed);
     tracing::info!(
         signal,
         "stopping: what is in flight may finish; a second signal cuts it off"
     );
+    end_at_last(log.clone())?;
     let is_hurried = Arc::new(AtomicBool::new(false));
     let hurried = hurry(signals, Arc::clone(&is_hurried), log);
     let cut_off = running.stop(async {
@@ -155,20 +161,61 @@ async fn serve(
     let cut_off = cut_off.await;
     let _ = stop.send(true);
     // What the store is still to be told is worth a moment, but not a wait for one that does not answer.
-    let _ = tokio::time::timeout(FINAL_WRITES_TIMEOUT, async {
-        tokio::join!(background_task, sharing.join_all())
-    })
-    .await;
+    let goodbye = async {
+        tokio::select! {
+            _ = sharing.join_all() => {}
+            () = wait_long_after_stop(stopped) => {}
+        }
+    };
+    let last_writes = async { tokio::join!(background_task, goodbye).0 };
+    let unrecorded = match tokio::time::timeout(FINAL_WRITES_TIMEOUT, last_writes).await {
+        Ok(ended) => Some(ended.map_err(std::io::Error::other)??),
+        Err(_elapsed) => None,
+    };
+    Ok(conclude(cut_off, unrecorded, is_hurried.load(Ordering::Relaxed)))
+}
+
+/// Says in one last line what did not come to its end. None where nobody knows what was recorded.
+fn conclude(cut_off: i64, unrecorded: Option<Unrecorded>, is_hurried: bool) -> ExitCode {
+    let Some(unrecorded) = unrecorded else {
+        tracing::error!(cut_off, "stopped; nobody knows whether the audit has all records");
+        return ExitCode::from(UNRECORDED);
+    };
+    if !unrecorded.is_none() {
+        let Unrecorded { writes, refusals } = unrecorded;
+        tracing::error!(
+            cut_off,
+            writes,
+            refusals,
+            "stopped; the audit does not have all records"
+        );
+        return ExitCode::from(UNRECORDED);
+    }
     if cut_off > 0 {
         tracing::warn!(cut_off, "stopped; requests were cut off");
     } else {
         tracing::info!("stopped");
     }
-    Ok(if is_hurried.load(Ordering::Relaxed) {
+    if is_hurried {
         ExitCode::from(STOPPED_BY_SIGNAL)
     } else {
         ExitCode::SUCCESS
-    })
+    }
+}
+
+/// Ends the process, where a thread hangs that should stop it in order.
+fn end_at_last(log: Arc<RunningLog>) -> std::io::Result<()> {
+    let deadline = Instant::now() + DRAIN_TIMEOUT + FINAL_WRITES_TIMEOUT * 2;
+    let wait = move || {
+        while let Some(time_left) = deadline.checked_duration_since(Instant::now()) {
+            std::thread::park_timeout(time_left);
+        }
+        tracing::error!("stopped, though not all has come to its end");
+        log.flush();
+        std::process::exit(UNRECORDED.into());
+    };
+    std::thread::Builder::new().name("end".to_owned()).spawn(wait)?;
+    Ok(())
 }
 
 /// Done at the second signal to stop, which leaves no more time to requests. The third ends the process.
@@ -229,7 +276,40 @@ impl Background {
         mut self,
         embedded: Option<Embedded>,
         stopped: watch::Receiver<bool>,
-    ) -> Result<(), CommandError> {
+    ) -> Result<Unrecorded, CommandError> {
+        let opened = tokio::select! {
+            opened = self.open(embedded, &stopped) => opened,
+            // Nobody was let in.
+            () = wait_for_stop(stopped.clone()) => return Ok(Unrecorded::default()),
+        };
+        let store = opened?;
+        let forget = |ids: &[EnvironmentId]| gateway::forget_owners(&self.gateway, ids);
+        let audit_writer = self.audit_writer.take();
+        let last_used = async {
+            tokio::select! {
+                () = store.record_last_used(&self.directory, &self.metrics, wait_for_stop(stopped.clone())) => {}
+                () = wait_long_after_stop(stopped.clone()) => {}
+            }
+        };
+        let last_writes = async {
+            let audit = write_audit(audit_writer, &store, wait_for_stop(stopped.clone()));
+            tokio::join!(audit, last_used).0
+        };
+        tokio::select! {
+            () = store.sync_directory(Arc::clone(&self.directory), Arc::clone(&self.metrics), forget) => {}
+            () = delete_old_audit(self.settings.audit.retention, &store, &self.metrics) => {}
+            unrecorded = last_writes => return Ok(unrecorded),
+        }
+        // The others never end.
+        Ok(Unrecorded::default())
+    }
+
+    /// The store, once it can be read.
+    async fn open(
+        &self,
+        embedded: Option<Embedded>,
+        stopped: &watch::Receiver<bool>,
+    ) -> Result<Store, CommandError> {
         let store = Store::open_when_reachable(self.settings.store.url.reveal(), &self.metrics).await?;
         // Nobody else sets it.
         let _ = self.store.set(store.clone());
@@ -243,20 +323,7 @@ impl Background {
             tracing::warn!(%reason, "the store does not answer; nobody can be let in before it does");
             tokio::time::sleep(RETRY).await;
         }
-        let forget = |ids: &[EnvironmentId]| gateway::forget_owners(&self.gateway, ids);
-        let audit_writer = self.audit_writer.take();
-        let last_writes = async {
-            tokio::join!(
-                store.record_last_used(&self.directory, &self.metrics, wait_for_stop(stopped.clone())),
-                write_audit(audit_writer, &store, wait_for_stop(stopped.clone())),
-            )
-        };
-        tokio::select! {
-            () = store.sync_directory(Arc::clone(&self.directory), Arc::clone(&self.metrics), forget) => {}
-            () = delete_old_audit(self.settings.audit.retention, &store, &self.metrics) => {}
-            _ = last_writes => {}
-        }
-        Ok(())
+        Ok(store)
     }
 
     /// All that has to be read from the store, or written to it, before requests can be answered.
@@ -289,9 +356,17 @@ fn open_audit(
     Ok((Some(audit), Some(writer)))
 }
 
-async fn write_audit(writer: Option<AuditWriter>, store: &Store, shutdown: impl Future<Output = ()>) {
-    if let Some(writer) = writer {
-        writer.run(store, shutdown).await;
+async fn write_audit(
+    writer: Option<AuditWriter>,
+    store: &Store,
+    shutdown: impl Future<Output = ()>,
+) -> Unrecorded {
+    match writer {
+        Some(writer) => writer.run(store, shutdown).await,
+        None => {
+            shutdown.await;
+            Unrecorded::default()
+        }
     }
 }
 
@@ -343,6 +418,12 @@ pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let listener = server::bind(address)?;
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
+}
+
+/// Until what is worth no longer wait at the end has had its time.
+async fn wait_long_after_stop(stopped: watch::Receiver<bool>) {
+    wait_for_stop(stopped).await;
+    tokio::time::sleep(GOODBYE_TIMEOUT).await;
 }
 
 async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {

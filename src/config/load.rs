@@ -227,10 +227,12 @@ impl Reader<'_> {
     fn audit(&mut self) -> Option<Audit> {
         let is_enabled = self.read("audit.enabled", values::boolean);
         let file = self.read_optional("audit.file", values::path);
+        let spool = self.read_optional("audit.spool", values::path);
         let retention = self.read("audit.retention", values::retention);
         Some(Audit {
             is_enabled: is_enabled?,
             file: file?,
+            spool: spool?,
             retention: retention?,
         })
     }

@@ -181,6 +181,8 @@ pub struct Audit {
     pub is_enabled: bool,
     /// A file that gets every record as a line of JSON.
     pub file: Option<PathBuf>,
+    /// A file for the last records, where the store is away at a stop.
+    pub spool: Option<PathBuf>,
     /// How long records are kept in the store; none for ever.
     pub retention: Option<Duration>,
 }

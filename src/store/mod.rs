@@ -27,7 +27,7 @@ use sqlx::AnyPool;
 use crate::text::format_timestamp;
 pub use audit::{
     Audit, AuditEntry, AuditOperation, AuditOutcome, AuditQuery, AuditRecord, AuditTenant, AuditWriter,
-    Documents,
+    Documents, Unrecorded,
 };
 pub use directory::Changes;
 pub use environments::{ListPosition, Page, PageRequest};

@@ -43,8 +43,14 @@ pub struct Metrics {
     pub store_up: IntGauge,
     /// Times that the store did not answer.
     pub store_failures: IntCounter,
-    /// Requests that the audit has no record of, because there was no room.
+    /// Requests that the audit has no record of, because there was no room, or the store was away at the end.
     pub audit_dropped: IntCounter,
+    /// Records that the store refused for good.
+    pub audit_put_aside: IntCounter,
+    /// Records that wait for the store.
+    pub audit_pending: IntGauge,
+    /// Lines that the file of the audit did not take.
+    pub audit_file_lost: IntCounter,
     /// Times that records of the audit could not be written.
     pub audit_failures: IntCounter,
 }
@@ -186,7 +192,19 @@ impl Metrics {
             )?,
             audit_dropped: add.counter(
                 "envgate_audit_dropped_total",
-                "Requests that the audit has no record of, for lack of room.",
+                "Requests that the audit has no record of, for lack of room or of a store at the end.",
+            )?,
+            audit_put_aside: add.counter(
+                "envgate_audit_put_aside_total",
+                "Records of the audit that the store refused for good.",
+            )?,
+            audit_pending: add.gauge(
+                "envgate_audit_pending",
+                "Records of the audit that wait for the store.",
+            )?,
+            audit_file_lost: add.counter(
+                "envgate_audit_file_lost_total",
+                "Lines of the audit that its file did not take.",
             )?,
             audit_failures: add.counter(
                 "envgate_audit_write_failures_total",

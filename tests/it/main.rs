@@ -33,5 +33,6 @@ mod replicas;
 mod shared_budget;
 mod shared_reads;
 mod signals;
+mod stopping;
 mod tls;
 mod upstream_faults;

@@ -31,7 +31,13 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         path: "audit.file",
         form: "path",
         default: None,
-        doc: "a file that gets every record as a line of JSON too",
+        doc: "a file, pipe or device that gets every record as a line of JSON too",
+    },
+    SettingDoc {
+        path: "audit.spool",
+        form: "path",
+        default: None,
+        doc: "a file for the last records where the store is away at a stop; the next start takes them in",
     },
     SettingDoc {
         path: "audit.retention",

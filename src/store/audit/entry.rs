@@ -129,6 +129,24 @@ impl Documents {
             omitted_bytes: None,
         }
     }
+
+    /// Leaves out what is known, but for its size.
+    pub(super) fn omit(&mut self) {
+        let omitted = self.omitted_bytes.unwrap_or_default() + self.kept_bytes();
+        *self = Self {
+            omitted_bytes: Some(omitted).filter(|bytes| *bytes > 0),
+            ..Self::default()
+        };
+    }
+
+    /// How much memory they take.
+    pub(super) fn kept_bytes(&self) -> usize {
+        [&self.before, &self.after]
+            .into_iter()
+            .flatten()
+            .map(Bytes::len)
+            .sum()
+    }
 }
 
 impl AuditEntry {

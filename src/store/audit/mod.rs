@@ -1,26 +1,32 @@
 //! The audit: who changed which environment, or was refused to, and what changed.
 //!
 //! ```text
-//! request tasks ─ AuditEntry ─▶ Audit ─ bounded queue ─▶ AuditWriter ─ AuditRecord ─▶ the store and a file
-//!                                 └─ Repeats: refusals that come again are counted ─┘
+//! request tasks ─ AuditEntry ─▶ Audit: queue ─▶ intake ─ AuditRecord ─┬▶ pending ─▶ recorder ─▶ the store, else the spool
+//!                                 └ refusals that come again          └▶ a file of JSON lines
+//!                                   are counted
 //! ```
 //!
-//! A request never waits for it. What does not fit is counted.
+//! A request never waits for it. What does not fit is counted, each tenant for itself; the file and the store do not
+//! wait for each other.
 
 mod entry;
-mod lines;
+mod file;
+mod pending;
 mod queue;
 mod record;
+mod recorder;
 mod repeats;
 mod retention;
+mod room;
 mod rows;
+mod spool;
 mod writer;
 
 pub use entry::{AuditEntry, AuditOperation, AuditOutcome, Documents};
 pub use queue::Audit;
 pub use record::{AuditRecord, AuditTenant};
 pub use rows::AuditQuery;
-pub use writer::AuditWriter;
+pub use writer::{AuditWriter, Unrecorded};
 
 #[cfg(test)]
 mod tests;

@@ -1,78 +1,202 @@
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use prometheus::IntCounter;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
-use super::repeats::Repeats;
+use super::repeats::RepeatedRefusals;
+use super::room::Room;
 use super::{AuditEntry, AuditOutcome};
+use crate::telemetry::Metrics;
 
-/// How many entries wait for the writer.
-const QUEUE: usize = 1024;
-/// How many records are written in one transaction.
-pub(super) const BATCH: usize = 100;
+/// How many writes that were sent wait for the store: those of some hours, at the upstream's pace.
+const MAX_WRITES: usize = 32 * 1024;
+const MAX_WRITES_OF_ONE_TENANT: usize = 8 * 1024;
+/// How many refusals. They have room of their own, because nothing but a client's own pace limits them.
+const MAX_REFUSALS: usize = 16 * 1024;
+const MAX_REFUSALS_OF_ONE_TENANT: usize = 1024;
+/// How large the documents of all that waits may be together; those of what comes then are left out.
+const MAX_DOCUMENT_BYTES: usize = 32 << 20;
+/// So many entries wake the writer. Not every entry does: that would cost each request more than all the rest.
+const ENOUGH: usize = 100;
+/// How often refusals that were counted are looked through.
+const COUNTING: Duration = Duration::from_secs(1);
 
 /// Where request tasks leave what they did. Clones share one queue.
 #[derive(Clone, Debug)]
-pub struct Audit {
-    entries: mpsc::Sender<AuditEntry>,
-    /// Wakes the writer. Not every entry does: that would cost each request more than all the rest.
-    is_enough: Arc<Notify>,
-    repeats: Arc<Mutex<Repeats>>,
-    dropped: IntCounter,
-}
+pub struct Audit(pub(super) Arc<Queue>);
 
-/// The writer's end of it.
+/// What request tasks and the writer share.
 #[derive(Debug)]
 pub(super) struct Queue {
-    pub(super) entries: mpsc::Receiver<AuditEntry>,
-    /// Told when there is a batch to write.
-    pub(super) is_enough: Arc<Notify>,
+    waiting: Mutex<Waiting>,
+    /// Told when it is worth writing.
+    pub(super) is_enough: Notify,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    /// What the writer has not taken yet, in the order in which it came.
+    entries: Vec<AuditEntry>,
     /// Refusals that are only counted so far.
-    pub(super) repeats: Arc<Mutex<Repeats>>,
+    repeats: RepeatedRefusals,
+    /// When those were last looked through.
+    counted_at: Instant,
+    /// The room that writes take until the store has them, and refusals.
+    writes: Room,
+    refusals: Room,
+    document_bytes: usize,
+    is_closed: bool,
+    /// How many writes are in no record.
+    lost_writes: u64,
+}
+
+/// The room that a record takes until the store has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    pub(super) is_refusal: bool,
+    pub(super) document_bytes: usize,
 }
 
 impl Audit {
-    /// An empty queue, and the writer's end of it. What does not fit is counted in `dropped`.
-    pub(super) fn new(dropped: IntCounter) -> (Self, Queue) {
-        let (sender, entries) = mpsc::channel(QUEUE);
-        let is_enough = Arc::new(Notify::new());
-        let repeats = Arc::new(Mutex::new(Repeats::default()));
-        let audit = Self {
-            entries: sender,
-            is_enough: Arc::clone(&is_enough),
-            repeats: Arc::clone(&repeats),
-            dropped,
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        let waiting = Waiting {
+            entries: Vec::new(),
+            repeats: RepeatedRefusals::default(),
+            counted_at: Instant::now(),
+            writes: Room::new(MAX_WRITES, MAX_WRITES_OF_ONE_TENANT),
+            refusals: Room::new(MAX_REFUSALS, MAX_REFUSALS_OF_ONE_TENANT),
+            document_bytes: 0,
+            is_closed: false,
+            lost_writes: 0,
         };
-        let queue = Queue {
-            entries,
-            is_enough,
-            repeats,
-        };
-        (audit, queue)
+        Self(Arc::new(Queue {
+            waiting: Mutex::new(waiting),
+            is_enough: Notify::new(),
+            metrics,
+        }))
     }
 
-    /// Takes an entry without waiting. Refusals that come again are counted only; what does not fit is
-    /// counted as dropped.
+    /// Takes an entry without waiting. Refusals that come again are counted only; what does not fit is counted as
+    /// dropped.
     pub fn note(&self, entry: AuditEntry) {
-        if entry.outcome != AuditOutcome::Refused {
-            return self.send(entry);
+        let mut waiting = self.0.waiting.lock();
+        let dropped = if entry.outcome == AuditOutcome::Refused {
+            waiting.note_refusal(entry)
+        } else {
+            waiting.push(entry)
+        };
+        let is_enough = waiting.entries.len() >= ENOUGH;
+        drop(waiting);
+        if dropped > 0 {
+            self.0.metrics.audit_dropped.inc_by(dropped);
         }
-        let repeats = entry.repeats;
-        let noted = self.repeats.lock().note(entry);
-        match noted {
-            Ok(entries) => entries.into_iter().for_each(|entry| self.send(entry)),
-            Err(_full) => self.dropped.inc_by(repeats),
-        }
-    }
-
-    fn send(&self, entry: AuditEntry) {
-        let repeats = entry.repeats;
-        if self.entries.try_send(entry).is_err() {
-            self.dropped.inc_by(repeats);
-        }
-        if self.entries.capacity() + BATCH <= QUEUE {
-            self.is_enough.notify_one();
+        if is_enough {
+            self.0.is_enough.notify_one();
         }
     }
 }
+
+impl Queue {
+    /// What came since, and what was counted in minutes that are over.
+    pub(super) fn take(&self, now: Instant) -> Vec<AuditEntry> {
+        let mut waiting = self.waiting.lock();
+        let is_time = now.saturating_duration_since(waiting.counted_at) >= COUNTING;
+        let due = if is_time {
+            waiting.counted_at = now;
+            waiting.repeats.take_due(now)
+        } else {
+            Vec::new()
+        };
+        self.take_with(&mut waiting, due)
+    }
+
+    /// All that is left. What comes from now on is dropped.
+    pub(super) fn close(&self) -> Vec<AuditEntry> {
+        let mut waiting = self.waiting.lock();
+        waiting.is_closed = true;
+        let counted = waiting.repeats.take_all();
+        self.take_with(&mut waiting, counted)
+    }
+
+    fn take_with(&self, waiting: &mut Waiting, counted: Vec<AuditEntry>) -> Vec<AuditEntry> {
+        let dropped: u64 = counted.into_iter().map(|entry| waiting.push_open(entry)).sum();
+        self.metrics.audit_dropped.inc_by(dropped);
+        self.metrics.audit_pending.set(waiting.in_all());
+        std::mem::take(&mut waiting.entries)
+    }
+
+    /// The store has a record, or will not get it; its room is free.
+    pub(super) fn release(&self, tenant: &str, size: Size) {
+        let mut waiting = self.waiting.lock();
+        waiting.document_bytes = waiting.document_bytes.saturating_sub(size.document_bytes);
+        let room = if size.is_refusal {
+            &mut waiting.refusals
+        } else {
+            &mut waiting.writes
+        };
+        room.leave(tenant);
+        self.metrics.audit_pending.set(waiting.in_all());
+    }
+
+    /// Counts a record that nobody will find in the store.
+    pub(super) fn count_lost(&self, repeats: u64, size: Size) {
+        if !size.is_refusal {
+            self.waiting.lock().lost_writes += repeats;
+        }
+    }
+
+    /// How many writes are in no record, of all since the start.
+    pub(super) fn lost_writes(&self) -> u64 {
+        self.waiting.lock().lost_writes
+    }
+}
+
+impl Waiting {
+    /// Both give back how many requests were dropped.
+    fn note_refusal(&mut self, entry: AuditEntry) -> u64 {
+        let repeats = entry.repeats;
+        match self.repeats.note(entry, Instant::now()) {
+            Ok(entries) => entries.into_iter().map(|entry| self.push(entry)).sum(),
+            Err(_full) => repeats,
+        }
+    }
+
+    fn push(&mut self, entry: AuditEntry) -> u64 {
+        if !self.is_closed {
+            return self.push_open(entry);
+        }
+        self.drop_entry(&entry)
+    }
+
+    fn push_open(&mut self, mut entry: AuditEntry) -> u64 {
+        let room = match entry.outcome {
+            AuditOutcome::Refused => &mut self.refusals,
+            _ => &mut self.writes,
+        };
+        if !room.enter(&entry.tenant.id) {
+            return self.drop_entry(&entry);
+        }
+        if self.document_bytes + entry.documents.kept_bytes() > MAX_DOCUMENT_BYTES {
+            entry.documents.omit();
+        }
+        self.document_bytes += entry.documents.kept_bytes();
+        self.entries.push(entry);
+        0
+    }
+
+    fn drop_entry(&mut self, entry: &AuditEntry) -> u64 {
+        if entry.outcome != AuditOutcome::Refused {
+            self.lost_writes += entry.repeats;
+        }
+        entry.repeats
+    }
+
+    fn in_all(&self) -> i64 {
+        i64::try_from(self.writes.in_all() + self.refusals.in_all()).unwrap_or(i64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 use data_encoding::BASE32HEX_NOPAD;
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::text::{NoRandomNumbers, format_timestamp, random_bytes};
@@ -9,7 +9,7 @@ use crate::text::{NoRandomNumbers, format_timestamp, random_bytes};
 /// it.
 ///
 /// Names are texts, because a record outlives the version of envgate that wrote it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditRecord {
     /// Its id, made by [`AuditRecord::new_id`].
     pub id: String,
@@ -40,7 +40,7 @@ pub struct AuditRecord {
 }
 
 /// A tenant as it was at the time of a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditTenant {
     /// Its id.
     pub id: String,

@@ -1,35 +1,39 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-
-use jiff::{SignedDuration, Timestamp};
+use std::time::{Duration, Instant};
 
 use super::{AuditEntry, AuditOperation};
 use crate::environment::EnvironmentId;
 use crate::tenancy::{KeyId, TenantId};
 
 /// How long refusals that come again are only counted.
-const PERIOD: SignedDuration = SignedDuration::from_secs(60);
-/// How many different refusals are told apart at a time; about 1 KiB each.
-const MOST_REFUSALS: usize = 4096;
+const PERIOD: Duration = Duration::from_secs(60);
+/// How many different refusals of one tenant are told apart at a time; about 1 KiB each. Those beyond are told apart by
+/// operation and error alone.
+const MAX_OF_ONE_TENANT: usize = 256;
+/// How many of all tenants.
+const MAX_IN_ALL: usize = 16 * 1024;
 
-/// Refusals that come again: the first is for the audit at once, those that follow within a minute become one
-/// entry when the minute is over. So a client that asks the same thing for ever fills no disk.
+/// Refusals that come again: the first is for the audit at once, those that follow within a minute become one entry
+/// when the minute is over. So a client that asks the same thing for ever fills no disk.
 #[derive(Debug, Default)]
-pub(super) struct Repeats(HashMap<Refusal, Counted>);
+pub(super) struct RepeatedRefusals {
+    tenants: HashMap<TenantId, HashMap<Refusal, Counted>>,
+    count: usize,
+}
 
-/// What makes two refusals the same.
+/// What makes two refusals of one tenant the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Refusal {
-    tenant: TenantId,
-    key: KeyId,
     operation: AuditOperation,
-    environment: Option<EnvironmentId>,
     error: Option<&'static str>,
+    /// With which key, and of which environment; none where those are not told apart any more.
+    target: Option<(KeyId, Option<EnvironmentId>)>,
 }
 
 #[derive(Debug)]
 struct Counted {
-    since: Timestamp,
+    since: Instant,
     /// The last of those that came after the first; it stands for all of them.
     last: Option<AuditEntry>,
 }
@@ -38,69 +42,79 @@ struct Counted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
-impl Repeats {
+impl RepeatedRefusals {
     /// Takes a refusal in, and gives back what is to be written now: nothing where it was only counted.
-    pub(super) fn note(&mut self, entry: AuditEntry) -> Result<Vec<AuditEntry>, Full> {
-        let is_full = self.0.len() >= MOST_REFUSALS;
+    pub(super) fn note(&mut self, entry: AuditEntry, now: Instant) -> Result<Vec<AuditEntry>, Full> {
+        let known = self.tenants.entry(entry.tenant.id.clone()).or_default();
+        let mut refusal = Refusal::of(&entry);
+        if known.len() >= MAX_OF_ONE_TENANT && !known.contains_key(&refusal) {
+            refusal.target = None;
+        }
         let first = Counted {
-            since: entry.at,
+            since: now,
             last: None,
         };
-        let mut known = match self.0.entry(Refusal::of(&entry)) {
-            Entry::Vacant(_) if is_full => return Err(Full),
+        let is_told_apart = refusal.target.is_some();
+        let mut known = match known.entry(refusal) {
+            Entry::Vacant(_) if self.count >= MAX_IN_ALL => return Err(Full),
             Entry::Vacant(place) => {
+                self.count += 1;
                 place.insert(first);
                 return Ok(vec![entry]);
             }
             Entry::Occupied(known) => known,
         };
-        if known.get().is_over(entry.at) {
+        if known.get().is_over(now) {
             let counted = known.insert(first);
             return Ok(counted.last.into_iter().chain([entry]).collect());
         }
         let repeats = known.get().last.as_ref().map_or(0, |last| last.repeats);
         known.get_mut().last = Some(AuditEntry {
             repeats: repeats + entry.repeats,
+            environment: entry.environment.filter(|_| is_told_apart),
             ..entry
         });
         Ok(Vec::new())
     }
 
-    /// What was counted in minutes that are over, `most` at a time; the next refusal of their kind is a first
-    /// one again.
-    pub(super) fn take_due(&mut self, now: Timestamp, most: usize) -> Vec<AuditEntry> {
+    /// What was counted in minutes that are over. The next refusal of their kind is a first one again.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<AuditEntry> {
         let mut due = Vec::new();
-        self.0.retain(|_, counted| {
-            let stays = !counted.is_over(now) || due.len() >= most;
-            if !stays {
-                due.extend(counted.last.take());
-            }
-            stays
+        self.tenants.retain(|_, known| {
+            known.retain(|_, counted| {
+                let is_over = counted.is_over(now);
+                if is_over {
+                    self.count = self.count.saturating_sub(1);
+                    due.extend(counted.last.take());
+                }
+                !is_over
+            });
+            !known.is_empty()
         });
         due
     }
 
     /// All that was counted, minutes that are not over included.
     pub(super) fn take_all(&mut self) -> Vec<AuditEntry> {
-        self.0.drain().filter_map(|(_, counted)| counted.last).collect()
+        self.count = 0;
+        let known = self.tenants.drain().flat_map(|(_, known)| known.into_values());
+        known.filter_map(|counted| counted.last).collect()
     }
 }
 
 impl Refusal {
     fn of(entry: &AuditEntry) -> Self {
         Self {
-            tenant: entry.tenant.id.clone(),
-            key: entry.key,
             operation: entry.operation,
-            environment: entry.environment.clone(),
             error: entry.error,
+            target: Some((entry.key, entry.environment.clone())),
         }
     }
 }
 
 impl Counted {
-    fn is_over(&self, now: Timestamp) -> bool {
-        now.duration_since(self.since) >= PERIOD
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= PERIOD
     }
 }
 

@@ -93,11 +93,11 @@ impl Store {
         Ok((self.forget_audit(before).await?, now.duration_since(time)))
     }
 
-    /// The latest time that retention has seen, or else that of the record that was written last.
+    /// The latest time that retention has seen, or else that of the latest record.
     async fn audit_clock(&self) -> Result<Option<Timestamp>, StoreError> {
         let seen = "SELECT at FROM audit_clock WHERE id = 1";
-        let written = "SELECT at FROM audit ORDER BY sequence DESC LIMIT 1";
-        for statement in [seen, written] {
+        let recorded = "SELECT at FROM audit ORDER BY at DESC LIMIT 1";
+        for statement in [seen, recorded] {
             let at: Option<String> = sqlx::query_scalar(statement).fetch_optional(&self.pool).await?;
             if let Some(at) = at {
                 return Ok(Some(parse_timestamp(&at)?));

@@ -1,3 +1,5 @@
+use std::borrow::Borrow;
+
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, FromRow};
 
@@ -74,10 +76,26 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unreachable`]
     pub async fn write_audit(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
+        Ok(self.try_write_audit(records).await?)
+    }
+
+    /// As [`Store::write_audit`]; the inner error says why the store refuses a record among these, and always will.
+    pub(super) async fn insert_audit<R: Borrow<AuditRecord>>(
+        &self,
+        records: &[R],
+    ) -> Result<Result<(), String>, StoreError> {
+        match self.try_write_audit(records).await {
+            Err(error) if is_refused_for_good(&error) => Ok(Err(error.to_string())),
+            outcome => Ok(Ok(outcome?)),
+        }
+    }
+
+    async fn try_write_audit<R: Borrow<AuditRecord>>(&self, records: &[R]) -> Result<(), sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
         for records in records.chunks(WRITTEN_AT_ONCE) {
             let mut insert = sqlx::query(AssertSqlSafe(insertion(records.len())));
             for record in records {
+                let record = record.borrow();
                 insert = insert
                     .bind(record.id.as_str())
                     .bind(format_timestamp(record.at))
@@ -95,8 +113,7 @@ impl Store {
             }
             insert.execute(&mut *transaction).await?;
         }
-        transaction.commit().await?;
-        Ok(())
+        transaction.commit().await
     }
 
     /// Records of the audit, those first that were written last.
@@ -136,6 +153,26 @@ impl Store {
                 return Ok(forgotten);
             }
         }
+    }
+}
+
+/// Whether the database says that the fault is in what it was given: a value or a row that it cannot hold, or a rule
+/// that the row breaks. All else is a fault of the database or of the way to it, and may pass.
+fn is_refused_for_good(error: &sqlx::Error) -> bool {
+    let code = match error {
+        sqlx::Error::Encode(_) => return true,
+        sqlx::Error::Database(error) => error.code(),
+        _ => return false,
+    };
+    let Some(code) = code else { return false };
+    match code.parse::<u32>() {
+        // SQLite's primary codes, in the lowest byte: TOOBIG, CONSTRAINT, MISMATCH.
+        Ok(sqlite) if code.len() < 5 => matches!(sqlite & 0xff, 18..=20),
+        // Classes of SQLSTATE: data exception, integrity constraint violation, program limit exceeded, an exception
+        // that a trigger raised.
+        _ => ["22", "23", "54", "P0"]
+            .iter()
+            .any(|class| code.starts_with(class)),
     }
 }
 

@@ -10,17 +10,20 @@ use crate::contract::Operation;
 use crate::environment::EnvironmentId;
 use crate::tenancy::{KeyId, Tenant, TenantId};
 
-pub(super) fn entry() -> AuditEntry {
-    let tenant = Tenant {
-        id: TenantId("ten_1".to_owned()),
+pub(super) fn tenant(id: &str) -> Tenant {
+    Tenant {
+        id: TenantId(id.to_owned()),
         name: "acme".to_owned(),
         plan: "default".to_owned(),
         created_at: "2026-01-01T00:00:00Z".to_owned(),
         is_suspended: false,
-    };
+    }
+}
+
+pub(super) fn entry() -> AuditEntry {
     AuditEntry {
         at: Timestamp::constant(1_780_048_800, 0),
-        tenant: Arc::new(tenant),
+        tenant: Arc::new(tenant("ten_1")),
         key: KeyId::parse("sk-eg-abcdefgh").unwrap(),
         operation: AuditOperation::Write(Operation::Update),
         environment: EnvironmentId::parse("env_1").ok(),

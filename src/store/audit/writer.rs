@@ -1,181 +1,190 @@
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{MissedTickBehavior, interval};
 
-use super::lines::Lines;
-use super::queue::{Audit, BATCH, Queue};
-use super::{AuditEntry, AuditRecord};
+use super::file::AuditFile;
+use super::pending::PendingRecords;
+use super::queue::{Audit, Queue, Size};
+use super::recorder::Recorder;
+use super::spool::Spool;
+use super::{AuditEntry, AuditOutcome};
 use crate::config;
 use crate::contract::StampKey;
-use crate::store::error::within;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::telemetry::Metrics;
 
 /// How long a record waits for others.
 const PERIOD: Duration = Duration::from_millis(200);
-/// How many records are kept while the store is away; after that the queue fills up.
-const MOST_KEPT: usize = 1024;
-/// How long the store may take to write a batch.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long to wait before a store that does not answer is tried again.
-const RETRY: Duration = Duration::from_secs(1);
+/// How long the file may take for the last lines.
+const FILE_TIMEOUT_AT_END: Duration = Duration::from_secs(1);
+/// How often at most it is told that the file loses lines.
+const LOST_LINES_PERIOD: Duration = Duration::from_secs(60);
 
-/// Writes down what request tasks leave with an [`Audit`](super::Audit).
+/// Writes down what request tasks leave with an [`Audit`].
 #[derive(Debug)]
 pub struct AuditWriter {
-    queue: Queue,
-    lines: Option<Lines>,
+    intake: Intake,
+    recorder: Recorder,
+}
+
+/// What the audit does not have when a gateway has stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unrecorded {
+    /// Writes that went up, of all since the start.
+    pub writes: u64,
+    /// Refusals of the last moments.
+    pub refusals: u64,
+}
+
+/// Makes records of entries, for the file and for the store.
+#[derive(Debug)]
+struct Intake {
+    queue: Arc<Queue>,
+    file: Option<AuditFile>,
     stamp_key: String,
     metrics: Arc<Metrics>,
-    /// What the store does not have yet, oldest first.
-    kept: Vec<AuditRecord>,
-    /// How many of those the file has already.
-    lined: usize,
-    is_store_away: bool,
-    is_file_failing: bool,
-    retry_at: Instant,
+    lost_lines: LostLines,
+}
+
+/// How many lines the file had lost when that was last told.
+#[derive(Debug, Default)]
+struct LostLines {
+    told: u64,
+    told_at: Option<Instant>,
+}
+
+impl Unrecorded {
+    /// Whether all was recorded.
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self == Self::default()
+    }
 }
 
 impl Audit {
-    /// Makes the audit and its writer, which has to be run. The file of JSON lines, where the settings name
-    /// one, is opened here.
+    /// Makes the audit and its writer, which has to be run. The files that the settings name are opened here.
     ///
     /// # Errors
-    /// Where the file cannot be written to; the error names it.
+    /// Where a file cannot be written to; the error names it.
     pub fn open(
         settings: &config::Audit,
         stamp_key: &StampKey,
         metrics: &Arc<Metrics>,
     ) -> io::Result<(Self, AuditWriter)> {
-        let lines = settings.file.as_deref().map(Lines::open).transpose()?;
-        let (audit, queue) = Self::new(metrics.audit_dropped.clone());
-        let writer = AuditWriter::new(queue, lines, stamp_key.to_string(), Arc::clone(metrics));
-        Ok((audit, writer))
+        let open_file = |path| AuditFile::open(path, metrics.audit_file_lost.clone());
+        let file = settings.file.as_deref().map(open_file).transpose()?;
+        let spool = settings.spool.as_deref().map(Spool::open).transpose()?;
+        let audit = Self::new(Arc::clone(metrics));
+        let intake = Intake {
+            queue: Arc::clone(&audit.0),
+            file,
+            stamp_key: stamp_key.to_string(),
+            metrics: Arc::clone(metrics),
+            lost_lines: LostLines::default(),
+        };
+        let recorder = Recorder::new(Arc::clone(&audit.0), spool, Arc::clone(metrics));
+        Ok((audit, AuditWriter { intake, recorder }))
     }
 }
 
 impl AuditWriter {
-    fn new(queue: Queue, lines: Option<Lines>, stamp_key: String, metrics: Arc<Metrics>) -> Self {
-        Self {
-            queue,
-            lines,
-            stamp_key,
-            metrics,
-            kept: Vec::new(),
-            lined: 0,
-            is_store_away: false,
-            is_file_failing: false,
-            retry_at: Instant::now(),
+    /// Takes in what the spool has, and writes until `shutdown` is done; then all that is left, as far as the store
+    /// takes it in time. What it does not take goes to the spool, if there is one.
+    pub async fn run(self, store: &Store, shutdown: impl Future<Output = ()>) -> Unrecorded {
+        let Self {
+            mut intake,
+            mut recorder,
+        } = self;
+        let pending = Mutex::new(PendingRecords::default());
+        let has_more = Notify::new();
+        // Beside each other: neither the file nor the end waits for a store that hangs.
+        tokio::select! {
+            () = shutdown => {}
+            () = intake.run(&pending, &has_more) => {}
+            () = recorder.run(store, &pending, &has_more) => {}
         }
+        let last = intake.queue.close();
+        intake.take_in(last, &mut pending.lock());
+        let refusals = recorder.finish(store, pending.into_inner()).await;
+        let writes = intake.queue.lost_writes();
+        intake.finish().await;
+        Unrecorded { writes, refusals }
     }
+}
 
-    /// Writes until `shutdown` is done, and then all that is left, however long the store takes for it. While
-    /// the store is away records are kept and tried again.
-    pub async fn run(mut self, store: &Store, shutdown: impl Future<Output = ()>) {
-        tokio::pin!(shutdown);
+impl Intake {
+    /// Does not end.
+    async fn run(&mut self, pending: &Mutex<PendingRecords>, has_more: &Notify) {
+        let queue = Arc::clone(&self.queue);
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = &mut shutdown => break,
-                () = self.queue.is_enough.notified() => {}
-                _ = ticks.tick() => self.keep_repeats(),
+                () = queue.is_enough.notified() => {}
+                _ = ticks.tick() => self.tell_lost_lines(),
             }
-            self.keep_waiting();
-            self.write(store).await;
-        }
-        self.finish(store).await;
-    }
-
-    fn keep_waiting(&mut self) {
-        while self.kept.len() < MOST_KEPT
-            && let Ok(entry) = self.queue.entries.try_recv()
-        {
-            self.keep(entry);
+            self.take_in(queue.take(Instant::now()), &mut pending.lock());
+            has_more.notify_one();
         }
     }
 
-    fn keep(&mut self, entry: AuditEntry) {
-        let repeats = entry.repeats;
-        match entry.record(&self.stamp_key) {
-            Ok(record) => self.kept.push(record),
-            Err(_no_random_numbers) => self.metrics.audit_dropped.inc_by(repeats),
-        }
-    }
-
-    /// What was counted waits where it was counted while there is no room here.
-    fn keep_repeats(&mut self) {
-        let room = MOST_KEPT.saturating_sub(self.kept.len());
-        let due = self.queue.repeats.lock().take_due(Timestamp::now(), room);
-        due.into_iter().for_each(|entry| self.keep(entry));
-    }
-
-    async fn write(&mut self, store: &Store) {
-        self.write_lines().await;
-        while !self.kept.is_empty() && Instant::now() >= self.retry_at {
-            let count = self.kept.len().min(BATCH);
-            let batch = self.kept.get(..count).unwrap_or_default();
-            match within(ANSWER_TIMEOUT, store.write_audit(batch)).await {
-                Ok(()) => self.has_written(count),
-                Err(error) => self.has_failed(&error),
+    fn take_in(&mut self, entries: Vec<AuditEntry>, pending: &mut PendingRecords) {
+        for entry in entries {
+            let tenant = Arc::clone(&entry.tenant);
+            let repeats = entry.repeats;
+            let size = Size {
+                is_refusal: entry.outcome == AuditOutcome::Refused,
+                document_bytes: entry.documents.kept_bytes(),
+            };
+            match entry.record(&self.stamp_key) {
+                Ok(record) => {
+                    if let Some(file) = &self.file {
+                        file.push(&record);
+                    }
+                    pending.push(record, size);
+                }
+                Err(_no_random_numbers) => {
+                    self.metrics.audit_dropped.inc_by(repeats);
+                    self.queue.count_lost(repeats, size);
+                    self.queue.release(&tenant.id.0, size);
+                }
             }
         }
     }
 
-    fn has_written(&mut self, count: usize) {
-        self.kept.drain(..count);
-        self.lined = self.lined.saturating_sub(count);
-        if std::mem::take(&mut self.is_store_away) {
-            tracing::info!("the audit is written again");
+    fn tell_lost_lines(&mut self) {
+        let lost = self.metrics.audit_file_lost.get();
+        let is_time = self
+            .lost_lines
+            .told_at
+            .is_none_or(|at| at.elapsed() >= LOST_LINES_PERIOD);
+        if lost > self.lost_lines.told && is_time {
+            tracing::error!(
+                lines = lost,
+                "lines of the audit are lost: its file does not take them"
+            );
+            self.lost_lines = LostLines {
+                told: lost,
+                told_at: Some(Instant::now()),
+            };
         }
     }
 
-    fn has_failed(&mut self, error: &StoreError) {
-        self.metrics.audit_failures.inc();
-        self.retry_at = Instant::now() + RETRY;
-        if !std::mem::replace(&mut self.is_store_away, true) {
-            tracing::warn!(%error, "the audit cannot be written; what comes is kept, and tried again");
-        }
-    }
-
-    /// The file gets each record once, whether the store is there or not. A line that cannot be written is
-    /// not tried again: nobody knows how much of it is there.
-    async fn write_lines(&mut self) {
-        let (Some(lines), Some(records)) = (&self.lines, self.kept.get(self.lined..)) else {
-            return;
-        };
-        if records.is_empty() {
-            return;
-        }
-        let outcome = lines.write(records).await;
-        self.lined = self.kept.len();
-        let was_failing = std::mem::replace(&mut self.is_file_failing, outcome.is_err());
-        if let Err(error) = outcome {
-            self.metrics.audit_failures.inc();
-            if !was_failing {
-                tracing::error!(%error, "lines of the audit are lost: its file cannot be written to");
-            }
-        }
-    }
-
-    async fn finish(mut self, store: &Store) {
-        self.queue.entries.close();
-        while let Some(entry) = self.queue.entries.recv().await {
-            self.keep(entry);
-        }
-        let counted = self.queue.repeats.lock().take_all();
-        counted.into_iter().for_each(|entry| self.keep(entry));
-        loop {
-            self.retry_at = Instant::now();
-            self.write(store).await;
-            if self.kept.is_empty() {
-                return;
-            }
-            tracing::warn!(left = self.kept.len(), "records of the audit are not written yet");
-            sleep(RETRY / 4).await;
+    async fn finish(mut self) {
+        let Some(file) = self.file.take() else { return };
+        // On a thread that may hang: it ends with the process.
+        let flushed = tokio::task::spawn_blocking(move || file.flush(FILE_TIMEOUT_AT_END)).await;
+        self.lost_lines.told_at = None;
+        self.tell_lost_lines();
+        if let Ok(lines @ 1..) = flushed {
+            tracing::error!(
+                lines,
+                "the last lines of the audit are lost: its file does not take them"
+            );
         }
     }
 }

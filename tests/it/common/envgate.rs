@@ -4,7 +4,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use tempfile::TempDir;
 
@@ -19,6 +22,8 @@ pub struct Envgate {
     pub key: String,
     /// All that was said on standard output at the start.
     pub said: String,
+    /// What came after that.
+    said_later: Arc<Mutex<String>>,
     directory: TempDir,
 }
 
@@ -174,13 +179,16 @@ impl Setup {
             line_with("    -d ");
             key
         });
-        std::thread::spawn(move || lines.for_each(drop));
+        let said_later = Arc::<Mutex<String>>::default();
+        let later = Arc::clone(&said_later);
+        std::thread::spawn(move || lines.for_each(|line| later.lock().push_str(&(line.unwrap() + "\n"))));
         let envgate = Envgate {
             child,
             gateway,
             admin,
             key,
             said,
+            said_later,
             directory: self.directory,
         };
         envgate.wait_until_ready();
@@ -265,6 +273,11 @@ impl Envgate {
             .args(arguments)
             .output()
             .unwrap()
+    }
+
+    /// What came on standard output after the start.
+    pub fn said_later(&self) -> String {
+        self.said_later.lock().clone()
     }
 
     pub fn log(&self) -> String {
