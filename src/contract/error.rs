@@ -382,3 +382,6 @@ impl ApiError {
 fn in_seconds(duration: &Duration) -> String {
     format_seconds(Duration::from_secs(whole_seconds(*duration)))
 }
+
+#[cfg(test)]
+mod tests;

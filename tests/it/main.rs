@@ -20,6 +20,7 @@ mod circuit;
 mod client_gone;
 mod clients;
 mod connections;
+mod documents;
 mod embedded;
 mod exchange;
 mod faults;
