@@ -1,7 +1,7 @@
 use serde_json::Value;
 
-use super::reply::{self, EditEnvironment};
-use super::schema::{Bodies, Catalogue};
+use super::environment_edit::{EditEnvironment, edit_for_sandbase};
+use super::schema::{Bodies, Schemas};
 use super::{Operation, Strictness, Violations, Warnings};
 
 /// A way in which the API is spoken: its schemas, its names for errors, its rules for replies.
@@ -12,7 +12,7 @@ pub struct Dialect {
     /// Pairs of the upstream's `error.type` and the dialect's name for it; any other passes unchanged.
     error_types: &'static [(&'static str, &'static str)],
     /// Its schemas among all.
-    bodies: fn(&Catalogue) -> &Bodies,
+    bodies: fn(&Schemas) -> &Bodies,
     /// What it changes in an environment that the upstream answers with.
     pub(super) edit_environment: Option<EditEnvironment>,
 }
@@ -26,15 +26,15 @@ impl Dialect {
             ("not_found_error", "not_found"),
             ("conflict_error", "conflict"),
         ],
-        bodies: |catalogue| &catalogue.sandbase,
-        edit_environment: Some(reply::edit_for_sandbase),
+        bodies: |schemas| &schemas.sandbase,
+        edit_environment: Some(edit_for_sandbase),
     };
 
     /// The native API, replies untouched.
     pub const ANTHROPIC: Self = Self {
         name: "anthropic",
         error_types: &[],
-        bodies: |catalogue| &catalogue.anthropic,
+        bodies: |schemas| &schemas.anthropic,
         edit_environment: None,
     };
 
@@ -70,7 +70,7 @@ impl Dialect {
         body: &Value,
         strictness: Strictness,
     ) -> Result<Warnings, Violations> {
-        let bodies = Catalogue::get()
+        let bodies = Schemas::get()
             .map(self.bodies)
             .ok_or_else(Violations::unexplained)?;
         match operation {

@@ -6,6 +6,7 @@ mod dialect;
 mod document;
 mod echo;
 mod envelope;
+mod environment_edit;
 mod error;
 mod list_query;
 mod operation;

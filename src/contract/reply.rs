@@ -5,12 +5,6 @@ use bytes::Bytes;
 use super::{Dialect, Edits, Object, Operation, RefusedReply, StampKey};
 use crate::environment::EnvironmentId;
 
-/// What a dialect makes of an environment in a reply.
-pub(super) type EditEnvironment = fn(&Object<'_>, &mut Edits);
-
-/// The package managers that a `packages` object lists.
-const PACKAGE_LISTS: [&str; 6] = ["apt", "cargo", "gem", "go", "npm", "pip"];
-
 /// What was read of a successful reply, once for all who get it: the text itself stays apart, so that it can be shared.
 #[derive(Debug)]
 pub struct ReplyOutline {
@@ -131,58 +125,6 @@ impl Dialect {
         // An id has no character that JSON would escape.
         format!(r#"{{"id":"{id}","type":"environment_deleted"}}"#).into()
     }
-}
-
-/// The environment of the facade's document: without `scope`, its packages whole.
-pub(super) fn edit_for_sandbase(environment: &Object<'_>, edits: &mut Edits) {
-    edits.change(environment, |member| member.name == "scope", "");
-    let Some(config) = environment
-        .member("config")
-        .and_then(|config| environment.object_in(config))
-    else {
-        return;
-    };
-    if !config.member("type").is_some_and(|kind| kind.is_string("cloud")) {
-        return;
-    }
-    match config.member("packages") {
-        None => edits.change(
-            &config,
-            |_| false,
-            format!(r#""packages":{{{}}}"#, missing_packages(None)),
-        ),
-        Some(packages) if packages.is_null() => {
-            edits.replace(packages, format!("{{{}}}", missing_packages(None)));
-        }
-        Some(packages) => {
-            if let Some(packages) = config.object_in(packages) {
-                complete_packages(&packages, edits);
-            }
-        }
-    }
-}
-
-fn complete_packages(packages: &Object<'_>, edits: &mut Edits) {
-    for list in packages.members().iter().filter(|member| member.is_null()) {
-        if list.name == "type" {
-            edits.replace(list, r#""packages""#);
-        } else if PACKAGE_LISTS.contains(&list.name.as_ref()) {
-            edits.replace(list, "[]");
-        }
-    }
-    edits.change(packages, |_| false, missing_packages(Some(packages)));
-}
-
-/// The members that a `packages` object does not have, as JSON.
-fn missing_packages(packages: Option<&Object<'_>>) -> String {
-    let is_missing = |name: &str| packages.is_none_or(|packages| packages.member(name).is_none());
-    let kind = is_missing("type").then(|| r#""type":"packages""#.to_owned());
-    let lists = PACKAGE_LISTS.into_iter().filter(|name| is_missing(name));
-    let members: Vec<_> = kind
-        .into_iter()
-        .chain(lists.map(|name| format!(r#""{name}":[]"#)))
-        .collect();
-    members.join(",")
 }
 
 #[cfg(test)]

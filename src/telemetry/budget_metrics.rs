@@ -1,6 +1,6 @@
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::metrics::Registrar;
+use super::registrar::Registrar;
 
 /// The metrics of all budgets.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ mod budget_metrics;
 mod line_writer;
 mod log;
 mod metrics;
+mod registrar;
 mod upstream_metrics;
 
 pub use budget_metrics::{BudgetMetrics, BudgetSharing, RejectionMetrics};

@@ -1,6 +1,6 @@
 use prometheus::{IntCounter, IntGauge};
 
-use super::metrics::Registrar;
+use super::registrar::Registrar;
 
 /// How the upstream is doing, and what the gateway does about it.
 #[derive(Debug)]

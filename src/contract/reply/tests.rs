@@ -129,8 +129,8 @@ fn edited_tree(mut environment: Value) -> Value {
         *packages = json!({});
     }
     if let Some(packages) = packages.as_object_mut() {
-        for (name, value) in PACKAGE_LISTS
-            .map(|name| (name, json!([])))
+        for (name, value) in crate::environment::PackageManager::ALL
+            .map(|manager| (manager.name(), json!([])))
             .into_iter()
             .chain([("type", json!("packages"))])
         {

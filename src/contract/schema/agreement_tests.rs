@@ -195,11 +195,11 @@ proptest! {
 
     #[test]
     fn the_walk_finds_something_exactly_where_the_validator_refuses(body in prop_oneof![body(), nearly_right_body()]) {
-        let catalogue = Catalogue::get().unwrap();
+        let catalogue = Schemas::get().unwrap();
         for schema in [
             &catalogue.anthropic.create, &catalogue.anthropic.update, &catalogue.sandbase.create, &catalogue.sandbase.update,
         ] {
-            let walked = Walk::over(&body, &schema.shape, STRICT).unwrap_err();
+            let walked = SchemaExplainer::explain(&body, &schema.shape, STRICT).unwrap_err();
             let has_found = walked != Violations::unexplained();
             prop_assert_eq!(has_found, !schema.judge.is_valid(&body), "{:?}", walked);
         }

@@ -4,17 +4,17 @@ use std::cmp::Reverse;
 
 use serde_json::{Map, Value};
 
-use super::place::Place;
+use super::instance_path::InstancePath;
 use super::shape::{Case, Kind, Shape};
 use crate::contract::echo::{is_short, quoted};
 use crate::text::{join_names, nearest_name};
 
 /// For a value of the wrong type.
-pub(super) fn for_type(place: &Place<'_>, kinds: &[Kind], value: &Value) -> Option<String> {
+pub(super) fn for_type(path: &InstancePath<'_>, kinds: &[Kind], value: &Value) -> Option<String> {
     let expects = |kind| kinds.contains(&kind);
     match value {
         Value::String(text) if expects(Kind::Array) => {
-            let text = quoted(text).filter(|_| !place.is_private)?;
+            let text = quoted(text).filter(|_| !path.is_private)?;
             Some(format!("put it in a list: [{text}]"))
         }
         Value::String(text) if expects(Kind::Boolean) && matches!(text.as_str(), "true" | "false") => {

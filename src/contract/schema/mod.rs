@@ -4,9 +4,9 @@
 //! documents, because the validator's list of errors is built whole (a body of a megabyte can hold half a million),
 //! is in the order of keywords and not of the document, and does not know the nearest known name.
 
-mod explain;
+mod explainer;
 mod hint;
-mod place;
+mod instance_path;
 mod shape;
 mod wording;
 
@@ -16,7 +16,7 @@ use std::sync::{Arc, LazyLock};
 use jsonschema::{Draft, PatternOptions, Registry, Resource, Uri, Validator};
 use serde_json::Value;
 
-use self::explain::Walk;
+use self::explainer::SchemaExplainer;
 use self::shape::{Documents, Shape};
 use super::{Strictness, Violations, Warnings};
 
@@ -46,7 +46,7 @@ const DOCUMENTS: [(&str, &str); 5] = [
 
 const BASE: &str = "https://envgate.invalid/schemas/";
 
-static CATALOGUE: LazyLock<Result<Catalogue, SchemaFault>> = LazyLock::new(Catalogue::compile);
+static SCHEMAS: LazyLock<Result<Schemas, SchemaFault>> = LazyLock::new(Schemas::compile);
 
 /// What is wrong with a schema document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,14 +67,14 @@ pub struct SchemaFault {
 /// assert_eq!(envgate::contract::prove_schemas(), Ok(()));
 /// ```
 pub fn prove_schemas() -> Result<(), SchemaFault> {
-    match &*CATALOGUE {
+    match &*SCHEMAS {
         Ok(_) => Ok(()),
         Err(fault) => Err(fault.clone()),
     }
 }
 
 /// All schemas, compiled.
-pub(super) struct Catalogue {
+pub(super) struct Schemas {
     pub(super) anthropic: Bodies,
     pub(super) sandbase: Bodies,
 }
@@ -91,10 +91,10 @@ pub(super) struct Schema {
     shape: Arc<Shape>,
 }
 
-impl Catalogue {
+impl Schemas {
     /// The compiled schemas; none where they have a fault, with which no gateway starts.
     pub(super) fn get() -> Option<&'static Self> {
-        CATALOGUE.as_ref().ok()
+        SCHEMAS.as_ref().ok()
     }
 
     fn compile() -> Result<Self, SchemaFault> {
@@ -118,7 +118,7 @@ impl Schema {
         if self.judge.is_valid(body) {
             return Ok(Warnings::default());
         }
-        Walk::over(body, &self.shape, strictness)
+        SchemaExplainer::explain(body, &self.shape, strictness)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use crate::contract::{Violation, Violations};
+use crate::contract::{Violation, Violations, quoted};
 use crate::text::JsonPointer;
 
 /// The violations so far.
@@ -18,14 +18,14 @@ impl Findings {
     /// Adds a violation; `explain` gives its message and hint, and is asked only where the violation is told.
     pub(super) fn add(
         &mut self,
-        place: Place<'_>,
+        path: FindingPath<'_>,
         keyword: &'static str,
-        explain: impl FnOnce(Place<'_>) -> (String, Option<String>),
+        explain: impl FnOnce(FindingPath<'_>) -> (String, Option<String>),
     ) {
         self.0.add(|| {
-            let (message, hint) = explain(place);
+            let (message, hint) = explain(path);
             Violation {
-                pointer: place.pointer(),
+                pointer: path.pointer(),
                 keyword,
                 message,
                 hint,
@@ -58,20 +58,20 @@ impl Findings {
     }
 }
 
-/// A place in the resource: at most four steps, of which only the last can be an index.
+/// A path in the resource: at most four steps, of which only the last can be an index.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct FindingPath<'a> {
     names: [Option<&'a str>; 3],
     index: Option<usize>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> FindingPath<'a> {
     pub(super) const ROOT: Self = Self {
         names: [None; 3],
         index: None,
     };
 
-    /// The member `name` of the object at this place; at most three levels down.
+    /// The member `name` of the object at this path; at most three levels down.
     pub(super) fn member(mut self, name: &'a str) -> Self {
         if let Some(free) = self.names.iter_mut().find(|step| step.is_none()) {
             *free = Some(name);
@@ -79,7 +79,7 @@ impl<'a> Place<'a> {
         self
     }
 
-    /// An element of the list at this place.
+    /// An element of the list at this path.
     pub(super) const fn element(self, index: usize) -> Self {
         Self {
             index: Some(index),
@@ -102,7 +102,7 @@ impl<'a> Place<'a> {
 }
 
 /// As a person writes it: `config.networking.allowed_hosts[2]`.
-impl Display for Place<'_> {
+impl Display for FindingPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, name) in self.names.iter().flatten().enumerate() {
             let separator = if position == 0 { "" } else { "." };
@@ -142,4 +142,13 @@ pub(super) fn choices(what: &str, allowed: impl ExactSizeIterator<Item = impl Di
         more => format!(" and {more} more"),
     };
     format!("{what}: {}{more}", named.join(", "))
+}
+
+/// A stored text as an answer may repeat it: in quotes, or described where it is long or might hold a password.
+pub(super) fn quote_stored(text: &str) -> String {
+    let has_user = text.split_once(':').is_some_and(|(_, rest)| rest.contains('@'));
+    let may_be_secret = text.contains("://") || has_user;
+    quoted(text)
+        .filter(|_| !may_be_secret)
+        .unwrap_or_else(|| format!("a text of {} characters", text.chars().count()))
 }

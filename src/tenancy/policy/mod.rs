@@ -13,11 +13,11 @@ mod stored;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use self::finding::{Findings, Place};
+use self::finding::{FindingPath, Findings};
 use self::network::NetworkRules;
 use self::packages::PackageRules;
 use crate::config;
-use crate::contract::{Violations, quoted};
+use crate::contract::Violations;
 use crate::environment::{Config, CreateParams, Environment, MergeError, NullMeaning, Scope, UpdateParams};
 
 pub use stored::read_stored;
@@ -148,11 +148,11 @@ impl Policy {
             .as_ref()
             .map(|allowed| finding::choices("the types that it allows", allowed.iter()));
         findings.add(
-            Place::ROOT.member("config").member("type"),
+            FindingPath::ROOT.member("config").member("type"),
             "config_types",
-            |place| {
+            |path| {
                 (
-                    format!("{place} is \"{found}\", which the policy of this plan does not allow"),
+                    format!("{path} is \"{found}\", which the policy of this plan does not allow"),
                     hint,
                 )
             },
@@ -167,13 +167,13 @@ impl Policy {
             return;
         }
         let hint = finding::choices("the scopes that it allows", allowed.iter().map(scope_name));
-        findings.add(Place::ROOT.member("scope"), "scopes", |place| {
+        findings.add(FindingPath::ROOT.member("scope"), "scopes", |path| {
             let message = match scope {
                 Some(scope) => format!(
-                    "{place} is \"{}\", which the policy of this plan does not allow",
+                    "{path} is \"{}\", which the policy of this plan does not allow",
                     scope_name(&scope)
                 ),
-                None => format!("{place} is required by the policy of this plan"),
+                None => format!("{path} is required by the policy of this plan"),
             };
             (message, Some(hint))
         });
@@ -200,15 +200,6 @@ fn params<T: DeserializeOwned>(body: &Value) -> Result<T, Violations> {
         tracing::error!(%error, "a body passed its schema and is not understood");
         finding::unknown(String::new(), "the request")
     })
-}
-
-/// A stored text as an answer may repeat it: in quotes, or described where it is long or might hold a password.
-fn shown(text: &str) -> String {
-    let has_user = text.split_once(':').is_some_and(|(_, rest)| rest.contains('@'));
-    let may_be_secret = text.contains("://") || has_user;
-    quoted(text)
-        .filter(|_| !may_be_secret)
-        .unwrap_or_else(|| format!("a text of {} characters", text.chars().count()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-use super::finding::{Findings, Place, choices};
-use super::shown;
+use super::finding::{FindingPath, Findings, choices, quote_stored};
 use crate::config;
 use crate::environment::{HostPattern, LimitedNetwork, Networking};
 
@@ -41,10 +40,10 @@ impl NetworkRules {
         match networking {
             Networking::Limited(network) => self.judge_limited(network, findings),
             Networking::Unrestricted if self.needs_limited => {
-                findings.add(networking_place().member("type"), "networking", |place| {
+                findings.add(networking_place().member("type"), "networking", |path| {
                     (
                         format!(
-                            "{place} is \"unrestricted\", and the policy of this plan wants it \"limited\""
+                            "{path} is \"unrestricted\", and the policy of this plan wants it \"limited\""
                         ),
                         Some(r#"send "networking": {"type": "limited"} in config"#.to_owned()),
                     )
@@ -68,9 +67,9 @@ impl NetworkRules {
             ),
         ];
         for (name, rule, _) in flags.into_iter().filter(|(_, _, is_broken)| *is_broken) {
-            findings.add(networking_place().member(name), rule, |place| {
+            findings.add(networking_place().member(name), rule, |path| {
                 (
-                    format!("{place} is true, and the policy of this plan wants it false"),
+                    format!("{path} is true, and the policy of this plan wants it false"),
                     Some(format!("send \"{name}\": false")),
                 )
             });
@@ -84,19 +83,19 @@ impl NetworkRules {
             if host.as_ref().is_ok_and(is_allowed) {
                 continue;
             }
-            let place = networking_place().member("allowed_hosts").element(index);
-            findings.add(place, "allowed_hosts", |place| {
+            let path = networking_place().member("allowed_hosts").element(index);
+            findings.add(path, "allowed_hosts", |path| {
                 let why = match host {
                     Ok(_) => "which the policy of this plan does not allow",
                     Err(_) => "no bare host name, so the policy of this plan does not allow it",
                 };
                 let hint = choices("the hosts that it allows", allowed.iter());
-                (format!("{place} is {}, {why}", shown(entry)), Some(hint))
+                (format!("{path} is {}, {why}", quote_stored(entry)), Some(hint))
             });
         }
     }
 }
 
-fn networking_place() -> Place<'static> {
-    Place::ROOT.member("config").member("networking")
+fn networking_place() -> FindingPath<'static> {
+    FindingPath::ROOT.member("config").member("networking")
 }

@@ -1,8 +1,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::apt_pattern::Pattern;
-use super::finding::{Findings, Place, choices};
-use super::shown;
+use super::finding::{FindingPath, Findings, choices, quote_stored};
 use crate::config::{Install, PackageRule};
 use crate::environment::{PackageManager, PackageName, Packages};
 
@@ -52,15 +51,15 @@ impl PackageRules {
 impl ListRule {
     fn judge(&self, entries: &[String], findings: &mut Findings) {
         let manager = self.manager;
-        let list = Place::ROOT
+        let list = FindingPath::ROOT
             .member("config")
             .member("packages")
             .member(manager.name());
         if self.install == Install::Off && !entries.is_empty() {
-            return findings.add(list, "install", |place| {
+            return findings.add(list, "install", |path| {
                 (
                     format!(
-                        "{place} must be empty by the policy of this plan, and it is not: {}",
+                        "{path} must be empty by the policy of this plan, and it is not: {}",
                         count(entries)
                     ),
                     Some(format!("send \"{manager}\": []")),
@@ -72,14 +71,14 @@ impl ListRule {
         }
     }
 
-    fn judge_entry(&self, entry: &str, place: Place<'_>, findings: &mut Findings) {
+    fn judge_entry(&self, entry: &str, path: FindingPath<'_>, findings: &mut Findings) {
         let requirement = match self.manager.requirement(entry) {
             Ok(requirement) => requirement,
             Err(fault) => {
-                return findings.add(place, "form", |place| {
+                return findings.add(path, "form", |path| {
                     let why = "which the policy of this plan cannot take for a package";
                     (
-                        format!("{place} is {}, {why}", shown(entry)),
+                        format!("{path} is {}, {why}", quote_stored(entry)),
                         Some(fault.to_string()),
                     )
                 });
@@ -88,9 +87,9 @@ impl ListRule {
         let name = requirement.name.as_str();
         let is_denied = self.deny.hold(self.manager, name) || self.is_pattern_of_denied(name);
         if is_denied {
-            return findings.add(place, "deny", |place| {
+            return findings.add(path, "deny", |path| {
                 let why = "which the policy of this plan denies";
-                (format!("{place} is {}, {why}", shown(entry)), None)
+                (format!("{path} is {}, {why}", quote_stored(entry)), None)
             });
         }
         if let Some(allow) = self
@@ -98,17 +97,17 @@ impl ListRule {
             .as_ref()
             .filter(|allow| !allow.hold(self.manager, name))
         {
-            return findings.add(place, "allow", |place| {
+            return findings.add(path, "allow", |path| {
                 let why = "which the policy of this plan does not allow";
                 let hint = choices("the packages that it allows", allow.listed.iter());
-                (format!("{place} is {}, {why}", shown(entry)), Some(hint))
+                (format!("{path} is {}, {why}", quote_stored(entry)), Some(hint))
             });
         }
         if self.install == Install::Pinned && !requirement.is_pinned {
-            findings.add(place, "install", |place| {
+            findings.add(path, "install", |path| {
                 let why = "and the policy of this plan wants one exact version";
                 let hint = format!("write it as \"{}\"", pinned(self.manager, name));
-                (format!("{place} is {}, {why}", shown(entry)), Some(hint))
+                (format!("{path} is {}, {why}", quote_stored(entry)), Some(hint))
             });
         }
     }
@@ -157,8 +156,8 @@ fn pinned(manager: PackageManager, name: &str) -> String {
 
 fn count(entries: &[String]) -> String {
     match entries {
-        [only] => shown(only),
-        [first, ..] => format!("{} and {} more", shown(first), entries.len() - 1),
+        [only] => quote_stored(only),
+        [first, ..] => format!("{} and {} more", quote_stored(first), entries.len() - 1),
         [] => String::new(),
     }
 }

@@ -3,30 +3,34 @@ use std::ops::ControlFlow;
 use serde_json::{Map, Value};
 
 use super::hint;
-use super::place::Place;
+use super::instance_path::InstancePath;
 use super::shape::{Case, Kind, Others, RuleName, Shape};
 use super::wording;
 use crate::contract::{Rule, Strictness, Violation, Violations, Warnings};
 
 /// A walk over a body that breaks its schema, in document order. It tells what is wrong and keeps apart what an
 /// operator has relaxed. It stops once counting stops: a body of a megabyte can hold half a million violations.
-pub(super) struct Walk {
+pub(super) struct SchemaExplainer {
     strictness: Strictness,
     refused: Violations,
     warnings: Warnings,
     has_found_any: bool,
 }
 
-/// Something that is wrong at a place.
+/// Something that is wrong at a path.
 struct Finding<'a> {
-    place: &'a Place<'a>,
+    path: &'a InstancePath<'a>,
     keyword: &'static str,
     rule: Rule,
 }
 
-impl Walk {
+impl SchemaExplainer {
     /// Explains a body that the validator has refused.
-    pub(super) fn over(body: &Value, shape: &Shape, strictness: Strictness) -> Result<Warnings, Violations> {
+    pub(super) fn explain(
+        body: &Value,
+        shape: &Shape,
+        strictness: Strictness,
+    ) -> Result<Warnings, Violations> {
         let mut walk = Self {
             strictness,
             refused: Violations {
@@ -36,7 +40,7 @@ impl Walk {
             warnings: Warnings::default(),
             has_found_any: false,
         };
-        let _ = walk.value(shape, body, &Place::ROOT, &[]);
+        let _ = walk.value(shape, body, &InstancePath::ROOT, &[]);
         if !walk.has_found_any {
             // The validator is the judge: what it refuses is refused, explained or not.
             return Err(Violations::unexplained());
@@ -52,51 +56,57 @@ impl Walk {
         &mut self,
         shape: &Shape,
         value: &Value,
-        place: &Place<'_>,
+        path: &InstancePath<'_>,
         siblings: &[Case],
     ) -> ControlFlow<()> {
-        let place = &place.with_privacy(shape.is_private);
+        let path = &path.with_privacy(shape.is_private);
         if let Some(kinds) = &shape.kinds
             && !kinds.contains(&Kind::of(value))
         {
-            return self.refuse(place, "type", || {
-                let message = wording::wrong_type(place, kinds, shape, value);
-                (message, hint::for_type(place, kinds, value))
+            return self.refuse(path, "type", || {
+                let message = wording::wrong_type(path, kinds, shape, value);
+                (message, hint::for_type(path, kinds, value))
             });
         }
         if let Some(options) = &shape.options
             && !options.contains(value)
         {
-            return self.refuse(place, "enum", || {
+            return self.refuse(path, "enum", || {
                 (
-                    wording::no_option(place, options, value),
+                    wording::no_option(path, options, value),
                     hint::for_option(options, value),
                 )
             });
         }
         match value {
-            Value::String(text) => self.string(shape, value, text, place),
-            Value::Array(elements) => self.list(shape, elements, place),
+            Value::String(text) => self.string(shape, value, text, path),
+            Value::Array(elements) => self.list(shape, elements, path),
             Value::Object(members) => {
-                self.object(shape, members, place, siblings)?;
+                self.object(shape, members, path, siblings)?;
                 let mut cases = shape.cases.iter().filter(|case| case.applies_to(members));
-                cases.try_for_each(|case| self.value(&case.then, value, place, &shape.cases))
+                cases.try_for_each(|case| self.value(&case.then, value, path, &shape.cases))
             }
             _ => ControlFlow::Continue(()),
         }
     }
 
-    fn string(&mut self, shape: &Shape, value: &Value, text: &str, place: &Place<'_>) -> ControlFlow<()> {
+    fn string(
+        &mut self,
+        shape: &Shape,
+        value: &Value,
+        text: &str,
+        path: &InstancePath<'_>,
+    ) -> ControlFlow<()> {
         let rule = match shape.rule {
             Some(RuleName::HostFormat) => self.strictness.host_format,
             None => Rule::Reject,
         };
-        let found = |keyword| Finding { place, keyword, rule };
+        let found = |keyword| Finding { path, keyword, rule };
         if let Some(pattern) = &shape.pattern
             && !pattern.is_valid(value)
         {
             return self.add(found("pattern"), || {
-                (wording::no_match(place, shape, text), hint::for_host(text, shape))
+                (wording::no_match(path, shape, text), hint::for_host(text, shape))
             });
         }
         let fewest = shape.min_length.unwrap_or(0);
@@ -108,23 +118,23 @@ impl Walk {
         let length = text.chars().count();
         if length < fewest {
             return self.add(found("minLength"), || {
-                (wording::too_short(place, fewest, length), None)
+                (wording::too_short(path, fewest, length), None)
             });
         }
         if length > most {
             return self.add(found("maxLength"), || {
-                (wording::too_long(place, most, length), None)
+                (wording::too_long(path, most, length), None)
             });
         }
         ControlFlow::Continue(())
     }
 
-    fn list(&mut self, shape: &Shape, elements: &[Value], place: &Place<'_>) -> ControlFlow<()> {
+    fn list(&mut self, shape: &Shape, elements: &[Value], path: &InstancePath<'_>) -> ControlFlow<()> {
         let Some(items) = &shape.items else {
             return ControlFlow::Continue(());
         };
         for (index, element) in elements.iter().enumerate() {
-            self.value(items, element, &place.element(index), &[])?;
+            self.value(items, element, &path.element(index), &[])?;
         }
         ControlFlow::Continue(())
     }
@@ -133,17 +143,17 @@ impl Walk {
         &mut self,
         shape: &Shape,
         members: &Map<String, Value>,
-        place: &Place<'_>,
+        path: &InstancePath<'_>,
         siblings: &[Case],
     ) -> ControlFlow<()> {
         for (name, value) in members {
-            let here = place.member(name);
+            let here = path.member(name);
             match (shape.member(name), &shape.others) {
                 (Some(known), _) | (None, Others::Each(known)) => self.value(known, value, &here, &[])?,
                 (None, Others::Open) => {}
                 (None, Others::Closed) => {
                     let found = Finding {
-                        place: &here,
+                        path: &here,
                         keyword: "additionalProperties",
                         rule: self.strictness.unknown_field,
                     };
@@ -158,9 +168,9 @@ impl Walk {
         }
         for name in &shape.required {
             if !members.contains_key(name) {
-                self.refuse(place, "required", || {
+                self.refuse(path, "required", || {
                     (
-                        wording::missing(&place.member(name)),
+                        wording::missing(&path.member(name)),
                         hint::for_missing(name, shape, members),
                     )
                 })?;
@@ -171,12 +181,12 @@ impl Walk {
 
     fn refuse(
         &mut self,
-        place: &Place<'_>,
+        path: &InstancePath<'_>,
         keyword: &'static str,
         words: impl FnOnce() -> (String, Option<String>),
     ) -> ControlFlow<()> {
         let rule = Rule::Reject;
-        self.add(Finding { place, keyword, rule }, words)
+        self.add(Finding { path, keyword, rule }, words)
     }
 
     fn add(
@@ -188,7 +198,7 @@ impl Walk {
         match found.rule {
             Rule::Allow => return ControlFlow::Continue(()),
             Rule::Warn => {
-                self.warnings.add(found.keyword, || found.place.pointer());
+                self.warnings.add(found.keyword, || found.path.pointer());
                 return ControlFlow::Continue(());
             }
             Rule::Reject => {}
@@ -197,7 +207,7 @@ impl Walk {
         if self.refused.told.len() < Violations::TOLD {
             let (message, hint) = words();
             self.refused.told.push(Violation {
-                pointer: found.place.pointer(),
+                pointer: found.path.pointer(),
                 keyword: found.keyword,
                 message,
                 hint,

@@ -3,9 +3,9 @@ use std::fmt::Write as _;
 use crate::contract::echo::{quoted, shortened};
 use crate::text::JsonPointer;
 
-/// A place in a document, as a chain back to the root: nothing is allocated until somebody asks for its name.
+/// A path in a document, as a chain back to the root: nothing is allocated until somebody asks for its name.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct InstancePath<'a> {
     parent: Option<&'a Self>,
     step: Step<'a>,
     /// Whether values from here on are nobody else's business.
@@ -19,7 +19,7 @@ enum Step<'a> {
     Element(usize),
 }
 
-impl<'a> Place<'a> {
+impl<'a> InstancePath<'a> {
     /// The document itself.
     pub(super) const ROOT: Self = Self {
         parent: None,
@@ -27,17 +27,17 @@ impl<'a> Place<'a> {
         is_private: false,
     };
 
-    /// The member `name` of the object at this place.
+    /// The member `name` of the object at this path.
     pub(super) fn member(&'a self, name: &'a str) -> Self {
         self.inside(Step::Member(name))
     }
 
-    /// An element of the list at this place.
+    /// An element of the list at this path.
     pub(super) fn element(&'a self, index: usize) -> Self {
         self.inside(Step::Element(index))
     }
 
-    /// The same place, and whether its values are private from here on; once they are, they stay so.
+    /// The same path, and whether its values are private from here on; once they are, they stay so.
     pub(super) fn with_privacy(self, is_private: bool) -> Self {
         Self {
             is_private: self.is_private || is_private,
@@ -71,7 +71,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The place as a person writes it: `config.networking.allowed_hosts[2]`, `metadata["a b"]`, `the body`.
+    /// The path as a person writes it: `config.networking.allowed_hosts[2]`, `metadata["a b"]`, `the body`.
     pub(super) fn in_words(&self) -> String {
         if matches!(self.step, Step::Root) {
             return "the body".to_owned();
@@ -118,28 +118,28 @@ mod tests {
 
     #[test]
     fn a_place_is_written_for_machines_and_for_people() {
-        let config = Place::ROOT.member("config");
+        let config = InstancePath::ROOT.member("config");
         let hosts = config.member("allowed_hosts");
         let second = hosts.element(2);
         assert_eq!(second.pointer(), "/config/allowed_hosts/2");
         assert_eq!(second.in_words(), "config.allowed_hosts[2]");
 
-        let metadata = Place::ROOT.member("metadata");
+        let metadata = InstancePath::ROOT.member("metadata");
         let odd = metadata.member("a/b ~\n");
         assert_eq!(odd.pointer(), "/metadata/a~1b ~0\n");
         assert_eq!(odd.in_words(), r#"metadata["a/b ~\n"]"#);
 
-        assert_eq!(Place::ROOT.pointer(), "");
-        assert_eq!(Place::ROOT.in_words(), "the body");
+        assert_eq!(InstancePath::ROOT.pointer(), "");
+        assert_eq!(InstancePath::ROOT.in_words(), "the body");
     }
 
     #[test]
     fn a_long_name_is_cut() {
         let name = "n".repeat(1000);
-        let place = Place::ROOT.member(&name);
-        assert_eq!(place.pointer().chars().count(), 1 + 65);
-        assert_eq!(place.in_words().chars().count(), 65);
+        let path = InstancePath::ROOT.member(&name);
+        assert_eq!(path.pointer().chars().count(), 1 + 65);
+        assert_eq!(path.in_words().chars().count(), 65);
         let name = "n ".repeat(500);
-        assert!(Place::ROOT.member(&name).in_words().chars().count() < 70);
+        assert!(InstancePath::ROOT.member(&name).in_words().chars().count() < 70);
     }
 }
