@@ -2,7 +2,6 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
-use jiff::fmt::rfc2822;
 
 /// The longest that one answer of the upstream can silence a gateway.
 const LONGEST: Duration = Duration::from_secs(5 * 60);
@@ -34,15 +33,8 @@ fn parse(text: &str, unit: f64, now: SystemTime) -> Option<Duration> {
         let is_time = number.is_finite() && number >= 0.0;
         return is_time.then(|| Duration::try_from_secs_f64(number * unit).unwrap_or(Duration::MAX));
     }
-    let date = rfc2822::DateTimeParser::new()
-        .relaxed_weekday(true)
-        .parse_timestamp(text)
-        .ok()?;
-    Some(
-        SystemTime::from(date)
-            .duration_since(now)
-            .unwrap_or(Duration::ZERO),
-    )
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(now).unwrap_or(Duration::ZERO))
 }
 
 #[cfg(test)]

@@ -79,9 +79,49 @@ fn requirement(entry: &str) -> Option<(&str, bool)> {
         .then_some((name, exact.is_some_and(is_version)))
 }
 
-/// The shape of PEP 440, epoch and local label included.
+/// PEP 440 as its appendix B has it: `v`, epoch, release, pre-, post- and development release, local label.
 fn is_version(text: &str) -> bool {
-    let digits = text.strip_prefix(['v', 'V']).unwrap_or(text);
-    digits.starts_with(|first: char| first.is_ascii_digit())
-        && is_word(digits, |byte| matches!(byte, b'.' | b'!' | b'+' | b'-' | b'_'))
+    const PRE: &[&str] = &["alpha", "beta", "preview", "pre", "rc", "a", "b", "c"];
+    const POST: &[&str] = &["post", "rev", "r"];
+    let text = text.to_ascii_lowercase();
+    let text = text.strip_prefix('v').unwrap_or(&text);
+    let (text, local) = text
+        .split_once('+')
+        .map_or((text, None), |(public, local)| (public, Some(local)));
+    let is_label = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if !local.is_none_or(|local| local.split(SEPARATORS).all(is_label)) {
+        return false;
+    }
+    let (epoch, text) = text.split_once('!').unwrap_or(("0", text));
+    let Some(mut rest) = after_number(text).filter(|_| after_number(epoch) == Some("")) else {
+        return false;
+    };
+    while let Some(next) = rest.strip_prefix('.').and_then(after_number) {
+        rest = next;
+    }
+    let rest = after_tag(rest, PRE);
+    let rest = match rest.strip_prefix('-').and_then(after_number) {
+        Some(after) => after,
+        None => after_tag(rest, POST),
+    };
+    after_tag(rest, &["dev"]).is_empty()
+}
+
+const SEPARATORS: [char; 3] = ['-', '_', '.'];
+
+/// What follows a number; none where there is none, or one that nobody counts to.
+fn after_number(text: &str) -> Option<&str> {
+    let end = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, rest) = text.split_at_checked(end)?;
+    digits.parse::<u64>().ok().map(|_| rest)
+}
+
+/// What follows one of `tags` and perhaps its number; all of the text where it begins with none.
+fn after_tag<'a>(text: &'a str, tags: &[&str]) -> &'a str {
+    let tag = text.strip_prefix(SEPARATORS).unwrap_or(text);
+    let Some(rest) = tags.iter().find_map(|name| tag.strip_prefix(name)) else {
+        return text;
+    };
+    let number = rest.strip_prefix(SEPARATORS).unwrap_or(rest);
+    after_number(number).unwrap_or(rest)
 }

@@ -8,8 +8,8 @@ pub(super) fn is_exact(text: &str) -> bool {
     let is_whole = parts.by_ref().take(3).filter(|part| is_number(part)).count() == 3;
     is_whole
         && parts.next().is_none()
-        && pre_release.is_none_or(is_identifiers)
-        && build.is_none_or(is_identifiers)
+        && pre_release.is_none_or(|text| is_identifiers(text, has_no_leading_zero))
+        && build.is_none_or(|text| is_identifiers(text, |_| true))
 }
 
 fn split_at_sign(text: &str, sign: char) -> (&str, Option<&str>) {
@@ -18,17 +18,21 @@ fn split_at_sign(text: &str, sign: char) -> (&str, Option<&str>) {
 }
 
 fn is_number(text: &str) -> bool {
-    !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_digit())
-        && (text == "0" || !text.starts_with('0'))
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u64>().is_ok() && has_no_leading_zero(text)
 }
 
-fn is_identifiers(text: &str) -> bool {
+/// Whether a text is no number, or one that is written as numbers are.
+fn has_no_leading_zero(text: &str) -> bool {
+    text == "0" || !text.starts_with('0') || !text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_identifiers(text: &str, is_legal: impl Fn(&str) -> bool) -> bool {
     let is_identifier = |part: &str| {
         !part.is_empty()
             && part
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && is_legal(part)
     };
     text.split('.').all(is_identifier)
 }

@@ -288,3 +288,80 @@ proptest! {
         }
     }
 }
+
+/// What the judges of versions themselves call exact; ours may refuse more, but calls nothing pinned that they do not.
+fn is_pinned_by_the_book(manager: PackageManager, entry: &str) -> bool {
+    use std::str::FromStr;
+
+    use pep508_rs::pep440_rs::Operator;
+    use pep508_rs::{Requirement, VerbatimUrl, VersionOrUrl};
+
+    let is_semver = |version: &str| ::semver::Version::parse(version).is_ok();
+    let version = entry.rsplit_once('@').map_or("", |(_, version)| version);
+    match manager {
+        PackageManager::Cargo => is_semver(version.trim_start_matches('=')),
+        PackageManager::Npm => is_semver(version.trim_start_matches(['=', 'v'])),
+        PackageManager::Go => version.strip_prefix('v').is_some_and(is_semver),
+        PackageManager::Pip => {
+            let requirement = Requirement::<VerbatimUrl>::from_str(entry);
+            let Ok(Some(VersionOrUrl::VersionSpecifier(specifiers))) =
+                requirement.map(|requirement| requirement.version_or_url)
+            else {
+                return false;
+            };
+            let mut operators = specifiers.iter().map(|specifier| *specifier.operator());
+            let is_exact = matches!(operators.next(), Some(Operator::Equal | Operator::ExactEqual));
+            is_exact && operators.next().is_none()
+        }
+        PackageManager::Apt | PackageManager::Gem => true,
+    }
+}
+
+#[test]
+fn what_is_pinned_here_is_pinned_by_the_book() {
+    for (manager, entries) in UNDERSTOOD {
+        for (entry, _, is_pinned) in *entries {
+            assert!(
+                !is_pinned || is_pinned_by_the_book(*manager, entry),
+                "{manager}: {entry}"
+            );
+        }
+    }
+    for (manager, entry) in [
+        (PackageManager::Pip, "a==1.2.3banana"),
+        (PackageManager::Pip, "a==1..2"),
+        (PackageManager::Pip, "a==1.2.post"),
+        (PackageManager::Pip, "a==1!1!2"),
+        (PackageManager::Pip, "a==1.2+local..x"),
+        (PackageManager::Cargo, "a@1.2.3-01"),
+        (PackageManager::Npm, "a@99999999999999999999.0.0"),
+    ] {
+        let is_pinned = manager
+            .requirement(entry)
+            .is_ok_and(|requirement| requirement.is_pinned);
+        assert!(
+            !is_pinned || is_pinned_by_the_book(manager, entry),
+            "{manager}: {entry}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn no_version_is_pinned_here_that_is_not_by_the_book(
+        version in "[v=]?[0-9]{1,2}(!|[.][0-9]{0,3}){0,4}([-._]?(a|rc|post|dev|x|alpha|r|beta)[-._]?[0-9]{0,2}){0,3}([+-][a-z0-9.-]{0,6}){0,2}([.][*])?",
+    ) {
+        for (manager, entry) in [
+            (PackageManager::Pip, format!("a=={version}")),
+            (PackageManager::Pip, format!("a==={version}")),
+            (PackageManager::Cargo, format!("a@{version}")),
+            (PackageManager::Npm, format!("a@{version}")),
+            (PackageManager::Go, format!("example.com/a@v{version}")),
+        ] {
+            let is_pinned = manager.requirement(&entry).is_ok_and(|requirement| requirement.is_pinned);
+            prop_assert!(!is_pinned || is_pinned_by_the_book(manager, &entry), "{}: {}", manager, entry);
+        }
+    }
+}
