@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::Admin;
 use crate::telemetry::BudgetSharing;
+use crate::tenancy::SharedCredentials;
 
 /// The content type of the Prometheus text format.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4";
@@ -40,36 +41,56 @@ async fn health() -> Response {
 /// Whether requests should be sent here: 200, or 503 and why not. A store that is away later does not count,
 /// because requests go on from memory; it is told all the same.
 async fn readiness(State(admin): State<Admin>) -> Response {
-    let is_stopping = admin.is_stopping.load(Ordering::Relaxed);
-    let is_loaded = admin.directory.is_loaded();
-    let status = if is_stopping {
-        "stopping".to_owned()
-    } else if !is_loaded {
-        "waiting for the store".to_owned()
-    } else if admin.metrics.store_up.get() == 0 {
-        "degraded: the store does not answer, known keys go on".to_owned()
-    } else if let Some(status) = budget_status(&admin) {
-        status
+    let (code, status) = if admin.is_stopping.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping".to_owned())
+    } else if !admin.directory.is_loaded() {
+        let problem = admin.store_health.problem();
+        let why = problem.map_or(String::new(), |problem| format!(": {problem}"));
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("waiting for the store{why}"),
+        )
+    } else if SharedCredentials::find(&admin.settings, &admin.directory).leave_nobody() {
+        let status =
+            "not ready: ownership.stamp is off and tenants share a credential, so nobody can be served";
+        (StatusCode::SERVICE_UNAVAILABLE, status.to_owned())
+    } else if is_stopped(&admin) {
+        let why = budget_trouble(&admin).unwrap_or_default();
+        (StatusCode::SERVICE_UNAVAILABLE, why)
+    } else if let Some(trouble) = trouble(&admin) {
+        (StatusCode::OK, format!("degraded: {trouble}"))
     } else {
-        match admin
-            .directory
-            .count_outside(|plan| admin.settings.plans.contains_key(plan))
-        {
-            0 => "ready".to_owned(),
-            1 => "degraded: 1 tenant is on a plan that is not configured".to_owned(),
-            count => format!("degraded: {count} tenants are on plans that are not configured"),
-        }
-    };
-    let code = if is_stopping || !is_loaded || is_stopped(&admin) {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::OK
+        (StatusCode::OK, "ready".to_owned())
     };
     report(code, &json!({ "status": status }))
 }
 
+/// What is not as it should be although most requests can be answered.
+fn trouble(admin: &Admin) -> Option<String> {
+    if let Some(problem) = admin.store_health.problem() {
+        return Some(format!("{problem}, known keys go on"));
+    }
+    if let Some(trouble) = budget_trouble(admin) {
+        return Some(trouble);
+    }
+    match SharedCredentials::find(&admin.settings, &admin.directory).count() {
+        0 => {}
+        count => {
+            return Some(format!(
+                "ownership.stamp is off and {count} tenants share a credential"
+            ));
+        }
+    }
+    let is_configured = |plan: &str| admin.settings.plans.contains_key(plan);
+    match admin.directory.count_outside(is_configured) {
+        0 => None,
+        1 => Some("1 tenant is on a plan that is not configured".to_owned()),
+        count => Some(format!("{count} tenants are on plans that are not configured")),
+    }
+}
+
 /// What is wrong with a budget that replicas share, the worst first.
-fn budget_status(admin: &Admin) -> Option<String> {
+fn budget_trouble(admin: &Admin) -> Option<String> {
     let expected = admin.settings.quota.replicas;
     let budgets = || sharing_of_budgets(admin);
     let stopped = budgets().find(|(_, sharing)| sharing.is_stopped);
@@ -81,14 +102,12 @@ fn budget_status(admin: &Admin) -> Option<String> {
             "nothing goes up: Redis does not answer, and this replica may spend nothing of the budget {budget} alone"
         )
     } else if let Some((budget, _)) = cut_off() {
-        format!("degraded: Redis does not answer, the budget {budget} goes by this replica's share")
+        format!("Redis does not answer, the budget {budget} goes by this replica's share")
     } else if let Some((budget, sharing)) = surplus() {
         let replicas = sharing.replicas;
-        format!("degraded: {replicas} replicas spend the budget {budget}, quota.replicas is {expected}")
+        format!("{replicas} replicas spend the budget {budget}, quota.replicas is {expected}")
     } else if let Some((budget, _)) = seatless() {
-        format!(
-            "degraded: no seat in the budget {budget} is free, without Redis this replica would send nothing"
-        )
+        format!("no seat in the budget {budget} is free, without Redis this replica would send nothing")
     } else {
         return None;
     })

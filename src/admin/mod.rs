@@ -38,7 +38,7 @@ pub use adoption::MOST_ADOPTED_AT_ONCE;
 use crate::config::Settings;
 use crate::gateway::Gateway;
 use crate::server::{self, Connections};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, StoreHealth};
 use crate::telemetry::Metrics;
 use crate::tenancy::Directory;
 use problem::Problem;
@@ -54,6 +54,8 @@ pub struct Admin {
     pub settings: Arc<Settings>,
     /// Where tenants and keys are kept; empty until it could be opened.
     pub store: Arc<OnceLock<Store>>,
+    /// How the store does, before it is open too.
+    pub store_health: Arc<StoreHealth>,
     /// What makes an environment a tenant's.
     pub gateway: Arc<Gateway>,
     /// Set when the process begins to stop, so that a balancer sends nothing new.
@@ -121,7 +123,7 @@ impl Admin {
 async fn in_time<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
     match timeout(STORE_TIMEOUT, answer).await {
         Ok(outcome) => Ok(outcome?),
-        Err(_elapsed) => Err(Problem::StoreAway),
+        Err(_elapsed) => Err(Problem::StoreAway("the store does not answer")),
     }
 }
 

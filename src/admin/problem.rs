@@ -51,8 +51,8 @@ pub(super) enum Problem {
     NothingToAdopt,
     #[error(transparent)]
     Store(Arc<StoreError>),
-    #[error("the store cannot be reached; try again in a moment")]
-    StoreAway,
+    #[error("{0}; try again in a moment")]
+    StoreAway(&'static str),
     #[error("the gateway cannot reach its store yet; try again in a moment")]
     NotReady,
     #[error("an internal error of the gateway; its log says more")]
@@ -121,7 +121,7 @@ impl Problem {
             ),
             Self::NothingToAdopt => (StatusCode::CONFLICT, "stamp_off", "Nothing to adopt"),
             Self::Store(error) => store_problem(error),
-            Self::StoreAway | Self::NotReady => STORE_AWAY,
+            Self::StoreAway(_) | Self::NotReady => STORE_AWAY,
             Self::Internal => INTERNAL,
         }
     }
@@ -169,7 +169,7 @@ const fn store_problem(error: &StoreError) -> (StatusCode, &'static str, &'stati
         StoreError::VoidKey => (StatusCode::CONFLICT, "void_key", "Key revoked or expired"),
         StoreError::NoSuchTenant(_) => (StatusCode::NOT_FOUND, "tenant_not_found", "No such tenant"),
         StoreError::NoSuchKey => (StatusCode::NOT_FOUND, "key_not_found", "No such key"),
-        StoreError::Unreachable(_) => STORE_AWAY,
+        StoreError::Unreachable(_) | StoreError::Unusable { .. } => STORE_AWAY,
         _ => INTERNAL,
     }
 }
@@ -178,10 +178,13 @@ const fn store_problem(error: &StoreError) -> (StatusCode, &'static str, &'stati
 /// asked.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if let StoreError::StampRequired(required) = error {
+            return Self::StampRequired(required);
+        }
         match store_problem(&error).0 {
             StatusCode::SERVICE_UNAVAILABLE => {
                 tracing::warn!(%error, "a request to the admin API failed");
-                Self::StoreAway
+                Self::StoreAway(error.condition())
             }
             StatusCode::INTERNAL_SERVER_ERROR => {
                 tracing::error!(%error, "a request to the admin API failed");
@@ -189,12 +192,6 @@ impl From<StoreError> for Problem {
             }
             _ => Self::Store(Arc::new(error)),
         }
-    }
-}
-
-impl From<StampRequired> for Problem {
-    fn from(required: StampRequired) -> Self {
-        Self::StampRequired(required)
     }
 }
 
@@ -222,7 +219,7 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
         Problem::Unauthorised(_) => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        Problem::StoreAway | Problem::NotReady => {
+        Problem::StoreAway(_) | Problem::NotReady => {
             headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
         _ => {}

@@ -11,7 +11,6 @@ use super::body::Fields;
 use super::page::PageQuery;
 use super::problem::Problem;
 use super::{Admin, Named, answer, in_time};
-use crate::store::Store;
 use crate::tenancy::{StampRequired, Tenant};
 use crate::text::nearest_name;
 
@@ -40,8 +39,9 @@ async fn create(State(admin): State<Admin>, request: Request) -> Result<Response
     fields.finish()?;
     let plan = plan.as_deref().unwrap_or(Tenant::DEFAULT_PLAN);
     let store = admin.store()?;
-    check_plan(&admin, store, &name, plan).await?;
-    let tenant = in_time(store.create_tenant(&name, plan)).await?;
+    check_configured(&admin, plan)?;
+    let rule = StampRequired::rule(&admin.settings, &name, plan);
+    let tenant = in_time(store.create_tenant_under(rule.as_deref(), &name, plan)).await?;
     tracing::info!(tenant = name, plan, "the admin API created a tenant");
     let encoded = utf8_percent_encode(&name, NON_ALPHANUMERIC);
     let location = [(LOCATION, format!("/api/v1/tenants/{encoded}"))];
@@ -63,10 +63,12 @@ async fn change(
     let is_suspended = fields.boolean("suspended");
     fields.finish()?;
     let store = admin.store()?;
+    let mut rule = None;
     if let Some(plan) = &plan {
-        check_plan(&admin, store, &name, plan).await?;
+        check_configured(&admin, plan)?;
+        rule = StampRequired::rule(&admin.settings, &name, plan);
     }
-    let tenant = in_time(store.change_tenant(&name, plan.as_deref(), is_suspended)).await?;
+    let tenant = in_time(store.change_tenant(rule.as_deref(), &name, plan.as_deref(), is_suspended)).await?;
     let state = tenant.is_suspended;
     tracing::info!(
         tenant = name,
@@ -95,19 +97,6 @@ fn to_json(tenant: &Tenant) -> Value {
         "suspended": tenant.is_suspended,
         "created_at": tenant.created_at,
     })
-}
-
-/// Refuses a plan that this gateway does not have, whose tenants it could only turn away, and one that would
-/// make two tenants share a credential without a stamp.
-async fn check_plan(admin: &Admin, store: &Store, name: &str, plan: &str) -> Result<(), Problem> {
-    let settings = &admin.settings;
-    check_configured(admin, plan)?;
-    if settings.ownership.is_stamping {
-        return Ok(());
-    }
-    let tenants = in_time(store.tenants()).await?;
-    let tenants = tenants.iter().map(Tenant::name_and_plan);
-    Ok(StampRequired::check_with(settings, tenants, name, plan)?)
 }
 
 /// Refuses a plan that this gateway does not have.

@@ -91,8 +91,8 @@ fn check_tenants(settings: &Settings, err: &mut impl Write) -> io::Result<bool> 
 
 #[tokio::main(flavor = "current_thread")]
 async fn tenants(settings: &Settings) -> Result<Vec<Tenant>, CommandError> {
-    match Store::open_existing(settings.store.url.reveal()).await? {
-        Some(store) => Ok(store.tenants().await?),
+    match Store::open_to_look(settings.store.url.reveal()).await? {
+        Some((store, _)) => Ok(store.tenants().await?),
         None => Ok(Vec::new()),
     }
 }

@@ -73,23 +73,29 @@ pub(super) struct Creation {
 #[tokio::main(flavor = "current_thread")]
 pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitCode, CommandError> {
     let settings = config::from_process(config)?;
-    let store = Store::open(settings.store.url.reveal()).await?;
-    let said = match command {
-        Command::Create(creation) => create(&store, creation).await?,
-        Command::List { tenant } => list(&store, tenant.as_deref()).await?,
+    let url = settings.store.url.reveal();
+    let store = Store::open_existing(url).await?;
+    let said = carry_out(command, &store).await;
+    store.close().await;
+    print(&said.map_err(|error| error.in_store(url))?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn carry_out(command: Command, store: &Store) -> Result<String, CommandError> {
+    Ok(match command {
+        Command::Create(creation) => create(store, creation).await?,
+        Command::List { tenant } => list(store, tenant.as_deref()).await?,
         Command::Rotate {
             key,
             grace,
             expires,
             quiet,
-        } => rotate(&store, &key, grace, expires, quiet).await?,
+        } => rotate(store, &key, grace, expires, quiet).await?,
         Command::Revoke { key } => {
             let revoked = store.revoke_key(&key).await?;
             format!("revoked key {revoked}")
         }
-    };
-    print(&said)?;
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
 async fn create(store: &Store, creation: Creation) -> Result<String, CommandError> {

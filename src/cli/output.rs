@@ -8,7 +8,7 @@ use super::admin_client::AdminError;
 use crate::config::ConfigErrors;
 use crate::contract::SchemaFault;
 use crate::quota::RedisBudgetError;
-use crate::store::StoreError;
+use crate::store::{self, StoreError};
 use crate::telemetry::LogError;
 use crate::tenancy::StampRequired;
 use crate::upstream::SetUpError;
@@ -22,6 +22,12 @@ pub(super) enum CommandError {
     Schemas(#[from] SchemaFault),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("{error}; looked in {store}")]
+    NotInStore {
+        #[source]
+        error: StoreError,
+        store: String,
+    },
     #[error(transparent)]
     Stamp(#[from] StampRequired),
     #[error(transparent)]
@@ -42,6 +48,19 @@ pub(super) enum CommandError {
 
 /// How long a reader of standard output or standard error may take to make room.
 const READER_TIMEOUT: Duration = Duration::from_secs(1);
+
+impl CommandError {
+    /// Where a name was not found, the store that it was looked for in: it may not be the one that was meant.
+    pub(super) fn in_store(self, url: &str) -> Self {
+        match self {
+            Self::Store(error @ (StoreError::NoSuchTenant(_) | StoreError::NoSuchKey)) => Self::NotInStore {
+                error,
+                store: store::name(url),
+            },
+            other => other,
+        }
+    }
+}
 
 /// Prints a line on standard output, where a reader that has gone away is no reason to fail.
 pub(super) fn print(text: &str) -> io::Result<()> {

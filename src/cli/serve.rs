@@ -22,7 +22,7 @@ use crate::environment::EnvironmentId;
 use crate::gateway::{self, Gateway};
 use crate::quota::RedisBudget;
 use crate::server;
-use crate::store::{Audit, AuditWriter, Store, StoreError, Unrecorded};
+use crate::store::{Audit, AuditWriter, Store, StoreError, StoreHealth, Unrecorded};
 use crate::telemetry::{self, Metrics, RunningLog};
 use crate::tenancy::{Directory, KeyText, StampRequired, Tenant};
 use crate::upstream::CONNECT_TIMEOUT;
@@ -105,12 +105,14 @@ async fn serve(
 
     let running = gateway::start(Arc::clone(&gateway), listener, settings.server.threads)?;
     let store = Arc::new(OnceLock::new());
+    let store_health = Arc::new(StoreHealth::default());
     let settings = Arc::new(settings);
     let admin = Admin {
         metrics: Arc::clone(&metrics),
         directory: Arc::clone(&directory),
         settings: Arc::clone(&settings),
         store: Arc::clone(&store),
+        store_health: Arc::clone(&store_health),
         gateway: Arc::clone(&gateway),
         is_stopping: Arc::clone(&is_stopping),
     };
@@ -136,6 +138,7 @@ async fn serve(
         audit_writer,
         metrics,
         store,
+        store_health,
     };
     let mut background_task = tokio::spawn(background.run(embedded, stopped.clone()));
 
@@ -269,6 +272,7 @@ struct Background {
     metrics: Arc<Metrics>,
     /// Where the admin API finds the store once it is open.
     store: Arc<OnceLock<Store>>,
+    store_health: Arc<StoreHealth>,
 }
 
 impl Background {
@@ -296,7 +300,12 @@ impl Background {
             tokio::join!(audit, last_used).0
         };
         tokio::select! {
-            () = store.sync_directory(Arc::clone(&self.directory), Arc::clone(&self.metrics), forget) => {}
+            () = store.sync_directory(
+                self.settings.store.listen_url(),
+                Arc::clone(&self.directory),
+                Arc::clone(&self.metrics),
+                forget,
+            ) => {}
             () = delete_old_audit(self.settings.audit.retention, &store, &self.metrics) => {}
             unrecorded = last_writes => return Ok(unrecorded),
         }
@@ -310,17 +319,18 @@ impl Background {
         embedded: Option<Embedded>,
         stopped: &watch::Receiver<bool>,
     ) -> Result<Store, CommandError> {
-        let store = Store::open_when_reachable(self.settings.store.url.reveal(), &self.metrics).await?;
+        let url = self.settings.store.url.reveal();
+        let store = Store::open_when_reachable(url, &self.store_health, &self.metrics).await?;
         // Nobody else sets it.
         let _ = self.store.set(store.clone());
         if let Some(embedded) = embedded {
             embedded.start(&store, stopped.clone());
         }
         while let Err(failure) = self.prepare(&store).await {
-            let CommandError::Store(StoreError::Unreachable(reason)) = failure else {
-                return Err(failure);
-            };
-            tracing::warn!(%reason, "the store does not answer; nobody can be let in before it does");
+            match failure {
+                CommandError::Store(error) if error.may_pass() => self.store_health.note_opening(&error),
+                other => return Err(other),
+            }
             tokio::time::sleep(RETRY).await;
         }
         Ok(store)

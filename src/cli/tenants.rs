@@ -49,20 +49,35 @@ pub(super) enum Command {
 #[tokio::main(flavor = "current_thread")]
 pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitCode, CommandError> {
     let settings = config::from_process(config)?;
-    let store = Store::open(settings.store.url.reveal()).await?;
-    let said = match command {
+    let url = settings.store.url.reveal();
+    let store = match command {
+        Command::Create { .. } => Store::open(url).await?,
+        _ => Store::open_existing(url).await?,
+    };
+    let said = carry_out(command, &settings, &store).await;
+    store.close().await;
+    print(&said.map_err(|error| error.in_store(url))?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn carry_out(command: Command, settings: &Settings, store: &Store) -> Result<String, CommandError> {
+    Ok(match command {
         Command::Create { name, plan } => {
-            check_plan(&settings, &store, &name, &plan).await?;
-            let tenant = store.create_tenant(&name, &plan).await?;
+            warn_of_unknown(settings, &plan);
+            let rule = StampRequired::rule(settings, &name, &plan);
+            let tenant = store.create_tenant_under(rule.as_deref(), &name, &plan).await?;
             format!(
                 "created tenant {} ({}) on plan {}",
                 tenant.name, tenant.id, tenant.plan
             )
         }
-        Command::List => list(&store).await?,
+        Command::List => list(store).await?,
         Command::SetPlan { name, plan } => {
-            check_plan(&settings, &store, &name, &plan).await?;
-            store.set_tenant_plan(&name, &plan).await?;
+            warn_of_unknown(settings, &plan);
+            let rule = StampRequired::rule(settings, &name, &plan);
+            store
+                .change_tenant(rule.as_deref(), &name, Some(&plan), None)
+                .await?;
             format!("tenant {name} is on plan {plan}")
         }
         Command::Suspend { name } => {
@@ -77,22 +92,16 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitC
             let id = store.delete_tenant(&name).await?;
             format!("deleted tenant {name} ({id}) and its keys")
         }
-    };
-    print(&said)?;
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
-/// Refuses a plan that would make two tenants share a credential without a stamp, and warns of one that these settings
-/// do not have: others may, so it is no fault yet.
-async fn check_plan(settings: &Settings, store: &Store, name: &str, plan: &str) -> Result<(), CommandError> {
+/// Warns of a plan that these settings do not have: others may, so it is no fault yet.
+fn warn_of_unknown(settings: &Settings, plan: &str) {
     if !settings.plans.contains_key(plan) {
         print_warning(&format!(
             "the plan {plan:?} is not configured; keys of tenants on it are answered 403 until it is"
         ));
     }
-    let tenants = store.tenants().await?;
-    let tenants = tenants.iter().map(Tenant::name_and_plan);
-    Ok(StampRequired::check_with(settings, tenants, name, plan)?)
 }
 
 async fn list(store: &Store) -> Result<String, CommandError> {

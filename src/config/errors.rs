@@ -196,6 +196,27 @@ pub enum Problem {
     SameAddress,
     #[error("expected \"sqlite:\" and the path of a file, or \"postgres://\", a host and a database")]
     NotStore,
+    #[error("expected \"postgres://\", a host and a database, or \"off\"")]
+    NotListenUrl,
+    #[error("only a PostgreSQL is listened to, and store.url is none")]
+    NothingToListenTo,
+    #[error(
+        "one URL with several hosts is not supported; name one host, such as the address that follows the primary"
+    )]
+    SeveralHosts,
+    #[error(
+        "target_session_attrs is not supported; leave it out: connections to a database that takes no writes are \
+         replaced until one does"
+    )]
+    TargetSession,
+    #[error(
+        "the parameter {name:?} of the URL is not supported; these are: {}",
+        list(known)
+    )]
+    UnknownParameter {
+        name: String,
+        known: &'static [&'static str],
+    },
 
     #[error(
         "a secret is never written here in plain; write {{ env = \"NAME\" }} or {{ file = \"path\" }}{}",

@@ -9,8 +9,8 @@ use super::budget::Budget;
 use super::errors::{ConfigErrors, Problem, SourceLocation};
 use super::registry::{SETTINGS, SettingDoc};
 use super::settings::{
-    Admin, Audit, Cache, Circuit, Contract, Listen, Log, Ownership, Server, Settings, Store, Upstream,
-    UpstreamService, UpstreamUrl,
+    Admin, Audit, Cache, Circuit, Contract, Listen, Log, Ownership, Server, Settings, Store, StoreListen,
+    Upstream, UpstreamService, UpstreamUrl,
 };
 use super::source::Source;
 use super::tree::{Entries, Raw, WrittenValue};
@@ -206,8 +206,20 @@ impl Reader<'_> {
         let environment = self.environment;
         let url = self.read("store.url", |raw| {
             secrets::store_url(raw, variable("store.url"), environment)
-        })?;
-        Some(Store { url })
+        });
+        let listen = self.read_or(
+            "store.listen_url",
+            |raw| secrets::listen_url(raw, variable("store.listen_url"), environment),
+            StoreListen::Store,
+        );
+        let store = Store {
+            url: url?,
+            listen: listen?,
+        };
+        if matches!(store.listen, StoreListen::Url(_)) && !store.may_have_replicas() {
+            self.fault("store.listen_url", Problem::NothingToListenTo);
+        }
+        Some(store)
     }
 
     /// What other gateways on the same store write is not seen here, so nothing is kept there unless that is wanted.

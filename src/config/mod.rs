@@ -14,6 +14,7 @@ mod load_budgets;
 mod load_plans;
 mod overlay;
 mod plan;
+mod postgres;
 mod process;
 mod registry;
 mod secrets;

@@ -6,7 +6,8 @@ use std::fs;
 use url::Url;
 
 use super::errors::Problem;
-use super::settings::Secret;
+use super::postgres;
+use super::settings::{Secret, StoreListen};
 use super::tree::Raw;
 
 /// The credential of an upstream; `variable` is what sets it in the environment.
@@ -72,15 +73,27 @@ pub(super) fn store_url(
 ) -> Result<Secret, Problem> {
     let value = url(raw, variable, environment)?;
     let names_a_file = value.strip_prefix("sqlite:").is_some_and(|path| !path.is_empty());
-    let names_a_server = ["postgres://", "postgresql://"]
-        .iter()
-        .any(|scheme| value.starts_with(scheme))
-        && Url::parse(&value).is_ok();
-    if names_a_file || names_a_server {
-        Ok(Secret::new(value))
-    } else {
-        Err(Problem::NotStore)
+    if !names_a_file {
+        postgres::check_url(&value)?;
     }
+    Ok(Secret::new(value))
+}
+
+/// Where a PostgreSQL is listened to, if that is not where the store is.
+pub(super) fn listen_url(
+    raw: &Raw,
+    variable: Option<String>,
+    environment: &BTreeMap<String, String>,
+) -> Result<StoreListen, Problem> {
+    let value = url(raw, variable, environment)?;
+    if value == "off" {
+        return Ok(StoreListen::Off);
+    }
+    postgres::check_url(&value).map_err(|problem| match problem {
+        Problem::NotStore => Problem::NotListenUrl,
+        other => other,
+    })?;
+    Ok(StoreListen::Url(Secret::new(value)))
 }
 
 /// A URL, which may be plain as long as no password is in it.

@@ -1,6 +1,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::revision::next_revision;
+use super::transaction::query;
 use super::{Store, StoreError};
 use crate::environment::EnvironmentId;
 use crate::text::format_timestamp;
@@ -15,25 +16,26 @@ impl Store {
     /// [`StoreError::Unreachable`]
     pub async fn record_adoption(&self, id: &EnvironmentId) -> Result<(), StoreError> {
         let now = Timestamp::now();
-        let mut transaction = self.pool.begin().await?;
-        let change = next_revision(&mut transaction).await?;
-        sqlx::query("DELETE FROM adoptions WHERE adopted_at < $1")
-            .bind(format_timestamp(
-                now.checked_sub(TOLD_FOR).unwrap_or(Timestamp::MIN),
-            ))
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(
-            "INSERT INTO adoptions (environment_id, adopted_at, change_number) VALUES ($1, $2, $3) \
+        self.write(async |connection| {
+            let change = next_revision(&mut *connection).await?;
+            query("DELETE FROM adoptions WHERE adopted_at < $1")
+                .bind(format_timestamp(
+                    now.checked_sub(TOLD_FOR).unwrap_or(Timestamp::MIN),
+                ))
+                .execute(&mut *connection)
+                .await?;
+            query(
+                "INSERT INTO adoptions (environment_id, adopted_at, change_number) VALUES ($1, $2, $3) \
              ON CONFLICT (environment_id) DO UPDATE SET adopted_at = $2, change_number = $3",
-        )
-        .bind(id.as_str())
-        .bind(format_timestamp(now))
-        .bind(change)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(())
+            )
+            .bind(id.as_str())
+            .bind(format_timestamp(now))
+            .bind(change)
+            .execute(connection)
+            .await?;
+            Ok(())
+        })
+        .await
     }
 }
 
@@ -52,18 +54,34 @@ mod tests {
         let store = temporary(database).await;
         let [one, two] = ["env_1", "env_2"].map(|id| EnvironmentId::parse(id).unwrap());
         store.record_adoption(&one).await.unwrap();
-        let first = store.changes_since(0).await.unwrap();
+        let first = store.changes_since(None).await.unwrap().unwrap();
         assert_eq!(first.adopted, std::slice::from_ref(&one));
-        assert_eq!(store.changes_since(first.revision).await.unwrap().adopted, []);
+        assert_eq!(
+            store
+                .changes_since(first.revision.as_ref())
+                .await
+                .unwrap()
+                .unwrap()
+                .adopted,
+            []
+        );
 
         store.record_adoption(&one).await.unwrap();
-        assert_eq!(store.changes_since(first.revision).await.unwrap().adopted, [one]);
+        assert_eq!(
+            store
+                .changes_since(first.revision.as_ref())
+                .await
+                .unwrap()
+                .unwrap()
+                .adopted,
+            [one]
+        );
 
         sqlx::query("UPDATE adoptions SET adopted_at = '2026-01-01T00:00:00.000000Z'")
             .execute(&store.pool)
             .await
             .unwrap();
         store.record_adoption(&two).await.unwrap();
-        assert_eq!(store.changes_since(0).await.unwrap().adopted, [two]);
+        assert_eq!(store.changes_since(None).await.unwrap().unwrap().adopted, [two]);
     }
 }

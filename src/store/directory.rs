@@ -1,7 +1,9 @@
 use futures_util::TryStreamExt;
 
 use super::key_columns;
+use super::revision::{Glance, Revision, glance};
 use super::tenants::{TenantRow, tenant};
+use super::transaction::{query_as, query_scalar};
 use super::{Store, StoreError};
 use crate::environment::EnvironmentId;
 use crate::tenancy::{KeyDigest, KeyRecord, Tenant, TenantId};
@@ -19,8 +21,8 @@ type KeyRow = (
 /// What has changed among tenants and keys, and of whose environments are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// The number to ask with next time.
-    pub revision: i64,
+    /// What to ask with next time.
+    pub revision: Option<Revision>,
     /// The tenants that changed, as they are now.
     pub tenants: Vec<Tenant>,
     /// The tenants that were deleted.
@@ -32,85 +34,93 @@ pub struct Changes {
 }
 
 impl Store {
-    /// The number of the last change of a tenant or a key; 0 where there was none.
+    /// The revision that the store is at.
     ///
     /// # Errors
-    /// [`StoreError::Unreachable`]
-    pub async fn revision(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar(REVISION).fetch_one(&self.pool).await?)
+    /// [`StoreError::Unreachable`] or [`StoreError::Unusable`]
+    pub async fn revision(&self) -> Result<Revision, StoreError> {
+        Ok(self.glance(None).await?.into_revision())
     }
 
-    /// Everything that changed after change `number`, in one piece; 0 gives all that there is.
+    /// The revision that the store is at, and whether it has gone on from `known`.
+    pub(super) async fn glance(&self, known: Option<&Revision>) -> Result<Glance, StoreError> {
+        self.read(async |connection| glance(connection, known).await)
+            .await
+    }
+
+    /// Everything that changed after `known`, in one piece; all that there is where that is none. None where the store
+    /// has not gone on from there.
     ///
     /// # Errors
     /// [`StoreError::Unreachable`] or [`StoreError::Unreadable`]
-    pub async fn changes_since(&self, number: i64) -> Result<Changes, StoreError> {
+    pub async fn changes_since(&self, known: Option<&Revision>) -> Result<Option<Changes>, StoreError> {
         let mut all = Changes::default();
-        let newest = self.for_each_change_since(number, |portion| {
+        let newest = self.for_each_change_since(known, |portion| {
             all.tenants.extend(portion.tenants);
             all.keys.extend(portion.keys);
             all.deleted_tenants.extend(portion.deleted_tenants);
             all.adopted.extend(portion.adopted);
         });
         all.revision = newest.await?;
-        Ok(all)
+        Ok(all.revision.is_some().then_some(all))
     }
 
-    /// Hands on everything that changed after change `number`, tenants first, in portions that stay small
-    /// however many keys there are. Gives back the number to ask with next time.
-    ///
-    /// A change that happens meanwhile may be told now and once more next time, none is ever missed.
+    /// Hands on everything that changed after `known`, tenants first, in portions that stay small however many keys
+    /// there are. Gives back what to ask with next time; none, and hands on nothing, where the store has not gone on
+    /// from `known`.
     pub(super) async fn for_each_change_since(
         &self,
-        number: i64,
+        known: Option<&Revision>,
         mut take: impl FnMut(Changes) + Send,
-    ) -> Result<i64, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        // The number is read first: rows that are newer than it come again, rows up to it are all visible.
-        let newest = sqlx::query_scalar(REVISION).fetch_one(&mut *transaction).await?;
-        let tenants: Vec<TenantRow> = sqlx::query_as(
-            "SELECT id, name, plan, created_at, is_suspended FROM tenants WHERE change_number > $1 ORDER BY id",
-        )
-        .bind(number)
-        .fetch_all(&mut *transaction)
-        .await?;
-        let adopted: Vec<String> =
-            sqlx::query_scalar("SELECT environment_id FROM adoptions WHERE change_number > $1")
-                .bind(number)
-                .fetch_all(&mut *transaction)
-                .await?;
-        let mut portion = Changes {
-            revision: newest,
-            tenants: tenants.into_iter().map(tenant).collect(),
-            adopted: adopted
-                .iter()
-                .filter_map(|id| EnvironmentId::parse(id).ok())
-                .collect(),
-            ..Changes::default()
-        };
-        let mut keys = sqlx::query_as::<_, KeyRow>(
-            "SELECT tenant_id, digest, expires_at, revoked_at, operations, environments \
-             FROM keys WHERE change_number > $1",
-        )
-        .bind(number)
-        .fetch(&mut *transaction);
-        while let Some(row) = keys.try_next().await? {
-            portion.keys.push(key_record(row)?);
-            if portion.keys.len() == PORTION {
-                take(std::mem::take(&mut portion));
+    ) -> Result<Option<Revision>, StoreError> {
+        let number = known.map_or(0, |known| known.number);
+        self.read(async |connection| {
+            let glance = glance(&mut *connection, known).await?;
+            if known.is_some_and(|known| !glance.continues(known)) {
+                return Ok(None);
             }
-        }
-        drop(keys);
-        // Last, so that no key of a tenant that was deleted meanwhile is told without its end.
-        let deleted: Vec<String> =
-            sqlx::query_scalar("SELECT id FROM deleted_tenants WHERE change_number > $1")
+            let tenants: Vec<TenantRow> = query_as(
+                "SELECT id, name, plan, created_at, is_suspended FROM tenants WHERE change_number > $1 ORDER BY id",
+            )
+            .bind(number)
+            .fetch_all(&mut *connection)
+            .await?;
+            let adopted: Vec<String> =
+                query_scalar("SELECT environment_id FROM adoptions WHERE change_number > $1")
+                    .bind(number)
+                    .fetch_all(&mut *connection)
+                    .await?;
+            let deleted: Vec<String> = query_scalar("SELECT id FROM deleted_tenants WHERE change_number > $1")
                 .bind(number)
-                .fetch_all(&mut *transaction)
+                .fetch_all(&mut *connection)
                 .await?;
-        transaction.commit().await?;
-        portion.deleted_tenants = deleted.into_iter().map(TenantId).collect();
-        take(portion);
-        Ok(newest)
+            let mut portion = Changes {
+                revision: None,
+                tenants: tenants.into_iter().map(tenant).collect(),
+                deleted_tenants: deleted.into_iter().map(TenantId).collect(),
+                keys: Vec::new(),
+                adopted: adopted
+                    .iter()
+                    .filter_map(|id| EnvironmentId::parse(id).ok())
+                    .collect(),
+            };
+            let mut keys = query_as::<KeyRow>(
+                "SELECT tenant_id, digest, expires_at, revoked_at, operations, environments \
+                 FROM keys WHERE change_number > $1",
+            )
+            .bind(number)
+            .fetch(&mut *connection);
+            while let Some(row) = keys.try_next().await? {
+                portion.keys.push(key_record(row)?);
+                if portion.keys.len() == PORTION {
+                    take(std::mem::take(&mut portion));
+                }
+            }
+            drop(keys);
+            take(portion);
+            Ok(Some(glance.into_revision()))
+        })
+        .await
     }
 }
 
@@ -133,5 +143,3 @@ fn key_record(
         restrictions: key_columns::restrictions(operations.as_deref(), environments.as_deref())?,
     })
 }
-
-const REVISION: &str = "SELECT number FROM directory_change WHERE id = 1";

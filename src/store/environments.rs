@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
 
 use super::error::is_duplicate;
+use super::transaction::{query, query_as, query_scalar};
 use super::{Store, StoreError};
 use crate::environment::{Environment, EnvironmentId};
 
@@ -46,21 +47,25 @@ impl Store {
     /// # Errors
     /// [`StoreError::Conflict`] where its id is taken, or [`StoreError::Unreachable`]
     pub async fn insert_environment(&self, environment: &Environment) -> Result<(), StoreError> {
-        let inserted = sqlx::query(
-            "INSERT INTO environments (id, created_at_micros, is_archived, revision, document) \
-             VALUES ($1, $2, $3, 1, $4)",
-        )
-        .bind(environment.id.as_str())
-        .bind(environment.created_at.as_microsecond())
-        .bind(i64::from(environment.is_archived()))
-        .bind(document(environment)?)
-        .execute(&self.pool)
-        .await;
-        match inserted {
-            Ok(_) => Ok(()),
-            Err(error) if is_duplicate(&error) => Err(StoreError::Conflict),
-            Err(error) => Err(error.into()),
-        }
+        let document = document(environment)?;
+        self.write(async |connection| {
+            let inserted = query(
+                "INSERT INTO environments (id, created_at_micros, is_archived, revision, document) \
+                 VALUES ($1, $2, $3, 1, $4)",
+            )
+            .bind(environment.id.as_str())
+            .bind(environment.created_at.as_microsecond())
+            .bind(i64::from(environment.is_archived()))
+            .bind(document)
+            .execute(connection)
+            .await;
+            match inserted {
+                Ok(_) => Ok(()),
+                Err(error) if is_duplicate(&error) => Err(StoreError::Conflict),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
     }
 
     /// Reads an environment.
@@ -68,9 +73,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Unreadable`] or [`StoreError::Unreachable`]
     pub async fn environment(&self, id: &EnvironmentId) -> Result<Environment, StoreError> {
-        let document: Option<String> = sqlx::query_scalar("SELECT document FROM environments WHERE id = $1")
-            .bind(id.as_str())
-            .fetch_optional(&self.pool)
+        let document: Option<String> = self
+            .read(async |connection| {
+                let document = query_scalar("SELECT document FROM environments WHERE id = $1")
+                    .bind(id.as_str())
+                    .fetch_optional(connection);
+                Ok(document.await?)
+            })
             .await?;
         environment(&document.ok_or(StoreError::NotFound)?)
     }
@@ -86,19 +95,23 @@ impl Store {
             None => (i64::MAX, ""),
         };
         let limit = usize::from(request.limit);
-        let documents: Vec<String> = sqlx::query_scalar(
-            "SELECT document FROM environments \
+        let documents: Vec<String> = self
+            .read(async |connection| {
+                let documents = query_scalar(
+                    "SELECT document FROM environments \
              WHERE is_archived <= $1 \
              AND (created_at_micros < $2 OR (created_at_micros = $2 AND id < $3)) \
              ORDER BY created_at_micros DESC, id DESC LIMIT $4",
-        )
-        .bind(i64::from(request.include_archived))
-        .bind(time)
-        .bind(id)
-        // One more than is shown tells whether there is a next page.
-        .bind(i64::from(request.limit) + 1)
-        .fetch_all(&self.pool)
-        .await?;
+                )
+                .bind(i64::from(request.include_archived))
+                .bind(time)
+                .bind(id)
+                // One more than is shown tells whether there is a next page.
+                .bind(i64::from(request.limit) + 1)
+                .fetch_all(connection);
+                Ok(documents.await?)
+            })
+            .await?;
         let environments: Vec<_> = documents
             .iter()
             .take(limit)
@@ -129,11 +142,18 @@ impl Store {
         for _ in 0..UPDATE_ATTEMPTS {
             // One connection for both halves: who waits for a connection has not read what it would have to
             // read again.
-            let mut connection = self.pool.acquire().await.map_err(StoreError::from)?;
-            let (stored, revision) = environment_and_revision(&mut connection, id).await?;
-            let changed = change(&stored)?;
-            if replace_environment(&mut connection, &changed, revision).await? {
-                return Ok(changed);
+            let attempt = self.write(async |connection| {
+                let (stored, revision) = environment_and_revision(&mut *connection, id).await?;
+                match change(&stored) {
+                    Ok(changed) => {
+                        let is_written = replace_environment(connection, &changed, revision).await?;
+                        Ok(is_written.then_some(Ok(changed)))
+                    }
+                    Err(refused) => Ok(Some(Err(refused))),
+                }
+            });
+            if let Some(outcome) = attempt.await? {
+                return outcome;
             }
         }
         Err(StoreError::Conflict.into())
@@ -144,14 +164,17 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] or [`StoreError::Unreachable`]
     pub async fn delete_environment(&self, id: &EnvironmentId) -> Result<(), StoreError> {
-        let deleted = sqlx::query("DELETE FROM environments WHERE id = $1")
-            .bind(id.as_str())
-            .execute(&self.pool)
-            .await?;
-        match deleted.rows_affected() {
-            0 => Err(StoreError::NotFound),
-            _ => Ok(()),
-        }
+        self.write(async |connection| {
+            let deleted = query("DELETE FROM environments WHERE id = $1")
+                .bind(id.as_str())
+                .execute(connection)
+                .await?;
+            match deleted.rows_affected() {
+                0 => Err(StoreError::NotFound),
+                _ => Ok(()),
+            }
+        })
+        .await
     }
 }
 
@@ -159,11 +182,10 @@ async fn environment_and_revision(
     connection: &mut AnyConnection,
     id: &EnvironmentId,
 ) -> Result<(Environment, i64), StoreError> {
-    let row: Option<(String, i64)> =
-        sqlx::query_as("SELECT document, revision FROM environments WHERE id = $1")
-            .bind(id.as_str())
-            .fetch_optional(connection)
-            .await?;
+    let row: Option<(String, i64)> = query_as("SELECT document, revision FROM environments WHERE id = $1")
+        .bind(id.as_str())
+        .fetch_optional(connection)
+        .await?;
     let (document, revision) = row.ok_or(StoreError::NotFound)?;
     Ok((environment(&document)?, revision))
 }
@@ -174,7 +196,7 @@ async fn replace_environment(
     environment: &Environment,
     revision: i64,
 ) -> Result<bool, StoreError> {
-    let updated = sqlx::query(
+    let updated = query(
         "UPDATE environments SET document = $1, is_archived = $2, revision = revision + 1 \
          WHERE id = $3 AND revision = $4",
     )

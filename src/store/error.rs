@@ -1,8 +1,13 @@
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
 use sqlx::migrate::MigrateError;
+use sqlx::sqlite::SqliteError;
 use tokio::time::timeout;
 
+use crate::tenancy::StampRequired;
 use crate::text::{NoRandomNumbers, format_seconds};
 
 /// Why the store did not do what it was asked. No message has a password or a key in it.
@@ -13,7 +18,19 @@ pub enum StoreError {
     BadUrl(String),
     /// The store cannot be reached, or does not answer; it may later.
     #[error("the store cannot be reached: {0}")]
-    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Unreachable(#[source] Box<dyn Error + Send + Sync>),
+    /// The store is there and does not do what it is asked.
+    #[error("{}: {reason}", .fault.words())]
+    Unusable {
+        /// What is wrong with it.
+        fault: StoreFault,
+        /// What it said.
+        #[source]
+        reason: Box<dyn Error + Send + Sync>,
+    },
+    /// There is no store, and nobody wanted one made.
+    #[error("there is no store at {0}; name the one that is meant by store.url (ENVGATE_STORE__URL)")]
+    Missing(String),
     /// A newer envgate has written to the store.
     #[error("the store has schema version {version}, which is newer than this envgate; run a newer one")]
     TooNew {
@@ -22,10 +39,13 @@ pub enum StoreError {
     },
     /// The schema could not be brought up to date.
     #[error("the schema of the store could not be brought up to date: {0}")]
-    Migration(#[source] MigrateError),
+    Migration(#[source] Box<dyn Error + Send + Sync>),
     /// What was read is nothing that envgate has written.
     #[error("the store has a row that cannot be read: {0}")]
     Unreadable(String),
+    /// What was to be written is nothing that the store can hold.
+    #[error("the store refuses what was to be written: {0}")]
+    Rejected(String),
     /// A tenant's name breaks its rule.
     #[error("a tenant's name has 1 to 64 characters and no control characters")]
     BadTenantName,
@@ -35,6 +55,9 @@ pub enum StoreError {
     /// Another tenant has the name.
     #[error("there is a tenant {0:?} already")]
     DuplicateTenant(String),
+    /// The tenant would share an upstream credential with another, and nothing would tell their environments apart.
+    #[error(transparent)]
+    StampRequired(#[from] StampRequired),
     /// No tenant has the name.
     #[error("there is no tenant {0:?}")]
     NoSuchTenant(String),
@@ -67,6 +90,138 @@ pub enum StoreError {
     NoRandomNumbers(#[from] NoRandomNumbers),
 }
 
+/// What is wrong with a store that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreFault {
+    /// The user, the password, or the place that the connection comes from.
+    Credentials,
+    /// The server has no database of this name.
+    MissingDatabase,
+    /// The user may not do this.
+    Rights,
+    /// The two do not agree on TLS, or the server's certificate is not the one that it should have.
+    Tls,
+    /// Tables are missing, or are not as envgate makes them.
+    Tables,
+    /// The file is no database, or a broken one.
+    NotADatabase,
+    /// The file, or its directory, cannot be opened.
+    File,
+    /// The settings of the connection are such that none can be made.
+    Settings,
+    /// It takes no writes at the moment: a standby, a failover, a file without the right to write.
+    ReadOnly,
+    /// Its disk is full.
+    Full,
+}
+
+impl StoreFault {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Credentials => "the store does not accept this user or password",
+            Self::MissingDatabase => "the store has no such database",
+            Self::Rights => "the user of the store lacks a right",
+            Self::Tls => "the store and envgate do not agree on TLS",
+            Self::Tables => "the tables of the store are missing or not as envgate makes them",
+            Self::NotADatabase => "the store is not a database, or a damaged one",
+            Self::File => "the file of the store cannot be opened",
+            Self::Settings => "no connection to the store can be made with these settings",
+            Self::ReadOnly => "the store is read-only at the moment",
+            Self::Full => "the disk of the store is full",
+        }
+    }
+
+    /// Whether it may pass by itself.
+    const fn may_pass(self) -> bool {
+        matches!(self, Self::ReadOnly | Self::Full)
+    }
+
+    /// By the SQLSTATE of PostgreSQL, or the result code of SQLite.
+    fn of_database(error: &dyn DatabaseError) -> Option<Self> {
+        let code = error.code()?;
+        if error.try_downcast_ref::<SqliteError>().is_some() {
+            // The lowest byte is the code, what stands above it says more.
+            return match code.parse::<u32>().ok()? & 0xff {
+                1 if error.message().starts_with("no such ") => Some(Self::Tables),
+                3 | 14 | 23 => Some(Self::File),
+                8 => Some(Self::ReadOnly),
+                11 | 26 => Some(Self::NotADatabase),
+                13 => Some(Self::Full),
+                _ => None,
+            };
+        }
+        match &*code {
+            "3D000" => Some(Self::MissingDatabase),
+            "42501" => Some(Self::Rights),
+            "42P01" | "42703" | "3F000" => Some(Self::Tables),
+            "25006" => Some(Self::ReadOnly),
+            "53100" => Some(Self::Full),
+            code if code.starts_with("28") => Some(Self::Credentials),
+            _ => None,
+        }
+    }
+
+    fn of_io(error: &io::Error) -> Option<Self> {
+        let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+        match error.kind() {
+            _ if is_tls => Some(Self::Tls),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(Self::Full),
+            io::ErrorKind::ReadOnlyFilesystem => Some(Self::ReadOnly),
+            _ => None,
+        }
+    }
+}
+
+impl StoreError {
+    /// What is wrong with the store, where it is there.
+    #[must_use]
+    pub const fn fault(&self) -> Option<StoreFault> {
+        match self {
+            Self::Unusable { fault, .. } => Some(*fault),
+            _ => None,
+        }
+    }
+
+    /// Whether the store, and not what it was asked for, is the reason.
+    #[must_use]
+    pub const fn is_of_the_store(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Unusable { .. })
+    }
+
+    /// Whether it may be gone when the same is tried again later, without anybody doing anything about it.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Unusable { fault, .. } => fault.may_pass(),
+            _ => false,
+        }
+    }
+
+    /// What it says about the store, without what a stranger should not read.
+    #[must_use]
+    pub const fn condition(&self) -> &'static str {
+        match self {
+            Self::Unusable { fault, .. } => fault.words(),
+            Self::Unreachable(_) => "the store cannot be reached",
+            _ => "the store cannot be read",
+        }
+    }
+
+    /// The same, and which file it is about.
+    pub(super) fn about(self, path: &std::path::Path) -> Self {
+        let name = |reason: Box<dyn Error + Send + Sync>| format!("{}: {reason}", path.display()).into();
+        match self {
+            Self::Unreachable(reason) => Self::Unreachable(name(reason)),
+            Self::Unusable { fault, reason } => Self::Unusable {
+                fault,
+                reason: name(reason),
+            },
+            other => other,
+        }
+    }
+}
+
 /// What the store answers, if it does so in time: one that went away silently would be waited for without end.
 pub(super) async fn within<T, E: Into<StoreError>>(
     limit: Duration,
@@ -87,7 +242,20 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
                 Self::Unreadable(error.to_string())
             }
-            other => Self::Unreachable(Box::new(other)),
+            other => {
+                let fault = match &other {
+                    sqlx::Error::Database(error) => StoreFault::of_database(&**error),
+                    sqlx::Error::Io(error) => StoreFault::of_io(error),
+                    sqlx::Error::Tls(_) => Some(StoreFault::Tls),
+                    sqlx::Error::Configuration(_) => Some(StoreFault::Settings),
+                    _ => None,
+                };
+                let reason = Box::new(other);
+                match fault {
+                    Some(fault) => Self::Unusable { fault, reason },
+                    None => Self::Unreachable(reason),
+                }
+            }
         }
     }
 }
@@ -97,7 +265,12 @@ impl From<MigrateError> for StoreError {
         match error {
             MigrateError::VersionMissing(version) => Self::TooNew { version },
             MigrateError::Execute(error) => error.into(),
-            other => Self::Migration(other),
+            MigrateError::ExecuteMigration(error, version) => match Self::from(error) {
+                // What the migration itself does wrong is no fault of the store.
+                Self::Unreachable(reason) => Self::Migration(format!("version {version}: {reason}").into()),
+                fault => fault,
+            },
+            other => Self::Migration(other.into()),
         }
     }
 }

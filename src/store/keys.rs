@@ -4,6 +4,7 @@ use sqlx::{AnyConnection, FromRow};
 use super::key_columns::{self, KeyColumns};
 use super::revision::next_revision;
 use super::tenants::tenant_id;
+use super::transaction::{query, query_as};
 use super::{Store, StoreError, now};
 use crate::tenancy::{KeyDigest, KeyId, KeyTerms, KeyText};
 use crate::text::format_timestamp;
@@ -121,15 +122,15 @@ impl Store {
     /// [`StoreError::TooManyEnvironments`] or [`StoreError::Unreachable`]
     pub async fn issue_key(&self, tenant_name: &str, terms: &KeyTerms) -> Result<IssuedKey, StoreError> {
         key_columns::validate(terms)?;
-        let mut transaction = self.pool.begin().await?;
-        let change = next_revision(&mut transaction).await?;
-        let tenant = TenantOfKey {
-            id: &tenant_id(&mut transaction, tenant_name).await?,
-            name: tenant_name,
-        };
-        let issued = insert_key(&mut transaction, tenant, terms.clone(), change).await?;
-        transaction.commit().await?;
-        Ok(issued)
+        self.write(async |connection| {
+            let change = next_revision(&mut *connection).await?;
+            let tenant = TenantOfKey {
+                id: &tenant_id(&mut *connection, tenant_name).await?,
+                name: tenant_name,
+            };
+            insert_key(connection, tenant, terms.clone(), change).await
+        })
+        .await
     }
 
     /// All keys, or those of one tenant, the oldest first, by tenant.
@@ -137,18 +138,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchTenant`], [`StoreError::Unreadable`] or [`StoreError::Unreachable`]
     pub async fn keys(&self, tenant_name: Option<&str>) -> Result<Vec<ListedKey>, StoreError> {
-        if let Some(name) = tenant_name {
-            tenant_id(&mut *self.pool.acquire().await?, name).await?;
-        }
-        let rows: Vec<ListedRow> = sqlx::query_as(
-            "SELECT name AS tenant_name, keys.id, keys.created_at, revoked_at, last_used_at, \
+        let rows: Vec<ListedRow> = self
+            .read(async |connection| {
+                if let Some(name) = tenant_name {
+                    tenant_id(&mut *connection, name).await?;
+                }
+                let rows = query_as(
+                    "SELECT name AS tenant_name, keys.id, keys.created_at, revoked_at, last_used_at, \
              label, expires_at, operations, environments \
              FROM keys JOIN tenants ON tenants.id = tenant_id \
              WHERE $1 = '' OR name = $1 ORDER BY name, keys.created_at, keys.id",
-        )
-        .bind(tenant_name.unwrap_or_default())
-        .fetch_all(&self.pool)
-        .await?;
+                )
+                .bind(tenant_name.unwrap_or_default())
+                .fetch_all(connection);
+                Ok(rows.await?)
+            })
+            .await?;
         rows.into_iter().map(listed_key).collect()
     }
 
@@ -163,21 +168,25 @@ impl Store {
         after: Option<(&str, &str)>,
         limit: u16,
     ) -> Result<Vec<ListedKey>, StoreError> {
-        let tenant = tenant_id(&mut *self.pool.acquire().await?, tenant_name).await?;
         let (created_at, id) = after.unwrap_or_default();
-        let rows: Vec<ListedRow> = sqlx::query_as(
-            "SELECT name AS tenant_name, keys.id, keys.created_at, revoked_at, last_used_at, \
+        let rows: Vec<ListedRow> = self
+            .read(async |connection| {
+                let tenant = tenant_id(&mut *connection, tenant_name).await?;
+                let rows = query_as(
+                    "SELECT name AS tenant_name, keys.id, keys.created_at, revoked_at, last_used_at, \
              label, expires_at, operations, environments \
              FROM keys JOIN tenants ON tenants.id = tenant_id \
              WHERE tenant_id = $1 AND (keys.created_at > $2 OR (keys.created_at = $2 AND keys.id > $3)) \
              ORDER BY keys.created_at, keys.id LIMIT $4",
-        )
-        .bind(tenant)
-        .bind(created_at)
-        .bind(id)
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await?;
+                )
+                .bind(tenant)
+                .bind(created_at)
+                .bind(id)
+                .bind(i64::from(limit))
+                .fetch_all(connection);
+                Ok(rows.await?)
+            })
+            .await?;
         rows.into_iter().map(listed_key).collect()
     }
 
@@ -187,19 +196,20 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchKey`], [`StoreError::AmbiguousKey`] or [`StoreError::Unreachable`]
     pub async fn revoke_key(&self, key: &str) -> Result<KeyId, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let change = next_revision(&mut transaction).await?;
-        let found = named_key(&mut transaction, key).await?;
-        if found.revoked_at.is_none() {
-            sqlx::query("UPDATE keys SET revoked_at = $1, change_number = $2 WHERE digest = $3")
-                .bind(now())
-                .bind(change)
-                .bind(found.digest)
-                .execute(&mut *transaction)
-                .await?;
-            transaction.commit().await?;
-        }
-        key_id(&found.id)
+        self.write(async |connection| {
+            let found = named_key(&mut *connection, key).await?;
+            if found.revoked_at.is_none() {
+                let change = next_revision(&mut *connection).await?;
+                query("UPDATE keys SET revoked_at = $1, change_number = $2 WHERE digest = $3")
+                    .bind(now())
+                    .bind(change)
+                    .bind(found.digest)
+                    .execute(connection)
+                    .await?;
+            }
+            key_id(&found.id)
+        })
+        .await
     }
 
     /// Makes a key that may do what another may and has its label, and lets the other go on until
@@ -215,41 +225,42 @@ impl Store {
         old_expires_at: Timestamp,
         expires_at: Option<Timestamp>,
     ) -> Result<Rotation, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let change = next_revision(&mut transaction).await?;
-        let found = named_key(&mut transaction, key).await?;
-        let old_terms = found.columns.into_terms()?;
-        let has_expired = old_terms
-            .expires_at
-            .is_some_and(|expiry| expiry <= Timestamp::now());
-        if found.revoked_at.is_some() || has_expired {
-            return Err(StoreError::VoidKey);
-        }
-        let old_expires_at = old_terms
-            .expires_at
-            .map_or(old_expires_at, |expiry| expiry.min(old_expires_at));
-        let terms = KeyTerms {
-            expires_at: expires_at.or(old_terms.expires_at),
-            ..old_terms
-        };
-        key_columns::validate(&terms)?;
-        let tenant = TenantOfKey {
-            id: &found.tenant_id,
-            name: &found.tenant_name,
-        };
-        let issued = insert_key(&mut transaction, tenant, terms, change).await?;
-        sqlx::query("UPDATE keys SET expires_at = $1, change_number = $2 WHERE digest = $3")
-            .bind(format_timestamp(old_expires_at))
-            .bind(change)
-            .bind(found.digest)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(Rotation {
-            issued,
-            old: key_id(&found.id)?,
-            old_expires_at,
+        self.write(async |connection| {
+            let change = next_revision(&mut *connection).await?;
+            let found = named_key(&mut *connection, key).await?;
+            let old_terms = found.columns.into_terms()?;
+            let has_expired = old_terms
+                .expires_at
+                .is_some_and(|expiry| expiry <= Timestamp::now());
+            if found.revoked_at.is_some() || has_expired {
+                return Err(StoreError::VoidKey);
+            }
+            let old_expires_at = old_terms
+                .expires_at
+                .map_or(old_expires_at, |expiry| expiry.min(old_expires_at));
+            let terms = KeyTerms {
+                expires_at: expires_at.or(old_terms.expires_at),
+                ..old_terms
+            };
+            key_columns::validate(&terms)?;
+            let tenant = TenantOfKey {
+                id: &found.tenant_id,
+                name: &found.tenant_name,
+            };
+            let issued = insert_key(&mut *connection, tenant, terms, change).await?;
+            query("UPDATE keys SET expires_at = $1, change_number = $2 WHERE digest = $3")
+                .bind(format_timestamp(old_expires_at))
+                .bind(change)
+                .bind(found.digest)
+                .execute(connection)
+                .await?;
+            Ok(Rotation {
+                issued,
+                old: key_id(&found.id)?,
+                old_expires_at,
+            })
         })
+        .await
     }
 }
 
@@ -267,7 +278,7 @@ async fn insert_key(
     let text = KeyText::generate()?;
     let row = KeyColumns::from(&terms);
     let created_at = now();
-    sqlx::query(
+    query(
         "INSERT INTO keys \
          (digest, id, tenant_id, created_at, label, expires_at, operations, environments, change_number) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -297,7 +308,7 @@ async fn insert_key(
 
 /// The one key with this visible prefix or this whole text.
 async fn named_key(connection: &mut AnyConnection, key: &str) -> Result<NamedRow, StoreError> {
-    let found: Vec<NamedRow> = sqlx::query_as(
+    let found: Vec<NamedRow> = query_as(
         "SELECT keys.id, digest, tenant_id, name AS tenant_name, revoked_at, \
          label, expires_at, operations, environments \
          FROM keys JOIN tenants ON tenants.id = tenant_id WHERE keys.id = $1 OR digest = $2 LIMIT 2",

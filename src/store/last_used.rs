@@ -3,6 +3,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval_at};
 
+use super::transaction::query;
 use super::{Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::tenancy::{Directory, KeyDigest};
@@ -55,18 +56,20 @@ impl Store {
         // in a circle.
         uses.sort_unstable_by_key(|(digest, _)| *digest.as_bytes());
         for batch in uses.chunks(BATCH) {
-            let mut transaction = self.pool.begin().await?;
-            for (digest, last_used_at) in batch {
-                sqlx::query(
-                    "UPDATE keys SET last_used_at = $1 \
+            self.write(async |connection| {
+                for (digest, last_used_at) in batch {
+                    query(
+                        "UPDATE keys SET last_used_at = $1 \
                      WHERE digest = $2 AND (last_used_at IS NULL OR last_used_at < $1)",
-                )
-                .bind(format_timestamp(*last_used_at))
-                .bind(digest.as_bytes().as_slice())
-                .execute(&mut *transaction)
-                .await?;
-            }
-            transaction.commit().await?;
+                    )
+                    .bind(format_timestamp(*last_used_at))
+                    .bind(digest.as_bytes().as_slice())
+                    .execute(&mut *connection)
+                    .await?;
+                }
+                Ok(())
+            })
+            .await?;
         }
         Ok(())
     }

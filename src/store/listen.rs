@@ -6,8 +6,8 @@ use sqlx::{Executor, PgPool};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use super::postgres;
 use super::revision::CHANNEL;
-use super::{Store, postgres};
 
 /// How long to wait before listening is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -16,17 +16,18 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// After how much silence it has to show that. A connection that a firewall forgot is silent for ever.
 const SILENCE: Duration = Duration::from_secs(30);
 
-impl Store {
-    /// Tells that there was a change soon after it was committed, whoever made it. One that happens while the
-    /// database cannot be listened to is told of late, and some are told of in vain. Does not end, except where the
-    /// store is no PostgreSQL: then nothing is ever told.
-    pub(super) async fn listen(&self, changed: &Notify) {
-        while let Some(pool) = postgres::pool_to_listen(&self.pool) {
-            // Why it ended is not told: changes are seen without it, and whoever asks for them tells of a store that
-            // does not answer.
-            let _ = notify_of_changes(&pool, changed).await;
-            sleep(RETRY).await;
-        }
+/// Tells that there was a change soon after it was committed, whoever made it. One that happens while the
+/// database cannot be listened to is told of late, and some are told of in vain. Does not end, except where there is no
+/// URL: then nothing is ever told.
+pub(super) async fn listen(url: Option<&str>, changed: &Notify) {
+    let Some(pool) = url.and_then(postgres::pool_to_listen) else {
+        return;
+    };
+    loop {
+        // Why it ended is not told: changes are seen without it, and whoever asks for them tells of a store that does
+        // not answer.
+        let _ = notify_of_changes(&pool, changed).await;
+        sleep(RETRY).await;
     }
 }
 

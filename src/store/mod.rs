@@ -9,6 +9,7 @@ mod audit;
 mod directory;
 mod environments;
 mod error;
+mod health;
 mod key_columns;
 mod keys;
 mod last_used;
@@ -16,10 +17,14 @@ mod listen;
 mod open;
 mod postgres;
 mod revision;
+mod schema;
 mod secrets;
 mod sqlite;
 mod sync;
 mod tenants;
+mod transaction;
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use sqlx::AnyPool;
@@ -31,13 +36,25 @@ pub use audit::{
 };
 pub use directory::Changes;
 pub use environments::{ListPosition, Page, PageRequest};
-pub use error::StoreError;
+pub use error::{StoreError, StoreFault};
+pub use health::StoreHealth;
 pub use keys::{IssuedKey, KeyState, ListedKey, Rotation};
+pub use open::name;
+pub use schema::Schema;
 
 /// An open store. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: AnyPool,
+    backend: Backend,
+    health: Arc<StoreHealth>,
+}
+
+/// Which database it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Backend {
+    Sqlite,
+    Postgres,
 }
 
 /// What people may call a tenant, a plan or a key: 1 to 64 characters, none of control.

@@ -1,4 +1,7 @@
-use super::{Store, StoreError, postgres, sqlite};
+use std::sync::Arc;
+
+use super::schema::Schema;
+use super::{Backend, Store, StoreError, StoreHealth, postgres, sqlite};
 
 impl Store {
     /// Opens the store that `url` names and brings its schema up to date.
@@ -8,40 +11,103 @@ impl Store {
     /// which must be there; whoever opens it first makes the tables, others wait for that.
     ///
     /// # Errors
-    /// [`StoreError::BadUrl`], [`StoreError::Unreachable`], [`StoreError::TooNew`] or
+    /// [`StoreError::BadUrl`], [`StoreError::Unreachable`], [`StoreError::Unusable`], [`StoreError::TooNew`] or
     /// [`StoreError::Migration`].
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let pool = match url.split_once(':') {
-            Some(("sqlite", rest)) => sqlite::open(rest).await?,
-            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => postgres::open(url).await?,
-            _ => return Err(not_supported(url)),
+        Self::open_watched(url, Arc::default()).await
+    }
+
+    /// The same; how the store does is noted in `health` from now on.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`].
+    pub async fn open_watched(url: &str, health: Arc<StoreHealth>) -> Result<Self, StoreError> {
+        let (backend, rest) = backend(url)?;
+        let pool = match backend {
+            Backend::Sqlite => sqlite::open(rest, &health).await?,
+            Backend::Postgres => postgres::connect(url, &health).await?,
         };
-        Ok(Self { pool })
+        let store = Self {
+            pool,
+            backend,
+            health,
+        };
+        if store.schema().await? != Schema::Current {
+            match backend {
+                Backend::Sqlite => sqlite::migrate(&store.pool).await?,
+                Backend::Postgres => postgres::migrate(url).await?,
+            }
+        }
+        Ok(store)
+    }
+
+    /// Opens a store that is there, and brings its schema up to date. Nothing is made.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] where there is none, and those of [`Store::open`].
+    pub async fn open_existing(url: &str) -> Result<Self, StoreError> {
+        match Self::open_to_look(url).await? {
+            Some((store, Schema::Current)) => Ok(store),
+            Some((store, Schema::Outdated)) => {
+                store.close().await;
+                Self::open(url).await
+            }
+            Some((_, Schema::Missing)) | None => Err(StoreError::Missing(name(url))),
+        }
     }
 
     /// Opens a store to look at it: nothing is made and the schema stays as it is, so that a gateway of an older
     /// version can go on with it. None where there is no store yet.
     ///
     /// # Errors
-    /// [`StoreError::BadUrl`] or [`StoreError::Unreachable`]. A schema that is not of this version shows in the
-    /// first query.
-    pub async fn open_existing(url: &str) -> Result<Option<Self>, StoreError> {
-        let pool = match url.split_once(':') {
-            Some(("sqlite", rest)) => sqlite::open_existing(rest).await?,
-            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
-                Some(postgres::connect(url).await?)
-            }
-            _ => return Err(not_supported(url)),
+    /// Those of [`Store::open`].
+    pub async fn open_to_look(url: &str) -> Result<Option<(Self, Schema)>, StoreError> {
+        let (backend, rest) = backend(url)?;
+        let health = Arc::default();
+        let pool = match backend {
+            Backend::Sqlite => sqlite::open_existing(rest, &health).await?,
+            Backend::Postgres => Some(postgres::connect(url, &health).await?),
         };
-        Ok(pool.map(|pool| Self { pool }))
+        let Some(pool) = pool else {
+            return Ok(None);
+        };
+        let store = Self {
+            pool,
+            backend,
+            health,
+        };
+        let schema = store.schema().await?;
+        Ok(Some((store, schema)))
+    }
+
+    /// Gives all connections back. A SQLite file that nobody else has open is whole then: what was written is in it and
+    /// in no journal beside it.
+    pub async fn close(&self) {
+        self.pool.close().await;
     }
 }
 
-fn not_supported(url: &str) -> StoreError {
-    let found = scheme(url).map_or(String::new(), |scheme| format!("; {scheme}: is not supported"));
-    StoreError::BadUrl(format!(
-        "a store URL is sqlite: and the path of a file, or postgres:// and a database{found}"
-    ))
+/// The store that a URL names, as a person may read it: without a password.
+#[must_use]
+pub fn name(url: &str) -> String {
+    match url.split_once(':') {
+        Some(("sqlite", rest)) => sqlite::absolute(rest).display().to_string(),
+        _ => postgres::name(url),
+    }
+}
+
+/// Which database a URL names, and what follows its scheme.
+fn backend(url: &str) -> Result<(Backend, &str), StoreError> {
+    match url.split_once(':') {
+        Some(("sqlite", rest)) => Ok((Backend::Sqlite, rest)),
+        Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => Ok((Backend::Postgres, rest)),
+        _ => {
+            let found = scheme(url).map_or(String::new(), |scheme| format!("; {scheme}: is not supported"));
+            Err(StoreError::BadUrl(format!(
+                "a store URL is sqlite: and the path of a file, or postgres:// and a database{found}"
+            )))
+        }
+    }
 }
 
 /// The scheme alone, for a message: whatever follows may have a password in it.

@@ -1,12 +1,14 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection, PgPool};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection, Executor, PgPool};
 
-use super::StoreError;
 use super::error::within;
+use super::transaction::query;
+use super::{StoreError, StoreHealth};
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/postgres");
 
@@ -15,16 +17,27 @@ const CONNECTIONS: u32 = 8;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1500);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Opens the database that a `postgres://` URL names, and brings its schema up to date.
-pub(super) async fn open(url: &str) -> Result<AnyPool, StoreError> {
-    let pool = connect(url).await?;
-    // Under an advisory lock of the database, so that of two that start at once one waits.
-    MIGRATIONS.run(&pool).await?;
+/// The advisory lock under which tables are made and changed: `envgate` in ASCII.
+const MIGRATION_LOCK: i64 = 0x65_6e76_6761_7465;
+
+/// Opens the database that a `postgres://` URL names, for whoever brings its schema up to date.
+pub(super) async fn connect(url: &str, health: &Arc<StoreHealth>) -> Result<AnyPool, StoreError> {
+    // A pool keeps trying until its time is up and then says only that; one connection says what is wrong.
+    connect_once(url).await?.close().await?;
+    let health = Arc::clone(health);
+    let pool = AnyPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .before_acquire(move |_, connection| {
+            let may_use = health.may_use(connection.age);
+            Box::pin(async move { Ok(may_use) })
+        })
+        .connect(url)
+        .await?;
     Ok(pool)
 }
 
-/// Opens the database that a `postgres://` URL names and leaves it as it is.
-pub(super) async fn connect(url: &str) -> Result<AnyPool, StoreError> {
+async fn connect_once(url: &str) -> Result<AnyConnection, StoreError> {
     // The reason is left out: it could quote the URL, and that has a password.
     url.parse::<PgConnectOptions>().map_err(|_| {
         StoreError::BadUrl(
@@ -33,15 +46,28 @@ pub(super) async fn connect(url: &str) -> Result<AnyPool, StoreError> {
         )
     })?;
     install_default_drivers();
-    // A pool keeps trying until its time is up and then says only that; one connection says what is wrong.
-    let first = within(CONNECT_TIMEOUT, AnyConnection::connect(url)).await?;
-    first.close().await?;
-    let pool = AnyPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect(url)
+    within(CONNECT_TIMEOUT, AnyConnection::connect(url)).await
+}
+
+/// Brings the schema up to date; of several that start at once one does it and the others wait.
+///
+/// It is all one transaction, and the lock ends with it: one that belonged to the session would stay behind in a
+/// pooler. The migrator prepares its statements under names, so these are taken away before and after.
+pub(super) async fn migrate(url: &str) -> Result<(), StoreError> {
+    let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    migrator.set_locking(false);
+    let mut connection = connect_once(url).await?;
+    let mut transaction = connection.begin().await?;
+    query("SELECT pg_advisory_xact_lock($1)")
+        .bind(MIGRATION_LOCK)
+        .execute(&mut *transaction)
         .await?;
-    Ok(pool)
+    transaction.execute("DEALLOCATE ALL").await?;
+    migrator.run_direct(None, &mut *transaction, false).await?;
+    transaction.execute("DEALLOCATE ALL").await?;
+    transaction.commit().await?;
+    connection.close().await?;
+    Ok(())
 }
 
 /// Whether a connection goes to a PostgreSQL.
@@ -49,15 +75,9 @@ pub(super) fn is_connected_by(connection: &AnyConnection) -> bool {
     connection.backend_name() == "PostgreSQL"
 }
 
-/// A pool for one connection more, to the database that another pool goes to; none where that is no PostgreSQL.
-///
-/// Nothing connects yet, and nothing that happens to it is logged.
-pub(super) fn pool_to_listen(pool: &AnyPool) -> Option<PgPool> {
-    let options = pool.connect_options();
-    if !matches!(options.database_url.scheme(), "postgres" | "postgresql") {
-        return None;
-    }
-    let options = PgConnectOptions::try_from(&*options).ok()?;
+/// A pool for one connection more, to listen on. Nothing connects yet, and nothing that happens to it is logged.
+pub(super) fn pool_to_listen(url: &str) -> Option<PgPool> {
+    let options: PgConnectOptions = url.parse().ok()?;
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -65,4 +85,19 @@ pub(super) fn pool_to_listen(pool: &AnyPool) -> Option<PgPool> {
         .max_lifetime(None)
         .connect_lazy_with(options.disable_statement_logging());
     Some(pool)
+}
+
+/// Host and database of a URL, without a user or password.
+pub(super) fn name(url: &str) -> String {
+    url.parse::<PgConnectOptions>().map_or_else(
+        |_| "a PostgreSQL database".to_owned(),
+        |options| {
+            let host = match options.get_socket() {
+                Some(directory) => directory.display().to_string(),
+                None => format!("{}:{}", options.get_host(), options.get_port()),
+            };
+            let database = options.get_database().unwrap_or(options.get_username());
+            format!("the database {database} on {host}")
+        },
+    )
 }

@@ -1,3 +1,4 @@
+use super::transaction::{query, query_scalar};
 use super::{Store, StoreError};
 use crate::text::random_bytes;
 
@@ -11,11 +12,15 @@ impl Store {
             return Ok(secret);
         }
         let new: [u8; 32] = random_bytes()?;
-        sqlx::query("INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
-            .bind(name)
-            .bind(new.to_vec())
-            .execute(&self.pool)
-            .await?;
+        self.write(async |connection| {
+            query("INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
+                .bind(name)
+                .bind(new.to_vec())
+                .execute(connection)
+                .await?;
+            Ok(())
+        })
+        .await?;
         // Somebody else may have been first; theirs stands.
         self.stored_secret(name)
             .await?
@@ -23,9 +28,13 @@ impl Store {
     }
 
     async fn stored_secret(&self, name: &str) -> Result<Option<[u8; 32]>, StoreError> {
-        let stored: Option<Vec<u8>> = sqlx::query_scalar("SELECT value FROM secrets WHERE name = $1")
-            .bind(name)
-            .fetch_optional(&self.pool)
+        let stored: Option<Vec<u8>> = self
+            .read(async |connection| {
+                let value = query_scalar("SELECT value FROM secrets WHERE name = $1")
+                    .bind(name)
+                    .fetch_optional(connection);
+                Ok(value.await?)
+            })
             .await?;
         let unreadable = |_| StoreError::Unreadable("a secret is not 32 bytes long".to_owned());
         stored

@@ -2,6 +2,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -9,7 +10,8 @@ use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 
-use super::StoreError;
+use super::error::StoreFault;
+use super::{StoreError, StoreHealth};
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
 
@@ -23,26 +25,33 @@ const PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PR
 const MIGRATION_ATTEMPTS: usize = 5;
 const MIGRATION_PAUSE: Duration = Duration::from_millis(100);
 
-/// Opens the file that the rest of a `sqlite:` URL names, and brings its schema up to date.
-pub(super) async fn open(rest: &str) -> Result<AnyPool, StoreError> {
+/// Opens the file that the rest of a `sqlite:` URL names, and makes it where it is missing.
+pub(super) async fn open(rest: &str, health: &Arc<StoreHealth>) -> Result<AnyPool, StoreError> {
     let path = create_if_missing(path(rest)?)?;
-    let pool = connect(&path)
+    connect(&path, health)
         .await
-        .map_err(|error| unreachable_at(&path, io::Error::other(error)))?;
-    migrate(&pool).await?;
-    Ok(pool)
+        .map_err(|error| StoreError::from(error).about(&path))
 }
 
-/// Opens the file that the rest of a `sqlite:` URL names and leaves it as it is; none where there is no file.
-pub(super) async fn open_existing(rest: &str) -> Result<Option<AnyPool>, StoreError> {
+/// Opens the file that the rest of a `sqlite:` URL names; none where there is no file.
+pub(super) async fn open_existing(
+    rest: &str,
+    health: &Arc<StoreHealth>,
+) -> Result<Option<AnyPool>, StoreError> {
     let path = path(rest)?;
     if !path.exists() {
         return Ok(None);
     }
-    let pool = connect(path)
+    let pool = connect(path, health)
         .await
-        .map_err(|error| unreachable_at(path, io::Error::other(error)))?;
+        .map_err(|error| StoreError::from(error).about(path))?;
     Ok(Some(pool))
+}
+
+/// The absolute path of the file that the rest of a `sqlite:` URL names, for people.
+pub(super) fn absolute(rest: &str) -> PathBuf {
+    let path = Path::new(rest.strip_prefix("//").unwrap_or(rest));
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn path(rest: &str) -> Result<&Path, StoreError> {
@@ -70,7 +79,7 @@ fn create_if_missing(path: &Path) -> Result<PathBuf, StoreError> {
         .canonicalize()
         .map_err(|error| {
             let message = format!("its directory {} cannot be used: {error}", directory.display());
-            unreachable_at(path, io::Error::new(error.kind(), message))
+            cannot_open(path, &io::Error::new(error.kind(), message))
         })?
         .join(name);
     let created = OpenOptions::new()
@@ -81,11 +90,11 @@ fn create_if_missing(path: &Path) -> Result<PathBuf, StoreError> {
     match created {
         Ok(_) => Ok(absolute),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(absolute),
-        Err(error) => Err(unreachable_at(&absolute, error)),
+        Err(error) => Err(cannot_open(&absolute, &error)),
     }
 }
 
-async fn connect(path: &Path) -> Result<AnyPool, sqlx::Error> {
+async fn connect(path: &Path, health: &Arc<StoreHealth>) -> Result<AnyPool, sqlx::Error> {
     install_default_drivers();
     let path = path
         .to_str()
@@ -95,17 +104,22 @@ async fn connect(path: &Path) -> Result<AnyPool, sqlx::Error> {
     let mut first = AnyConnection::connect(&url).await?;
     first.execute(PRAGMAS).await?;
     first.close().await?;
+    let health = Arc::clone(health);
     AnyPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
         .after_connect(|connection, _| Box::pin(async move { connection.execute(PRAGMAS).await.map(|_| ()) }))
+        .before_acquire(move |_, connection| {
+            let may_use = health.may_use(connection.age);
+            Box::pin(async move { Ok(may_use) })
+        })
         .connect(&url)
         .await
 }
 
-async fn migrate(pool: &AnyPool) -> Result<(), StoreError> {
+pub(super) async fn migrate(pool: &AnyPool) -> Result<(), StoreError> {
     let mut attempt = 1;
     loop {
         match MIGRATIONS.run(pool).await {
@@ -121,7 +135,13 @@ async fn migrate(pool: &AnyPool) -> Result<(), StoreError> {
     }
 }
 
-fn unreachable_at(path: &Path, error: io::Error) -> StoreError {
-    let message = format!("{}: {error}", path.display());
-    StoreError::Unreachable(Box::new(io::Error::new(error.kind(), message)))
+/// A directory that is not there, or a file that may not be opened, does not mend itself.
+fn cannot_open(path: &Path, error: &io::Error) -> StoreError {
+    let fault = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreFault::Full,
+        io::ErrorKind::ReadOnlyFilesystem => StoreFault::ReadOnly,
+        _ => StoreFault::File,
+    };
+    let reason = format!("{}: {error}", path.display()).into();
+    StoreError::Unusable { fault, reason }
 }

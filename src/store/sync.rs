@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,7 +6,9 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::error::within;
-use super::{Changes, Store, StoreError};
+use super::listen::listen;
+use super::revision::Revision;
+use super::{Changes, Store, StoreError, StoreFault, StoreHealth};
 use crate::environment::EnvironmentId;
 use crate::telemetry::Metrics;
 use crate::tenancy::Directory;
@@ -23,16 +26,20 @@ const READ_TIMEOUT: Duration = Duration::from_secs(120);
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Store {
-    /// Opens the store, however long it takes until it can be reached.
+    /// Opens the store, however long it takes until it can be used. How it does is noted in `health`.
     ///
     /// # Errors
-    /// Every error but [`StoreError::Unreachable`]: waiting would not mend it.
-    pub async fn open_when_reachable(url: &str, metrics: &Metrics) -> Result<Self, StoreError> {
+    /// Every error that waiting would not mend.
+    pub async fn open_when_reachable(
+        url: &str,
+        health: &Arc<StoreHealth>,
+        metrics: &Metrics,
+    ) -> Result<Self, StoreError> {
         loop {
-            match Self::open(url).await {
-                Err(StoreError::Unreachable(reason)) => {
+            match Self::open_watched(url, Arc::clone(health)).await {
+                Err(error) if error.may_pass() => {
                     metrics.store_failures.inc();
-                    tracing::warn!(%reason, "the store cannot be reached; nobody can be let in before it is");
+                    health.note_opening(&error);
                     sleep(RETRY).await;
                 }
                 outcome => return outcome,
@@ -44,91 +51,129 @@ impl Store {
     /// the directory stays as it was. `forget` is told of environments that may have become another tenant's.
     ///
     /// The store is asked twice a second. PostgreSQL also tells of a change when it is committed, which only hurries
-    /// the next question: what it tells may get lost.
+    /// the next question: what it tells may get lost. It is listened to at `listen_url`, where there is one.
     pub async fn sync_directory(
         &self,
+        listen_url: Option<&str>,
         directory: Arc<Directory>,
         metrics: Arc<Metrics>,
         forget: impl Fn(&[EnvironmentId]) + Send + Sync,
     ) {
-        self.sync_directory_every(PERIOD, directory, metrics, forget)
-            .await;
+        let sync = DirectorySync {
+            store: self,
+            directory,
+            metrics,
+            forget,
+        };
+        sync.run(listen_url, PERIOD).await;
     }
+}
 
-    async fn sync_directory_every(
-        &self,
-        period: Duration,
-        directory: Arc<Directory>,
-        metrics: Arc<Metrics>,
-        forget: impl Fn(&[EnvironmentId]) + Send + Sync,
-    ) {
+struct DirectorySync<'a, F> {
+    store: &'a Store,
+    directory: Arc<Directory>,
+    metrics: Arc<Metrics>,
+    forget: F,
+}
+
+impl<F: Fn(&[EnvironmentId]) + Send + Sync> DirectorySync<'_, F> {
+    async fn run(&self, listen_url: Option<&str>, period: Duration) {
         let changed = Notify::new();
-        tokio::join!(
-            self.listen(&changed),
-            self.poll_every(period, &changed, &directory, &metrics, &forget),
-        );
+        tokio::join!(listen(listen_url, &changed), self.poll(period, &changed));
     }
 
-    async fn poll_every(
-        &self,
-        period: Duration,
-        changed: &Notify,
-        directory: &Directory,
-        metrics: &Metrics,
-        forget: &(impl Fn(&[EnvironmentId]) + Send + Sync),
-    ) {
+    async fn poll(&self, period: Duration, changed: &Notify) {
         let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut known = 0;
+        let mut known = None;
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
                 () = changed.notified() => {}
             }
-            match self.catch_up(known, directory, forget).await {
-                Ok(number) => {
-                    known = number;
-                    if metrics.store_up.get() == 0 {
-                        tracing::info!("the store answers");
-                    }
-                    metrics.store_up.set(1);
-                }
-                Err(error) => {
-                    if metrics.store_up.get() == 1 {
-                        tracing::warn!(%error, "the store does not answer; requests go on with what is known");
-                    }
-                    metrics.store_failures.inc();
-                    metrics.store_up.set(0);
-                }
+            let outcome = self.catch_up(&mut known).await;
+            let health = &self.store.health;
+            health.note_read(outcome.as_ref().err());
+            if outcome.is_err() {
+                self.metrics.store_failures.inc();
+            } else if health.is_write_failing() {
+                // Nobody may write for long; this tells whether they could.
+                let _ = within(ANSWER_TIMEOUT, self.store.try_to_write()).await;
             }
+            self.metrics.store_up.set(i64::from(health.problem().is_none()));
             sleep(PAUSE).await;
         }
     }
 
-    /// Reads once what changed since `known`, and gives back the number that is known now.
+    /// Reads once what changed since `known`, which is then what is known now.
     ///
     /// # Errors
     /// Where the store does not answer. What of the changes the directory has then comes again.
-    async fn catch_up(
-        &self,
-        known: i64,
-        directory: &Directory,
-        forget: &(impl Fn(&[EnvironmentId]) + Send + Sync),
-    ) -> Result<i64, StoreError> {
-        let number = within(ANSWER_TIMEOUT, self.revision()).await?;
-        if directory.is_loaded() && number == known {
-            return Ok(known);
+    async fn catch_up(&self, known: &mut Option<Revision>) -> Result<(), StoreError> {
+        let glance = within(ANSWER_TIMEOUT, self.store.glance(known.as_ref())).await?;
+        if glance.is_read_only() {
+            let reason = "it is a standby, or was told to take no writes".into();
+            let fault = StoreFault::ReadOnly;
+            self.store
+                .health
+                .note_write(Some(&StoreError::Unusable { fault, reason }));
         }
-        let take = |changes: Changes| {
-            directory.extend(changes.tenants, changes.keys);
-            directory.remove_tenants(&changes.deleted_tenants);
-            if !changes.adopted.is_empty() {
-                forget(&changes.adopted);
+        if let Some(before) = known {
+            if glance.continues(before) {
+                if glance.is_at(before) {
+                    return Ok(());
+                }
+                if let Some(now) = self.take_changes(Some(before)).await? {
+                    *known = Some(now);
+                    return Ok(());
+                }
             }
+            tracing::warn!(
+                revision = before.number,
+                "the store is not the one that was read before: it was put back to an earlier state or replaced; \
+                 everything is read anew, and what it no longer has is dropped"
+            );
+            *known = None;
+        }
+        *known = self.take_everything().await?;
+        self.directory.set_loaded();
+        Ok(())
+    }
+
+    async fn take_changes(&self, known: Option<&Revision>) -> Result<Option<Revision>, StoreError> {
+        let take = |changes| self.take(changes);
+        within(READ_TIMEOUT, self.store.for_each_change_since(known, take)).await
+    }
+
+    /// Also drops what the directory has and the store has not.
+    async fn take_everything(&self) -> Result<Option<Revision>, StoreError> {
+        if !self.directory.is_loaded() {
+            return self.take_changes(None).await;
+        }
+        let mut tenants = HashSet::new();
+        let mut keys = HashSet::new();
+        let take = |changes: Changes| {
+            tenants.extend(changes.tenants.iter().map(|tenant| tenant.id.clone()));
+            keys.extend(changes.keys.iter().map(|key| key.digest));
+            self.take(changes);
         };
-        let number = within(READ_TIMEOUT, self.for_each_change_since(known, take)).await?;
-        directory.set_loaded();
-        Ok(number)
+        let known = within(READ_TIMEOUT, self.store.for_each_change_since(None, take)).await?;
+        let dropped = self.directory.retain(&tenants, &keys);
+        tracing::info!(
+            tenants = tenants.len(),
+            keys = keys.len(),
+            dropped,
+            "everything was read anew from the store"
+        );
+        Ok(known)
+    }
+
+    fn take(&self, changes: Changes) {
+        self.directory.extend(changes.tenants, changes.keys);
+        self.directory.remove_tenants(&changes.deleted_tenants);
+        if !changes.adopted.is_empty() {
+            (self.forget)(&changes.adopted);
+        }
     }
 }
 

@@ -4,8 +4,9 @@ use sqlx::AnyConnection;
 
 use super::error::is_duplicate;
 use super::revision::next_revision;
+use super::transaction::{query, query_as, query_scalar};
 use super::{Store, StoreError, is_name, now};
-use crate::tenancy::{Tenant, TenantId};
+use crate::tenancy::{Tenant, TenantId, TenantRule};
 
 /// `id`, `name`, `plan`, `created_at`, `is_suspended`
 pub(super) type TenantRow = (String, String, String, String, i64);
@@ -17,6 +18,20 @@ impl Store {
     /// [`StoreError::BadTenantName`], [`StoreError::BadPlanName`], [`StoreError::DuplicateTenant`] or
     /// [`StoreError::Unreachable`]
     pub async fn create_tenant(&self, name: &str, plan: &str) -> Result<Tenant, StoreError> {
+        self.create_tenant_under(None, name, plan).await
+    }
+
+    /// The same where `rule` allows it. It is judged in the transaction that makes the tenant, so of two that it allows
+    /// one by one but not together only one is made.
+    ///
+    /// # Errors
+    /// [`StoreError::StampRequired`] and those of [`Store::create_tenant`]
+    pub async fn create_tenant_under(
+        &self,
+        rule: Option<&TenantRule<'_>>,
+        name: &str,
+        plan: &str,
+    ) -> Result<Tenant, StoreError> {
         if !is_name(name) {
             return Err(StoreError::BadTenantName);
         }
@@ -30,24 +45,27 @@ impl Store {
             created_at: now(),
             is_suspended: false,
         };
-        let mut transaction = self.pool.begin().await?;
-        let change = next_revision(&mut transaction).await?;
-        let inserted = sqlx::query(
-            "INSERT INTO tenants (id, name, plan, created_at, is_suspended, change_number) \
+        self.write(async |connection| {
+            let change = next_revision(&mut *connection).await?;
+            judge(connection, rule).await?;
+            let inserted = query(
+                "INSERT INTO tenants (id, name, plan, created_at, is_suspended, change_number) \
              VALUES ($1, $2, $3, $4, 0, $5)",
-        )
-        .bind(tenant.id.0.as_str())
-        .bind(name)
-        .bind(plan)
-        .bind(tenant.created_at.as_str())
-        .bind(change)
-        .execute(&mut *transaction)
-        .await;
-        match inserted {
-            Ok(_) => transaction.commit().await?,
-            Err(error) if is_duplicate(&error) => return Err(StoreError::DuplicateTenant(name.to_owned())),
-            Err(error) => return Err(error.into()),
-        }
+            )
+            .bind(tenant.id.0.as_str())
+            .bind(name)
+            .bind(plan)
+            .bind(tenant.created_at.as_str())
+            .bind(change)
+            .execute(connection)
+            .await;
+            match inserted {
+                Ok(_) => Ok(()),
+                Err(error) if is_duplicate(&error) => Err(StoreError::DuplicateTenant(name.to_owned())),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await?;
         Ok(tenant)
     }
 
@@ -56,11 +74,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unreachable`]
     pub async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
-        let rows: Vec<TenantRow> =
-            sqlx::query_as("SELECT id, name, plan, created_at, is_suspended FROM tenants ORDER BY name")
-                .fetch_all(&self.pool)
-                .await?;
-        Ok(rows.into_iter().map(tenant).collect())
+        self.read(all_tenants).await
     }
 
     /// At most `limit` tenants by name, from after `after`, whether there is such a tenant or not; empty is before all.
@@ -68,14 +82,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unreachable`]
     pub async fn tenants_after(&self, after: &str, limit: u16) -> Result<Vec<Tenant>, StoreError> {
-        let rows: Vec<TenantRow> = sqlx::query_as(
-            "SELECT id, name, plan, created_at, is_suspended FROM tenants \
+        let rows: Vec<TenantRow> = self
+            .read(async |connection| {
+                let rows = query_as(
+                    "SELECT id, name, plan, created_at, is_suspended FROM tenants \
              WHERE name > $1 ORDER BY name LIMIT $2",
-        )
-        .bind(after)
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await?;
+                )
+                .bind(after)
+                .bind(i64::from(limit))
+                .fetch_all(connection);
+                Ok(rows.await?)
+            })
+            .await?;
         Ok(rows.into_iter().map(tenant).collect())
     }
 
@@ -84,7 +102,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchTenant`] or [`StoreError::Unreachable`]
     pub async fn tenant(&self, name: &str) -> Result<Tenant, StoreError> {
-        named_tenant(&mut *self.pool.acquire().await?, name).await
+        self.read(async |connection| named_tenant(connection, name).await)
+            .await
     }
 
     /// How many tenants each plan has, suspended ones too; plans that have none are left out.
@@ -92,8 +111,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unreachable`]
     pub async fn tenants_by_plan(&self) -> Result<HashMap<String, i64>, StoreError> {
-        let counts: Vec<(String, i64)> = sqlx::query_as("SELECT plan, COUNT(*) FROM tenants GROUP BY plan")
-            .fetch_all(&self.pool)
+        let counts: Vec<(String, i64)> = self
+            .read(async |connection| {
+                let counts =
+                    query_as("SELECT plan, COUNT(*) FROM tenants GROUP BY plan").fetch_all(connection);
+                Ok(counts.await?)
+            })
             .await?;
         Ok(counts.into_iter().collect())
     }
@@ -103,7 +126,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchTenant`] or [`StoreError::Unreachable`]
     pub async fn set_tenant_suspended(&self, name: &str, is_suspended: bool) -> Result<(), StoreError> {
-        self.change_tenant(name, None, Some(is_suspended)).await.map(drop)
+        self.change_tenant(None, name, None, Some(is_suspended))
+            .await
+            .map(drop)
     }
 
     /// Moves a tenant to another plan. Whether there is such a plan is for the settings to say.
@@ -111,15 +136,17 @@ impl Store {
     /// # Errors
     /// [`StoreError::BadPlanName`], [`StoreError::NoSuchTenant`] or [`StoreError::Unreachable`]
     pub async fn set_tenant_plan(&self, name: &str, plan: &str) -> Result<(), StoreError> {
-        self.change_tenant(name, Some(plan), None).await.map(drop)
+        self.change_tenant(None, name, Some(plan), None).await.map(drop)
     }
 
-    /// Moves a tenant to another plan, suspends it or lets it in again, or both in one; what is none stays.
+    /// Moves a tenant to another plan, suspends it or lets it in again, or both in one, where `rule` allows it; what is
+    /// none stays.
     ///
     /// # Errors
-    /// [`StoreError::BadPlanName`], [`StoreError::NoSuchTenant`] or [`StoreError::Unreachable`]
+    /// [`StoreError::StampRequired`], [`StoreError::BadPlanName`], [`StoreError::NoSuchTenant`] or [`StoreError::Unreachable`]
     pub async fn change_tenant(
         &self,
+        rule: Option<&TenantRule<'_>>,
         name: &str,
         plan: Option<&str>,
         is_suspended: Option<bool>,
@@ -127,23 +154,25 @@ impl Store {
         if plan.is_some_and(|plan| !is_name(plan)) {
             return Err(StoreError::BadPlanName);
         }
-        let mut transaction = self.pool.begin().await?;
-        let change = next_revision(&mut transaction).await?;
-        let known = named_tenant(&mut transaction, name).await?;
-        let changed = Tenant {
-            plan: plan.map_or(known.plan, str::to_owned),
-            is_suspended: is_suspended.unwrap_or(known.is_suspended),
-            ..known
-        };
-        sqlx::query("UPDATE tenants SET plan = $1, is_suspended = $2, change_number = $3 WHERE id = $4")
-            .bind(changed.plan.as_str())
-            .bind(i64::from(changed.is_suspended))
-            .bind(change)
-            .bind(changed.id.0.as_str())
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(changed)
+        self.write(async |connection| {
+            let change = next_revision(&mut *connection).await?;
+            judge(connection, rule).await?;
+            let known = named_tenant(&mut *connection, name).await?;
+            let changed = Tenant {
+                plan: plan.map_or(known.plan, str::to_owned),
+                is_suspended: is_suspended.unwrap_or(known.is_suspended),
+                ..known
+            };
+            query("UPDATE tenants SET plan = $1, is_suspended = $2, change_number = $3 WHERE id = $4")
+                .bind(changed.plan.as_str())
+                .bind(i64::from(changed.is_suspended))
+                .bind(change)
+                .bind(changed.id.0.as_str())
+                .execute(connection)
+                .await?;
+            Ok(changed)
+        })
+        .await
     }
 
     /// Takes a tenant away with all its keys. Its name is free again; its id stays behind as taken, because
@@ -152,35 +181,53 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchTenant`] or [`StoreError::Unreachable`]
     pub async fn delete_tenant(&self, name: &str) -> Result<TenantId, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let change = next_revision(&mut transaction).await?;
-        let id = tenant_id(&mut transaction, name).await?;
-        for statement in [
-            "DELETE FROM keys WHERE tenant_id = $1",
-            "DELETE FROM tenants WHERE id = $1",
-        ] {
-            sqlx::query(statement)
-                .bind(id.as_str())
-                .execute(&mut *transaction)
-                .await?;
-        }
-        sqlx::query(
-            "INSERT INTO deleted_tenants (id, name, deleted_at, change_number) VALUES ($1, $2, $3, $4)",
-        )
-        .bind(id.as_str())
-        .bind(name)
-        .bind(now())
-        .bind(change)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(TenantId(id))
+        self.write(async |connection| {
+            let change = next_revision(&mut *connection).await?;
+            let id = tenant_id(&mut *connection, name).await?;
+            for statement in [
+                "DELETE FROM keys WHERE tenant_id = $1",
+                "DELETE FROM tenants WHERE id = $1",
+            ] {
+                query(statement)
+                    .bind(id.as_str())
+                    .execute(&mut *connection)
+                    .await?;
+            }
+            query(
+                "INSERT INTO deleted_tenants (id, name, deleted_at, change_number) VALUES ($1, $2, $3, $4)",
+            )
+            .bind(id.as_str())
+            .bind(name)
+            .bind(now())
+            .bind(change)
+            .execute(connection)
+            .await?;
+            Ok(TenantId(id))
+        })
+        .await
+    }
+}
+
+async fn all_tenants(connection: &mut AnyConnection) -> Result<Vec<Tenant>, StoreError> {
+    let rows: Vec<TenantRow> =
+        query_as("SELECT id, name, plan, created_at, is_suspended FROM tenants ORDER BY name")
+            .fetch_all(connection)
+            .await?;
+    Ok(rows.into_iter().map(tenant).collect())
+}
+
+/// Asks a rule about all tenants that there are. Nobody else changes them until the transaction ends, where it has taken
+/// its revision before.
+async fn judge(connection: &mut AnyConnection, rule: Option<&TenantRule<'_>>) -> Result<(), StoreError> {
+    match rule {
+        Some(rule) => Ok(rule(&all_tenants(connection).await?)?),
+        None => Ok(()),
     }
 }
 
 /// The id of the tenant with this name.
 pub(super) async fn tenant_id(connection: &mut AnyConnection, name: &str) -> Result<String, StoreError> {
-    sqlx::query_scalar("SELECT id FROM tenants WHERE name = $1")
+    query_scalar("SELECT id FROM tenants WHERE name = $1")
         .bind(name)
         .fetch_optional(connection)
         .await?
@@ -189,7 +236,7 @@ pub(super) async fn tenant_id(connection: &mut AnyConnection, name: &str) -> Res
 
 async fn named_tenant(connection: &mut AnyConnection, name: &str) -> Result<Tenant, StoreError> {
     let row: Option<TenantRow> =
-        sqlx::query_as("SELECT id, name, plan, created_at, is_suspended FROM tenants WHERE name = $1")
+        query_as("SELECT id, name, plan, created_at, is_suspended FROM tenants WHERE name = $1")
             .bind(name)
             .fetch_optional(connection)
             .await?;

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -202,6 +202,29 @@ impl Directory {
         }
         self.tenants.store(Arc::new(all));
         self.count(&[], &left);
+    }
+
+    /// Drops what is not among these, because the store no longer has it. Gives the number of keys that went.
+    pub fn retain(&self, tenants: &HashSet<TenantId>, keys: &HashSet<KeyDigest>) -> usize {
+        let known = self.tenants.load();
+        let gone: Vec<_> = known
+            .keys()
+            .filter(|id| !tenants.contains(*id))
+            .cloned()
+            .collect();
+        self.remove_tenants(&gone);
+        let mut dropped = 0;
+        for shard in &self.shards {
+            let known = shard.load();
+            let left = known.keys().filter(|digest| keys.contains(*digest)).count();
+            if left < known.len() {
+                dropped += known.len() - left;
+                let mut rebuilt = Shard::clone(&known);
+                rebuilt.retain(|digest, _| keys.contains(digest));
+                shard.store(Arc::new(rebuilt));
+            }
+        }
+        dropped
     }
 
     fn apply_tenants(&self, changed: Vec<Tenant>) {

@@ -21,5 +21,5 @@ pub use page_position::PagePosition;
 pub use plan::Plan;
 pub use policy::{Policy, UpdateRejection, read_stored};
 pub use restrictions::{Restrictions, operation};
-pub use stamp::StampRequired;
+pub use stamp::{SharedCredentials, StampRequired, TenantRule};
 pub use tenant::{Tenant, TenantId};

@@ -1,3 +1,4 @@
+use super::{Directory, Tenant};
 use crate::config::Settings;
 
 /// The stamp is off although several tenants would share one upstream credential: nobody could tell their
@@ -13,6 +14,9 @@ pub struct StampRequired {
     /// The names of those that would share it.
     pub tenants: Vec<String>,
 }
+
+/// What a change of tenants must leave true, judged by all tenants that there are before it.
+pub type TenantRule<'a> = dyn Fn(&[Tenant]) -> Result<(), StampRequired> + Send + Sync + 'a;
 
 /// How many names a message tells.
 const MOST_NAMES: usize = 10;
@@ -64,6 +68,61 @@ impl StampRequired {
         let others = tenants.into_iter().filter(|(other, _)| *other != name);
         Self::check(settings, others.chain([(name, plan)]))
     }
+
+    /// What has to hold of all tenants for `name` to come to `plan`; none where the stamp tells environments apart.
+    pub fn rule<'a>(settings: &'a Settings, name: &'a str, plan: &'a str) -> Option<Box<TenantRule<'a>>> {
+        if settings.ownership.is_stamping {
+            return None;
+        }
+        Some(Box::new(move |tenants: &[Tenant]| {
+            Self::check_with(settings, tenants.iter().map(Tenant::name_and_plan), name, plan)
+        }))
+    }
+}
+
+/// Tenants who share an upstream credential while no stamp tells their environments apart. They cannot be served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SharedCredentials {
+    sharing: usize,
+    alone: usize,
+}
+
+impl SharedCredentials {
+    /// Counts them among all tenants that are known.
+    #[must_use]
+    pub fn find(settings: &Settings, directory: &Directory) -> Self {
+        let mut found = Self::default();
+        if settings.ownership.is_stamping {
+            return found;
+        }
+        let mut plans_by_access: Vec<(_, Vec<String>)> = Vec::new();
+        for (name, plan) in &settings.plans {
+            let access = settings.access(plan);
+            match plans_by_access.iter_mut().find(|(known, _)| *known == access) {
+                Some((_, plans)) => plans.push(name.clone()),
+                None => plans_by_access.push((access, vec![name.clone()])),
+            }
+        }
+        for (_, plans) in plans_by_access {
+            match directory.count_on(&plans) {
+                1 => found.alone += 1,
+                count => found.sharing += count,
+            }
+        }
+        found
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn count(self) -> usize {
+        self.sharing
+    }
+
+    /// Whether there is nobody else.
+    #[must_use]
+    pub const fn leave_nobody(self) -> bool {
+        self.sharing > 0 && self.alone == 0
+    }
 }
 
 fn some(names: &[String]) -> String {
@@ -79,6 +138,7 @@ fn some(names: &[String]) -> String {
 mod tests {
     use super::*;
     use crate::config::{Source, load};
+    use crate::tenancy::TenantId;
 
     fn settings(is_stamping: bool) -> Settings {
         let text = format!(
@@ -127,6 +187,28 @@ mod tests {
                 Ok(())
             );
         }
+    }
+
+    #[test]
+    fn who_shares_a_credential_without_a_stamp_is_counted_and_whether_anybody_is_left() {
+        let count = |is_stamping, plans: &[&str]| {
+            let directory = Directory::default();
+            let tenants = plans.iter().enumerate().map(|(number, plan)| Tenant {
+                id: TenantId(format!("ten_{number}")),
+                name: format!("t{number}"),
+                plan: (*plan).to_owned(),
+                created_at: String::new(),
+                is_suspended: false,
+            });
+            directory.apply(tenants.collect(), Vec::new());
+            let shared = SharedCredentials::find(&settings(is_stamping), &directory);
+            (shared.count(), shared.leave_nobody())
+        };
+        assert_eq!(count(false, &[]), (0, false));
+        assert_eq!(count(false, &["default", "research"]), (0, false));
+        assert_eq!(count(false, &["default", "here"]), (2, true));
+        assert_eq!(count(false, &["default", "here", "research"]), (2, false));
+        assert_eq!(count(true, &["default", "here"]), (0, false));
     }
 
     #[test]

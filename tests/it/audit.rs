@@ -62,7 +62,7 @@ fn sqlite(directory: &Path) -> String {
 /// All records, oldest first.
 #[tokio::main(flavor = "current_thread")]
 async fn read(store: &str) -> Vec<Value> {
-    let store = Store::open_existing(store).await.unwrap().unwrap();
+    let store = Store::open_existing(store).await.unwrap();
     let all = AuditQuery {
         limit: u16::MAX,
         ..AuditQuery::default()

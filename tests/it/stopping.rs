@@ -17,7 +17,7 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 
 #[tokio::main(flavor = "current_thread")]
 async fn read(store: &str) -> Vec<AuditRecord> {
-    let store = Store::open_existing(store).await.unwrap().unwrap();
+    let store = Store::open_existing(store).await.unwrap();
     let all = AuditQuery {
         limit: u16::MAX,
         ..AuditQuery::default()

@@ -22,6 +22,13 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         doc: "where tenants and keys are kept",
     },
     SettingDoc {
+        path: "store.listen_url",
+        form: "`postgres://` URL, a secret, or `off`",
+        default: None,
+        doc: "where a PostgreSQL is listened to for changes, past a pooler; left out, where the store is; `off`, \
+              changes are found by asking alone, twice a second",
+    },
+    SettingDoc {
         path: "audit.enabled",
         form: "true or false",
         default: Some("true"),

@@ -1,10 +1,11 @@
 use std::borrow::Borrow;
 
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::{AnyConnection, AssertSqlSafe, FromRow};
 
 use super::{AuditRecord, AuditTenant};
 use crate::store::key_columns::parse_timestamp;
+use crate::store::transaction::{query, query_as};
 use crate::store::{Store, StoreError};
 use crate::text::format_timestamp;
 
@@ -74,9 +75,15 @@ impl Store {
     /// again when nobody knows how far it came.
     ///
     /// # Errors
-    /// [`StoreError::Unreachable`]
-    pub async fn write_audit(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
-        Ok(self.try_write_audit(records).await?)
+    /// [`StoreError::Rejected`], [`StoreError::Unreachable`] or [`StoreError::Unusable`]
+    pub async fn write_audit<R: Borrow<AuditRecord>>(&self, records: &[R]) -> Result<(), StoreError> {
+        self.write(async |connection| {
+            for records in records.chunks(WRITTEN_AT_ONCE) {
+                insert(connection, records).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// As [`Store::write_audit`]; the inner error says why the store refuses a record among these, and always will.
@@ -84,52 +91,29 @@ impl Store {
         &self,
         records: &[R],
     ) -> Result<Result<(), String>, StoreError> {
-        match self.try_write_audit(records).await {
-            Err(error) if is_refused_for_good(&error) => Ok(Err(error.to_string())),
+        match self.write_audit(records).await {
+            Err(StoreError::Rejected(reason)) => Ok(Err(reason)),
             outcome => Ok(Ok(outcome?)),
         }
-    }
-
-    async fn try_write_audit<R: Borrow<AuditRecord>>(&self, records: &[R]) -> Result<(), sqlx::Error> {
-        let mut transaction = self.pool.begin().await?;
-        for records in records.chunks(WRITTEN_AT_ONCE) {
-            let mut insert = sqlx::query(AssertSqlSafe(insertion(records.len())));
-            for record in records {
-                let record = record.borrow();
-                insert = insert
-                    .bind(record.id.as_str())
-                    .bind(format_timestamp(record.at))
-                    .bind(record.tenant.id.as_str())
-                    .bind(record.tenant.name.as_str())
-                    .bind(record.key.as_str())
-                    .bind(record.operation.as_str())
-                    .bind(record.environment.as_deref())
-                    .bind(record.outcome.as_str())
-                    .bind(record.status.map(i64::from))
-                    .bind(record.error.as_deref())
-                    .bind(record.request_id.as_str())
-                    .bind(i64::try_from(record.repeats).unwrap_or(i64::MAX))
-                    .bind(record.change.as_ref().map(ToString::to_string));
-            }
-            insert.execute(&mut *transaction).await?;
-        }
-        transaction.commit().await
     }
 
     /// Records of the audit, those first that were written last.
     ///
     /// # Errors
     /// [`StoreError::Unreadable`] or [`StoreError::Unreachable`]
-    pub async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError> {
-        let (conditions, values) = conditions(query);
+    pub async fn audit(&self, asked: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError> {
+        let (conditions, values) = conditions(asked);
         let limit = values.len() + 1;
         // Nothing that was asked for stands in the text itself.
         let statement = format!("SELECT * FROM audit{conditions} ORDER BY sequence DESC LIMIT ${limit}");
-        let mut select = sqlx::query_as::<_, Row>(AssertSqlSafe(statement));
+        let mut select = query_as::<Row>(AssertSqlSafe(statement));
         for value in values {
             select = select.bind(value);
         }
-        let rows = select.bind(i64::from(query.limit)).fetch_all(&self.pool).await?;
+        let select = select.bind(i64::from(asked.limit));
+        let rows = self
+            .read(async |connection| Ok(select.fetch_all(connection).await?))
+            .await?;
         rows.into_iter().map(AuditRecord::try_from).collect()
     }
 
@@ -140,19 +124,51 @@ impl Store {
     pub async fn forget_audit(&self, before: Timestamp) -> Result<u64, StoreError> {
         let mut forgotten = 0;
         loop {
-            let deleted = sqlx::query(
+            let deleted = self
+                .write(async |connection| {
+                    let deleted = query(
                 "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)",
             )
             .bind(format_timestamp(before))
             .bind(i64::from(FORGOTTEN_AT_ONCE))
-            .execute(&self.pool)
-            .await?
-            .rows_affected();
+            .execute(connection)
+            .await?;
+                    Ok(deleted.rows_affected())
+                })
+                .await?;
             forgotten += deleted;
             if deleted < u64::from(FORGOTTEN_AT_ONCE) {
                 return Ok(forgotten);
             }
         }
+    }
+}
+
+async fn insert<R: Borrow<AuditRecord>>(
+    connection: &mut AnyConnection,
+    records: &[R],
+) -> Result<(), StoreError> {
+    let mut insert = query(AssertSqlSafe(insertion(records.len())));
+    for record in records {
+        let record = record.borrow();
+        insert = insert
+            .bind(record.id.as_str())
+            .bind(format_timestamp(record.at))
+            .bind(record.tenant.id.as_str())
+            .bind(record.tenant.name.as_str())
+            .bind(record.key.as_str())
+            .bind(record.operation.as_str())
+            .bind(record.environment.as_deref())
+            .bind(record.outcome.as_str())
+            .bind(record.status.map(i64::from))
+            .bind(record.error.as_deref())
+            .bind(record.request_id.as_str())
+            .bind(i64::try_from(record.repeats).unwrap_or(i64::MAX))
+            .bind(record.change.as_ref().map(ToString::to_string));
+    }
+    match insert.execute(connection).await {
+        Err(error) if is_refused_for_good(&error) => Err(StoreError::Rejected(error.to_string())),
+        outcome => outcome.map(drop).map_err(StoreError::from),
     }
 }
 

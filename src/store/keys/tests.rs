@@ -143,7 +143,7 @@ async fn the_terms_of_a_key_are_listed_and_told_as_they_were_given(
         ..terms()
     };
     assert_eq!(store.keys(None).await.unwrap()[0].terms, expected);
-    let told = store.changes_since(0).await.unwrap().keys.remove(0);
+    let told = store.changes_since(None).await.unwrap().unwrap().keys.remove(0);
     assert_eq!(told.restrictions, expected.restrictions);
     assert_eq!(told.expires_at, expected.expires_at);
 }
@@ -209,7 +209,7 @@ async fn a_rotated_key_passes_on_its_terms_and_ends_after_its_grace(
         .unwrap();
     assert_eq!((rotation.old, rotation.old_expires_at), (old.id(), grace_ends));
 
-    let told = store.changes_since(before).await.unwrap().keys;
+    let told = store.changes_since(Some(&before)).await.unwrap().unwrap().keys;
     assert_eq!(told.len(), 2, "running gateways learn of both");
     let listed = store.keys(None).await.unwrap();
     let find = |id: KeyId| listed.iter().find(|key| key.id == id).unwrap();

@@ -8,9 +8,9 @@ use sqlx::migrate::Migrator;
 
 use super::*;
 use crate::environment::{Environment, EnvironmentId};
-use crate::store::AuditQuery;
 use crate::store::tests::Database::{self, Postgres, Sqlite};
 use crate::store::tests::{TemporaryDatabase, temporary};
+use crate::store::{AuditQuery, StoreFault};
 use crate::tenancy::{KeyTerms, Tenant};
 
 fn url(directory: &tempfile::TempDir, name: &str) -> String {
@@ -114,7 +114,7 @@ async fn a_postgresql_is_reached_over_tls_that_is_proven_to_be_its_own() {
 
     let stranger = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let error = Store::open(&verified(stranger.cert.pem())).await.unwrap_err();
-    assert!(matches!(error, StoreError::Unreachable(_)), "{error:?}");
+    assert_eq!(error.fault(), Some(StoreFault::Tls), "{error:?}");
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn a_missing_directory_is_named() {
     let error = Store::open("sqlite:/nowhere/at/all/envgate.db")
         .await
         .unwrap_err();
-    assert!(matches!(error, StoreError::Unreachable(_)), "{error:?}");
+    assert_eq!(error.fault(), Some(StoreFault::File), "{error:?}");
     let message = error.to_string();
     assert!(message.contains("/nowhere/at/all/envgate.db"), "{message}");
     assert!(message.contains("its directory /nowhere/at/all "), "{message}");
@@ -258,8 +258,8 @@ async fn a_store_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_
     assert_eq!(tenants[0].name, "acme");
     assert_eq!(tenants[0].plan, Tenant::DEFAULT_PLAN);
     assert!(tenants[0].is_suspended);
-    let changes = store.changes_since(0).await.unwrap();
-    assert_eq!(changes.revision, 2);
+    let changes = store.changes_since(None).await.unwrap().unwrap();
+    assert_eq!(changes.revision.unwrap().number, 2);
     assert_eq!(changes.tenants, tenants);
     let key = &changes.keys[0];
     assert_eq!(key.digest.as_bytes(), &[7; 32]);
@@ -277,5 +277,54 @@ async fn a_store_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_
     };
     assert_eq!(store.audit(&everything).await.unwrap(), []);
     store.create_key("acme", &KeyTerms::default()).await.unwrap();
-    assert_eq!(store.revision().await.unwrap(), 3, "it goes on from where it was");
+    assert_eq!(
+        store.revision().await.unwrap().number,
+        3,
+        "it goes on from where it was"
+    );
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_store_that_has_to_be_there_is_named_and_not_made(#[values(Sqlite, Postgres)] database: Database) {
+    let database = TemporaryDatabase::empty(database);
+    let error = Store::open_existing(&database.url()).await.unwrap_err();
+    let StoreError::Missing(store) = error else {
+        panic!("{error:?}");
+    };
+    match &database {
+        TemporaryDatabase::Sqlite(directory) => {
+            assert_eq!(store, directory.path().join("envgate.db").display().to_string());
+            assert_eq!(
+                directory.path().read_dir().unwrap().count(),
+                0,
+                "nothing was made"
+            );
+        }
+        TemporaryDatabase::Postgres(_) => assert!(store.contains("the database test_"), "{store}"),
+    }
+    let looked = Store::open_to_look(&database.url()).await.unwrap();
+    assert!(
+        matches!(looked, None | Some((_, Schema::Missing))),
+        "no table was made"
+    );
+    Store::open(&database.url()).await.unwrap().close().await;
+    Store::open_existing(&database.url()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_was_closed_is_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&url(&directory, "whole.db")).await.unwrap();
+    store.create_tenant("acme", "default").await.unwrap();
+    store.close().await;
+    let names: Vec<_> = directory.path().read_dir().unwrap().collect();
+    assert_eq!(names.len(), 1, "no journal is left: {names:?}");
+    std::fs::copy(
+        directory.path().join("whole.db"),
+        directory.path().join("copy.db"),
+    )
+    .unwrap();
+    let copy = Store::open(&url(&directory, "copy.db")).await.unwrap();
+    assert_eq!(copy.tenants().await.unwrap().len(), 1);
 }

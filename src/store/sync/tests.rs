@@ -2,6 +2,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use rstest::rstest;
+use sqlx::{Connection, Executor, PgConnection};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -28,12 +29,17 @@ impl Synced {
         store.create_tenant("acme", "default").await.unwrap();
         let key = store.create_key("acme", &KeyTerms::default()).await.unwrap();
         let directory = Arc::new(Directory::default());
+        let listen_url = (database == Database::Postgres).then(|| store.database.url());
         let (syncing, synced) = (store.store.clone(), Arc::clone(&directory));
         let following = tokio::spawn(async move {
             let metrics = Arc::new(Metrics::new().unwrap());
-            syncing
-                .sync_directory_every(period, synced, metrics, |_| {})
-                .await;
+            let sync = DirectorySync {
+                store: &syncing,
+                directory: synced,
+                metrics,
+                forget: |_: &[EnvironmentId]| {},
+            };
+            sync.run(listen_url.as_deref(), period).await;
         });
         let this = Self {
             store,
@@ -84,6 +90,129 @@ impl Drop for Synced {
     fn drop(&mut self) {
         self.following.abort();
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_store_that_was_put_back_to_an_earlier_state_is_read_anew(
+    #[values(Database::Sqlite, Database::Postgres)] database: Database,
+) {
+    let synced = Synced::every(PERIOD, database).await;
+    let earlier = synced.store.revision().await.unwrap().number;
+    let later = synced
+        .store
+        .create_key("acme", &KeyTerms::default())
+        .await
+        .unwrap();
+    let zebra = synced.store.create_tenant("zebra", "gold").await.unwrap();
+    synced
+        .until("the later key is known", |synced| synced.lets_in(&later))
+        .await;
+    synced
+        .until("the later tenant is known", |synced| {
+            synced.directory.count_on(&["gold".to_owned()]) == 1
+        })
+        .await;
+
+    // As a backup has it, which then goes on by itself: the same numbers, and another history.
+    let mut transaction = synced.store.pool.begin().await.unwrap();
+    for (table, column) in [
+        ("keys", "change_number"),
+        ("tenants", "change_number"),
+        ("revision_tokens", "number"),
+    ] {
+        let statement = format!("DELETE FROM {table} WHERE {column} > $1");
+        sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(earlier)
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+    }
+    sqlx::query("UPDATE directory_change SET number = $1")
+        .bind(earlier)
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    synced.store.revoke_key(synced.key.reveal()).await.unwrap();
+    synced.store.create_tenant("other", "default").await.unwrap();
+
+    synced
+        .until("the key that was revoked is dead", |synced| {
+            !synced.lets_in(&synced.key)
+        })
+        .await;
+    assert!(!synced.lets_in(&later), "what the store no longer has is dropped");
+    assert_eq!(synced.directory.count_on(&["gold".to_owned()]), 0, "{zebra:?}");
+    assert_eq!(synced.directory.count_on(&["default".to_owned()]), 2);
+    let key = synced
+        .store
+        .create_key("other", &KeyTerms::default())
+        .await
+        .unwrap();
+    synced
+        .until("what comes then is followed", |synced| synced.lets_in(&key))
+        .await;
+}
+
+#[tokio::test]
+async fn changes_of_an_envgate_that_writes_no_tokens_are_followed_and_tokens_are_not_kept_for_ever() {
+    let synced = Synced::every(PERIOD, Database::Sqlite).await;
+    sqlx::query("UPDATE directory_change SET number = number + 20000")
+        .execute(&synced.store.pool)
+        .await
+        .unwrap();
+    let key = synced
+        .store
+        .create_key("acme", &KeyTerms::default())
+        .await
+        .unwrap();
+    synced
+        .until("the new key is known", |synced| synced.lets_in(&key))
+        .await;
+    let tokens: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM revision_tokens")
+        .fetch_one(&synced.store.pool)
+        .await
+        .unwrap();
+    assert_eq!(tokens, 1, "those of 10,000 changes before are gone");
+}
+
+#[tokio::test]
+async fn a_database_that_becomes_read_only_is_told_of_and_left_when_it_can_be_written_to_again() {
+    let synced = Synced::every(PERIOD, Database::Postgres).await;
+    let name: String = sqlx::query_scalar("SELECT current_database()::TEXT")
+        .fetch_one(&synced.store.pool)
+        .await
+        .unwrap();
+    let mut operator = PgConnection::connect(&synced.store.database.url()).await.unwrap();
+    // For connections that are made from now on, as after a failover.
+    let read_only = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
+    operator.execute(sqlx::AssertSqlSafe(read_only)).await.unwrap();
+    operator
+        .execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .await
+        .unwrap();
+    synced
+        .until("it is told", |synced| {
+            let problem = synced.store.health.problem();
+            problem.is_some_and(|problem| problem.contains("the store is read-only"))
+        })
+        .await;
+    let error = synced.store.revoke_key(synced.key.reveal()).await.unwrap_err();
+    assert_eq!(error.fault(), Some(StoreFault::ReadOnly), "{error:?}");
+
+    let writable = format!("ALTER DATABASE {name} RESET default_transaction_read_only");
+    operator.execute(sqlx::AssertSqlSafe(writable)).await.unwrap();
+    synced
+        .until("all is well", |synced| synced.store.health.problem().is_none())
+        .await;
+    synced.store.revoke_key(synced.key.reveal()).await.unwrap();
+    synced
+        .until("the key is dead", |synced| !synced.lets_in(&synced.key))
+        .await;
 }
 
 #[tokio::test]

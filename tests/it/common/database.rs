@@ -1,13 +1,13 @@
 //! A PostgreSQL database for a test, with envgate's tables in it.
 
+use envgate::store::Store;
 use envgate_test_servers::postgres::Database;
 
-use super::envgate::Setup;
-
 pub fn migrated() -> Database {
-    Database::migrated(|url| {
-        Setup::new()
-            .set("ENVGATE_STORE__URL", url)
-            .run_well(&["tenants", "list"]);
-    })
+    Database::migrated(migrate)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn migrate(url: &str) {
+    Store::open(url).await.unwrap().close().await;
 }

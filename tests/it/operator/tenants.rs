@@ -6,6 +6,7 @@ use super::text;
 use crate::common::EXAMPLE;
 use crate::common::client::Request;
 use crate::common::envgate::{Envgate, Setup, eventually, pause};
+use envgate_test_servers::postgres::Server;
 
 #[test]
 fn a_running_gateway_sees_keys_and_tenants_change_within_a_second() {
@@ -89,10 +90,9 @@ fn commands_that_cannot_do_what_they_are_asked_say_why_and_exit_1() {
 
 #[test]
 fn a_store_that_cannot_be_reached_is_503_and_never_401() {
-    let setup = Setup::new();
-    let missing = setup.path().join("not-there-yet");
-    let url = format!("sqlite:{}", missing.join("envgate.db").display());
-    let setup = setup.set("ENVGATE_STORE__URL", &url);
+    let mut database = Server::start();
+    database.kill();
+    let setup = Setup::new().set("ENVGATE_STORE__URL", &database.url());
     let mut command = setup.command(&["serve"]);
     let mut child = command
         .stdout(std::process::Stdio::piped())
@@ -114,7 +114,7 @@ fn a_store_that_cannot_be_reached_is_503_and_never_401() {
     assert_eq!(api.json()["code"], "store_unavailable");
     assert_eq!(Request::new(admin, "GET", "/healthz").send().status, 200);
 
-    std::fs::create_dir(&missing).unwrap();
+    database.start_again();
     eventually("the store is found", || {
         Request::new(admin, "GET", "/readyz").send().status == 200
     });

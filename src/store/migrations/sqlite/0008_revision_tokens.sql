@@ -1,0 +1,7 @@
+-- What each change wrote beside its number, at random. A gateway asks for the token of the number that it knows: where
+-- it is missing or another, the database was put back to an earlier state and has gone on from there.
+CREATE TABLE revision_tokens (
+    number BIGINT NOT NULL PRIMARY KEY,
+    token TEXT NOT NULL
+);
+INSERT INTO revision_tokens (number, token) SELECT number, lower(hex(randomblob(16))) FROM directory_change;
