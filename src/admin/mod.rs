@@ -76,13 +76,9 @@ pub async fn serve(
     admin: Admin,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    server::serve(
-        listener,
-        router(admin),
-        Connections::new(MAX_CONNECTIONS),
-        shutdown,
-    )
-    .await
+    let connections = Connections::new(MAX_CONNECTIONS, Some(admin.metrics.connections("admin")));
+    let header_timeout = admin.settings.listen.header_timeout;
+    server::serve(listener, router(admin), connections, header_timeout, shutdown).await
 }
 
 /// The admin endpoints: `/metrics`, `/healthz`, `/readyz`, and the API under `/api/v1`.

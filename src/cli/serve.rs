@@ -21,7 +21,7 @@ use crate::embedded;
 use crate::environment::EnvironmentId;
 use crate::gateway::{self, Gateway};
 use crate::quota::RedisBudget;
-use crate::server;
+use crate::server::{self, Connections, DescriptorLimit};
 use crate::store::{Audit, AuditWriter, Store, StoreError, StoreHealth, Unrecorded};
 use crate::telemetry::{self, Metrics, RunningLog};
 use crate::tenancy::{Directory, KeyText, StampRequired, Tenant};
@@ -103,7 +103,13 @@ async fn serve(
         embedded.is_some(),
     ))?;
 
-    let running = gateway::start(Arc::clone(&gateway), listener, settings.server.threads)?;
+    let connections = Connections::new(max_connections(&settings), Some(metrics.connections("listen")));
+    let running = gateway::start(
+        Arc::clone(&gateway),
+        listener,
+        connections,
+        settings.server.threads,
+    )?;
     let store = Arc::new(OnceLock::new());
     let store_health = Arc::new(StoreHealth::default());
     let settings = Arc::new(settings);
@@ -234,6 +240,31 @@ async fn hurry(mut signals: Signals, is_hurried: Arc<AtomicBool>, log: Arc<Runni
         std::process::exit(STOPPED_BY_SIGNAL.into());
     });
     let _ = is_second.await;
+}
+
+/// How many connections of clients may be open, with as many descriptors as the system allows.
+fn max_connections(settings: &Settings) -> usize {
+    let limit = DescriptorLimit::raise().unwrap_or_else(|(limit, error)| {
+        tracing::warn!(%error, "the limit of descriptors cannot be raised");
+        limit
+    });
+    let asked = settings.listen.max_connections;
+    let max_connections = limit.connections(asked);
+    if asked.is_some_and(|asked| asked > max_connections) {
+        tracing::warn!(
+            asked,
+            max_connections,
+            descriptors = limit.raised,
+            "there are too few descriptors for as many connections as listen.max_connections allows"
+        );
+    }
+    tracing::info!(
+        max_connections,
+        descriptors = limit.raised,
+        descriptors_inherited = limit.inherited,
+        "how many connections of clients may be open"
+    );
+    max_connections
 }
 
 /// Lets the budgets run, together with those of other replicas where they count in Redis.

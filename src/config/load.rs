@@ -102,10 +102,24 @@ impl Reader<'_> {
             values::integer(raw, 1 << 10..=32 << 20)
         });
         let body_timeout = self.read("listen.body_timeout", values::duration);
+        let header_timeout = self.read("listen.header_timeout", values::duration);
+        let keepalive_timeout = self.read("listen.keepalive_timeout", values::duration);
+        let max_connections = self.read_optional("listen.max_connections", |raw| {
+            values::integer(raw, 1..=1_000_000)
+        });
+        let write_timeout = self.read("listen.write_timeout", values::duration);
+        let min_send_bytes_per_second = self.read("listen.min_send_bytes_per_second", |raw| {
+            values::integer(raw, 1..=1 << 20)
+        });
         Some(Listen {
             address: address?,
             max_body_bytes: max_body_bytes?,
             body_timeout: body_timeout?,
+            header_timeout: header_timeout?,
+            keepalive_timeout: keepalive_timeout?,
+            max_connections: max_connections?,
+            write_timeout: write_timeout?,
+            min_send_bytes_per_second: min_send_bytes_per_second?,
         })
     }
 

@@ -50,6 +50,16 @@ pub struct Listen {
     pub max_body_bytes: usize,
     /// How long a request body may take to arrive, from its first read to its last.
     pub body_timeout: Duration,
+    /// How long the head of a request may take to arrive.
+    pub header_timeout: Duration,
+    /// How long a connection is kept on which nothing happens.
+    pub keepalive_timeout: Duration,
+    /// How many connections may be open; none for what suits the process.
+    pub max_connections: Option<usize>,
+    /// How long a client may take less of its answer than the least rate asks for.
+    pub write_timeout: Duration,
+    /// The least rate at which a client has to take its answer.
+    pub min_send_bytes_per_second: usize,
 }
 
 /// `[admin]`

@@ -11,6 +11,7 @@ mod service;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -22,8 +23,8 @@ use crate::server::{self, Connections};
 use crate::store::Store;
 use service::Service;
 
-/// How many connections may be open; the gateway alone has any.
-const MAX_CONNECTIONS: usize = usize::MAX;
+/// The gateway alone has connections, and keeps them; whoever else has one will not bring much.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Serves environments on `listener` until `shutdown` ends, then finishes what is in flight.
 ///
@@ -37,10 +38,12 @@ pub async fn serve(
     credential: Secret,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    let connections = Connections::new(usize::MAX, None);
     server::serve(
         listener,
         router(store, credential),
-        Connections::new(MAX_CONNECTIONS),
+        connections,
+        HEADER_TIMEOUT,
         shutdown,
     )
     .await

@@ -2,7 +2,7 @@ use std::net::{self, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use http::Method;
@@ -23,12 +23,6 @@ use super::stream::ClientStream;
 use super::write;
 use crate::contract::{ApiError, MalformedHead};
 use crate::server::OpenConnection;
-
-/// How long an idle connection is kept. Pingora's own default is for ever.
-const KEEPALIVE: Duration = Duration::from_secs(30);
-/// How long the head of a request may take to arrive, from its first byte to its last; of the first one, from
-/// when the connection was accepted.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One client's connection: what Pingora calls for each of its requests, and the border between it and the
 /// exchange.
@@ -122,8 +116,13 @@ impl Connection {
     }
 
     async fn read_head(&self, session: &mut ServerSession) -> Result<bool, ApiError> {
+        let listen = &self.gateway.listen;
         let is_first = self.requests.load(Ordering::Relaxed) == 0;
-        let silence = if is_first { HEAD_TIMEOUT } else { KEEPALIVE };
+        let silence = if is_first {
+            listen.header_timeout
+        } else {
+            listen.keepalive_timeout
+        };
         if !is_first {
             self.open.begin_idling();
         }
@@ -135,7 +134,7 @@ impl Connection {
                 Ok(Err(_)) | Err(_) => return Ok(false),
             }
         }
-        let mut time = HEAD_TIMEOUT;
+        let mut time = listen.header_timeout;
         if is_first {
             time = time.saturating_sub(self.opened.elapsed());
         } else {
@@ -148,7 +147,7 @@ impl Connection {
             match timeout(time, &mut reading).await {
                 Ok(outcome) => break outcome,
                 Err(_) if self.head.has_begun() => {
-                    return Err(ApiError::Malformed(MalformedHead::Late(HEAD_TIMEOUT)));
+                    return Err(ApiError::Malformed(MalformedHead::Late(listen.header_timeout)));
                 }
                 // There was nothing to read after all.
                 Err(_) if waiting_since.elapsed() < silence => {}

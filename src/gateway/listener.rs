@@ -11,8 +11,6 @@ use super::connection;
 use super::workers::{self, Worker, Workers};
 use crate::server::{Accepted, Acceptor, Connections};
 
-/// How many connections may be open.
-const MAX_CONNECTIONS: usize = usize::MAX;
 /// How long the workers may take to drop what is still there at the end.
 const LAST_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -31,10 +29,14 @@ pub struct Running {
 ///
 /// # Errors
 /// Where a worker cannot be started.
-pub fn start(gateway: Arc<Gateway>, listener: TcpListener, threads: usize) -> io::Result<Running> {
+pub fn start(
+    gateway: Arc<Gateway>,
+    listener: TcpListener,
+    connections: Arc<Connections>,
+    threads: usize,
+) -> io::Result<Running> {
     let workers = Workers::start(threads)?;
     let all = workers.all();
-    let connections = Connections::new(MAX_CONNECTIONS);
     let (accepting, stopped) = oneshot::channel::<()>();
     if let Some(first) = workers::least_loaded(&all) {
         let (gateway, connections) = (Arc::clone(&gateway), Arc::clone(&connections));

@@ -49,7 +49,7 @@ use self::plans::Plans;
 use self::policy::UpdateLocks;
 use self::request::BodyLimits;
 use self::shared_reads::SharedReads;
-use crate::config::{Settings, UpstreamService};
+use crate::config::{Listen, Settings, UpstreamService};
 use crate::contract::Dialect;
 use crate::quota::Budget;
 use crate::store::Audit;
@@ -76,6 +76,8 @@ pub struct Gateway {
     /// What is spoken to those who are not known yet.
     dialect: &'static Dialect,
     limits: BodyLimits,
+    /// How long clients may take for what.
+    listen: Listen,
     audit: Option<Audit>,
     metrics: Arc<Metrics>,
     is_stopping: AtomicBool,
@@ -112,6 +114,7 @@ impl Gateway {
                 max_bytes: settings.listen.max_body_bytes,
                 timeout: settings.listen.body_timeout,
             },
+            listen: settings.listen.clone(),
             audit,
             metrics,
             is_stopping: AtomicBool::new(false),

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, VARY, VIA};
+use http::{HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use tokio::io::AsyncReadExt;
@@ -15,6 +16,20 @@ use crate::contract::Answer;
 const CHEAP_TO_DRAIN: usize = 64 * 1024;
 const DRAIN_BYTES: u64 = 32 * 1024 * 1024;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Nobody between gateway and client may keep an answer, or give it to another: who asks stands in these
+/// fields, and so does what is spoken. It is said of errors too, of those as well that nobody could be asked
+/// for.
+const ON_EVERY_ANSWER: [(HeaderName, HeaderValue); 3] = [
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (
+        VARY,
+        HeaderValue::from_static("authorization, x-api-key, anthropic-version, anthropic-beta"),
+    ),
+    (VIA, HeaderValue::from_static("1.1 envgate")),
+];
+/// Length, date, and whether the connection stays.
+const FRAMING_FIELDS: usize = 3;
 
 /// Pingora's word for a connection that stays: its own wait for the next request has no end, ours has.
 pub(super) const KEEP: Option<u64> = Some(0);
@@ -68,9 +83,13 @@ pub(super) async fn close(session: ServerSession) {
 }
 
 fn into_parts(answer: Answer) -> pingora::Result<(ResponseHeader, Bytes)> {
-    let mut header = ResponseHeader::build_no_case(answer.status, Some(answer.headers.len() + 4))?;
+    let room = answer.headers.len() + ON_EVERY_ANSWER.len() + FRAMING_FIELDS;
+    let mut header = ResponseHeader::build_no_case(answer.status, Some(room))?;
     for (name, value) in answer.headers {
         header.append_header(name, value)?;
+    }
+    for (name, value) in ON_EVERY_ANSWER {
+        header.insert_header(name, value)?;
     }
     header.insert_header(CONTENT_LENGTH, answer.body.len())?;
     Ok((header, answer.body))

@@ -8,6 +8,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
+use crate::telemetry::ConnectionMetrics;
+
 /// How long a connection that was asked to close may take before another is asked as well.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(100);
 /// How many are looked up at once of those that may be closed, because each look passes over all of them.
@@ -22,6 +24,7 @@ pub struct Connections {
     started: Instant,
     open: Mutex<Open>,
     closed_one: Notify,
+    metrics: Option<ConnectionMetrics>,
 }
 
 #[derive(Debug, Default)]
@@ -85,14 +88,15 @@ impl Entry {
 }
 
 impl Connections {
-    /// At most `max`, and one at least.
+    /// At most `max`, and one at least, counted in `metrics`, if anybody looks at them.
     #[must_use]
-    pub fn new(max: usize) -> Arc<Self> {
+    pub fn new(max: usize, metrics: Option<ConnectionMetrics>) -> Arc<Self> {
         Arc::new(Self {
             max: max.max(1),
             started: Instant::now(),
             open: Mutex::default(),
             closed_one: Notify::new(),
+            metrics,
         })
     }
 
@@ -124,6 +128,9 @@ impl Connections {
         let number = open.next;
         open.next += 1;
         open.connections.insert(number, Arc::clone(&entry));
+        if let Some(metrics) = &self.metrics {
+            metrics.open.inc();
+        }
         Some(OpenConnection {
             connections: Arc::clone(self),
             number,
@@ -142,6 +149,9 @@ impl Connections {
             let entry = open.connections.get(&number);
             if let Some(entry) = entry.filter(|entry| entry.activity() == activity) {
                 entry.close.send_replace(true);
+                if let Some(metrics) = &self.metrics {
+                    metrics.closed_for_room.inc();
+                }
                 return;
             }
         }
@@ -229,6 +239,9 @@ impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.connections.open.lock().connections.remove(&self.number);
         self.connections.closed_one.notify_waiters();
+        if let Some(metrics) = &self.connections.metrics {
+            metrics.open.dec();
+        }
     }
 }
 
@@ -245,7 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_that_are_open_and_those_that_come_later_are_asked_to_close() {
-        let connections = Connections::new(usize::MAX);
+        let connections = Connections::new(usize::MAX, None);
         let early = connections.admit().await;
         assert!(!is_closing(&early));
         connections.close_all();
@@ -260,7 +273,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_oldest_without_a_head_makes_room_and_then_the_longest_idle() {
-        let connections = Connections::new(4);
+        let connections = Connections::new(4, None);
         let served = connections.admit().await;
         served.begin_service();
         let mut others = Vec::new();
@@ -288,7 +301,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_more_waits_while_all_are_served() {
-        let connections = Connections::new(1);
+        let connections = Connections::new(1, None);
         let served = connections.admit().await;
         served.begin_service();
         let admission = connections.admit();

@@ -6,8 +6,10 @@
 
 mod acceptor;
 mod connections;
+mod descriptors;
 mod router;
 
 pub use acceptor::{Accepted, Acceptor, bind};
 pub use connections::{Connections, OpenConnection};
+pub use descriptors::DescriptorLimit;
 pub use router::serve;

@@ -14,13 +14,12 @@ use tokio::select;
 use super::acceptor::{Accepted, Acceptor};
 use super::connections::Connections;
 
-/// How long the head of a request may take to arrive, counted from when the connection waits for it.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest head.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 
-/// Serves a router on `listener` until `shutdown` is done, then finishes what is in flight. A handler finds
-/// the client's address as [`ConnectInfo`].
+/// Serves a router on `listener` until `shutdown` is done, then finishes what is in flight. A connection that
+/// has no whole head `header_timeout` after it began to wait for one is closed. A handler finds the client's
+/// address as [`ConnectInfo`].
 ///
 /// # Errors
 /// Where the listener cannot be watched.
@@ -28,13 +27,14 @@ pub async fn serve(
     listener: TcpListener,
     router: Router,
     connections: Arc<Connections>,
+    header_timeout: Duration,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let mut acceptor = Acceptor::new(listener.into_std()?, Arc::clone(&connections))?;
     let accepting = async {
         loop {
             let accepted = acceptor.accept().await;
-            tokio::spawn(serve_one(accepted, router.clone()));
+            tokio::spawn(serve_one(accepted, router.clone(), header_timeout));
         }
     };
     select! {
@@ -46,7 +46,7 @@ pub async fn serve(
     Ok(())
 }
 
-async fn serve_one(accepted: Accepted, router: Router) {
+async fn serve_one(accepted: Accepted, router: Router, header_timeout: Duration) {
     let Accepted { socket, peer, open } = accepted;
     let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
         open.begin_service();
@@ -60,7 +60,7 @@ async fn serve_one(accepted: Accepted, router: Router) {
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(header_timeout)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(socket), service);
     tokio::pin!(connection);

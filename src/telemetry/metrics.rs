@@ -8,6 +8,7 @@ use prometheus::{
 
 use super::UpstreamMetrics;
 use super::budget_metrics::{BudgetMetrics, BudgetSharing, BudgetsMetrics};
+use super::connection_metrics::{ConnectionMetrics, ConnectionsMetrics};
 use super::registrar::Registrar;
 use crate::contract::{ApiError, AuthenticationFailure, Operation};
 
@@ -24,6 +25,7 @@ pub struct Metrics {
     warnings: IntCounterVec,
     reads: IntCounterVec,
     budgets: BudgetsMetrics,
+    connections: ConnectionsMetrics,
     /// Requests that are being answered now.
     pub in_flight: IntGauge,
     /// How the upstream is doing.
@@ -162,6 +164,7 @@ impl Metrics {
                 &["source"],
             )?,
             budgets: BudgetsMetrics::new(&add)?,
+            connections: ConnectionsMetrics::new(&add)?,
             in_flight: add.gauge("envgate_requests_in_flight", "Requests that are being answered.")?,
             upstream: UpstreamMetrics::new(&add)?,
             upstream_credential_refused: add.counter(
@@ -273,6 +276,12 @@ impl Metrics {
     #[must_use]
     pub fn budget(&self, name: &str, is_rated: bool) -> BudgetMetrics {
         self.budgets.of(name, is_rated)
+    }
+
+    /// The metrics of the connections at an address, by its name in the settings.
+    #[must_use]
+    pub fn connections(&self, address: &str) -> ConnectionMetrics {
+        self.connections.at(address)
     }
 
     /// How a budget stands with the replicas that share it.

@@ -1,6 +1,7 @@
 //! What the operator can see: metrics and logs. Never a credential, a query string or a body.
 
 mod budget_metrics;
+mod connection_metrics;
 mod line_writer;
 mod log;
 mod metrics;
@@ -8,6 +9,7 @@ mod registrar;
 mod upstream_metrics;
 
 pub use budget_metrics::{BudgetMetrics, BudgetSharing, RejectionMetrics};
+pub use connection_metrics::ConnectionMetrics;
 pub use line_writer::LineWriter;
 pub use log::{LogError, RunningLog, start_log};
 pub use metrics::{Metrics, Outcome};
