@@ -17,8 +17,8 @@ use crate::store::{AuditOperation, AuditOutcome};
 use crate::tenancy::{Adoption, AdoptionRefusal, Caller, Tenant};
 use crate::upstream::WriteSent;
 
-/// Stamps an environment for a tenant, unless it bears another's stamp; `is_forced` takes it even then. The tenant's own
-/// plan says with which credential. Nothing but the stamp is written.
+/// Stamps an environment for a tenant, unless it bears another's stamp; `is_forced` takes it even then. The
+/// tenant's own plan says with which credential. Nothing but the stamp is written.
 ///
 /// Of two that adopt one environment through this gateway the second finds the first one's stamp.
 pub async fn adopt(gateway: &Gateway, tenant: Arc<Tenant>, id: &EnvironmentId, is_forced: bool) -> Adoption {
@@ -64,8 +64,8 @@ pub fn forget_owners(gateway: &Gateway, ids: &[EnvironmentId]) {
     gateway.owners.forget(ids);
 }
 
-/// How an adoption ended, with which kind of error; none where the environment was the tenant's before, which leaves
-/// nothing to record.
+/// How an adoption ended, with which kind of error; none where the environment was the tenant's before, which
+/// leaves nothing to record.
 fn ending(
     draft: &AuditDraft,
     write_sent: &WriteSent,
@@ -127,8 +127,8 @@ async fn stamp_stored(
     drop(writing);
     owners.forget(std::slice::from_ref(id));
     let changed = match response::success(update.operation, reply?) {
-        // The only metadata that was sent is the stamp, which is well-formed: what is wrong with it can only be that
-        // it is one pair too many.
+        // The only metadata that was sent is the stamp, which is well-formed: what is wrong with it can only
+        // be that it is one pair too many.
         Err(ApiError::Upstream(refusal)) if is_metadata_refused(&refusal) => {
             return Ok(Adoption::Refused(AdoptionRefusal::MetadataFull(refusal.message)));
         }

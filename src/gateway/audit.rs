@@ -54,7 +54,8 @@ impl AuditDraft {
         }
     }
 
-    /// Hands a write over to the audit: `operation` of `environment`, where the request named it, by `caller`.
+    /// Hands a write over to the audit: `operation` of `environment`, where the request named it, by
+    /// `caller`.
     pub(super) fn hand_over(
         self,
         audit: &Audit,
@@ -84,8 +85,8 @@ impl AuditDraft {
     }
 }
 
-/// What is to be known of a request when it ends. Where its task is dropped before there is an answer, because the process
-/// stops, a write that had gone up is recorded all the same.
+/// What is to be known of a request when it ends. Where its task is dropped before there is an answer,
+/// because the process stops, a write that had gone up is recorded all the same.
 pub(super) struct RequestGuard<'g> {
     audit: Option<&'g Audit>,
     pub(super) write_sent: &'g WriteSent,

@@ -16,8 +16,9 @@ const UNWATCHED: Duration = Duration::from_millis(50);
 /// How long after each of the signs that a client is given an answer of its machine to it is looked for.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
-/// Drives what a client waits for, unless the client is gone. A read is given up then, and so is a write that has not been
-/// sent, with the places that they hold. A write on its way is seen to its end: it happens, whoever hears of it.
+/// Drives what a client waits for, unless the client is gone. A read is given up then, and so is a write that
+/// has not been sent, with the places that they hold. A write on its way is seen to its end: it happens,
+/// whoever hears of it.
 pub(super) async fn unless_gone<T>(
     session: &mut ServerSession,
     write_sent: &WriteSent,
@@ -43,9 +44,9 @@ pub(super) async fn unless_gone<T>(
 
 /// Waits until the client is gone for certain: for ever, if it stays.
 ///
-/// A client that ends its side of the connection may still want its answer, or may have closed it whole; both look
-/// alike. But a machine whose program has closed a connection answers whatever still comes with a reset, so the client is
-/// sent what every client of HTTP/1.1 passes over, a `100 Continue`.
+/// A client that ends its side of the connection may still want its answer, or may have closed it whole; both
+/// look alike. But a machine whose program has closed a connection answers whatever still comes with a reset,
+/// so the client is sent what every client of HTTP/1.1 passes over, a `100 Continue`.
 async fn gone(session: &mut ServerSession) {
     let ServerSession::H1(connection) = session else {
         // Without an error the stream is merely at its end.

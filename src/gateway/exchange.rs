@@ -1,17 +1,13 @@
 //! The way of a request: each step, in order.
 //!
 //! ```text
-//! operation   method and path → operation and id        judge_head, before a byte of the body is read or asked for
-//! caller      key → tenant and plan
-//! right       may this tenant, with this key, do this?
-//! body        under a size limit and a deadline
-//! document    strict parse, schema, precise violations  judge_body
-//! owner       is this environment the tenant's?         Exchange::carry_out, while the client is watched
-//! reply       a cached or shared read ends here
-//! policy      is what would result allowed?
-//! answer      a slot in the budget, send
-//! reply       the dialect's resource or error
-//! record      metrics, access log, audit                answer_request
+//! operation   method and path → operation and id        judge_head, before a byte of the body is read or
+//! asked for caller      key → tenant and plan right       may this tenant, with this key, do this? body
+//! under a size limit and a deadline document    strict parse, schema, precise violations  judge_body owner
+//! is this environment the tenant's?         Exchange::carry_out, while the client is watched reply       a
+//! cached or shared read ends here policy      is what would result allowed? answer      a slot in the
+//! budget, send reply       the dialect's resource or error record      metrics, access log, audit
+//! answer_request
 //! ```
 
 use std::panic::AssertUnwindSafe;
@@ -78,7 +74,8 @@ pub(super) async fn answer_request(gateway: &Gateway, session: &mut ServerSessio
 
 /// One request, from its header to an answer that is ready to be written.
 ///
-/// Nothing reaches the upstream before everything that can be judged here has been: its budget is the scarce thing.
+/// Nothing reaches the upstream before everything that can be judged here has been: its budget is the scarce
+/// thing.
 async fn respond<'g>(
     gateway: &'g Gateway,
     session: &mut ServerSession,
@@ -100,8 +97,9 @@ async fn respond<'g>(
 
     let write_sent = guard.write_sent;
     let exchange = Exchange::new(gateway, &head, &document, &session.req_header().headers, guard);
-    // What follows waits for others and needs the client no more, so the client can be watched meanwhile.
-    // On the heap, for those who come so far: in here it would make every future around it larger, several times over.
+    // What follows waits for others and needs the client no more, so the client can be watched meanwhile. On
+    // the heap, for those who come so far: in here it would make every future around it larger, several times
+    // over.
     let carrying_out = Box::pin(exchange.carry_out());
     client_disconnect::unless_gone(session, write_sent, carrying_out).await
 }
@@ -115,7 +113,8 @@ pub(super) struct JudgedHead<'g> {
     dropped_query_names: u64,
 }
 
-/// A request body that may go up: the client's own bytes, what they say, and what was let through with a warning.
+/// A request body that may go up: the client's own bytes, what they say, and what was let through with a
+/// warning.
 #[derive(Default)]
 pub(super) struct Document {
     bytes: Bytes,
@@ -148,7 +147,8 @@ fn judge_head<'g>(
     plan.plan.may(target.operation)?;
     caller.may(&target)?;
 
-    // Before the body too: a wrong parameter or label is known without it. Operations other than list know `beta` alone.
+    // Before the body too: a wrong parameter or label is known without it. Operations other than list know
+    // `beta` alone.
     let (query, dropped) = match target.operation {
         Operation::List => ListQuery::parse(head.uri.query())?,
         _ => {
@@ -205,8 +205,8 @@ impl Document {
     }
 }
 
-/// A request that was judged as far as that goes without asking anybody, and all that carrying it out needs. Further
-/// steps of it stand in `ownership`, `policy` and `list`.
+/// A request that was judged as far as that goes without asking anybody, and all that carrying it out needs.
+/// Further steps of it stand in `ownership`, `policy` and `list`.
 pub(super) struct Exchange<'a> {
     pub(super) gateway: &'a Gateway,
     pub(super) head: &'a JudgedHead<'a>,
@@ -247,8 +247,8 @@ impl<'a> Exchange<'a> {
     /// All that needs the upstream, with one slot in flight.
     async fn carry_out(mut self) -> Result<Answer, ApiError> {
         let operation = self.head.target.operation;
-        // Before anything is changed: another tenant's environment is as good as none, and what would result must be
-        // what the plan allows. Nobody else updates it before the reply is here.
+        // Before anything is changed: another tenant's environment is as good as none, and what would result
+        // must be what the plan allows. Nobody else updates it before the reply is here.
         let _lock = match &self.head.plan.plan.policy {
             Some(policy) => self.check_policy(policy).await?,
             None => {
@@ -337,8 +337,8 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// The border that no panic crosses: the request fails, the worker and its other connections go on. The panic's own
-/// message has gone to standard error by then.
+/// The border that no panic crosses: the request fails, the worker and its other connections go on. The
+/// panic's own message has gone to standard error by then.
 fn without_panic<T>(
     exchange: impl Future<Output = Result<T, ApiError>>,
     panics: &IntCounter,

@@ -30,12 +30,13 @@ const UNREADABLE: ApiError = ApiError::UpstreamReply {
 };
 
 impl Exchange<'_> {
-    /// Reads as much of the upstream's list as it takes to fill the client's page, three pages of 1,000 at most.
+    /// Reads as much of the upstream's list as it takes to fill the client's page, three pages of 1,000 at
+    /// most.
     ///
-    /// The cursor of the next page names four environments to go on with, and the last that was shown. So a list goes
-    /// on where it stopped whatever is created or deleted meanwhile, those of the page before included. Only where all
-    /// five are gone, or a thousand new ones have moved them off their upstream page, does it go on by position: then
-    /// something may be passed over or told twice.
+    /// The cursor of the next page names four environments to go on with, and the last that was shown. So a
+    /// list goes on where it stopped whatever is created or deleted meanwhile, those of the page before
+    /// included. Only where all five are gone, or a thousand new ones have moved them off their upstream
+    /// page, does it go on by position: then something may be passed over or told twice.
     pub(super) async fn list_own(&mut self) -> Result<Accepted, ApiError> {
         let (owners, dialect) = (&self.gateway.owners, self.dialect());
         let (query, caller) = (&self.head.query, &self.head.caller);
@@ -98,8 +99,8 @@ fn upstream_query(place: &PagePosition, beta: bool) -> ListQuery {
     }
 }
 
-/// At most `limit` of the caller's `own` on a page, from `place` on, and the place after them; none where the list ends
-/// there.
+/// At most `limit` of the caller's `own` on a page, from `place` on, and the place after them; none where the
+/// list ends there.
 fn take<'p>(
     page: &PageOutline,
     own: &'p [&'p ListedEnvironment],
@@ -125,8 +126,8 @@ fn take<'p>(
     (taken, next)
 }
 
-/// Where `place` is among the caller's own: at the first of those to go on with that is still there, else after the last
-/// that was shown, else where the first of them stood.
+/// Where `place` is among the caller's own: at the first of those to go on with that is still there, else
+/// after the last that was shown, else where the first of them stood.
 fn start(own: &[&ListedEnvironment], place: &PagePosition) -> usize {
     let position = |id: &EnvironmentId| own.iter().position(|own| own.id == *id);
     let named = place.next.iter().find_map(position);

@@ -25,13 +25,13 @@ const NOT_OWNED_FOR: Duration = Duration::from_secs(60);
 /// How many answers are remembered, of all tenants together; about 250 bytes each.
 const REMEMBERED: u64 = 100_000;
 
-/// The upstream limits the pairs of metadata, and one of them is ours. From so many on, a client may not understand
-/// why.
+/// The upstream limits the pairs of metadata, and one of them is ours. From so many on, a client may not
+/// understand why.
 const NEAR_THE_LIMIT: usize = 15;
 
 impl Exchange<'_> {
-    /// Refuses an environment that is not the caller's, from memory where that knows. Where it does not, a retrieve
-    /// will see from its own reply; for what would change something one retrieve goes ahead.
+    /// Refuses an environment that is not the caller's, from memory where that knows. Where it does not, a
+    /// retrieve will see from its own reply; for what would change something one retrieve goes ahead.
     pub(super) async fn check_owner(&mut self) -> Result<(), ApiError> {
         let owners = &self.gateway.owners;
         let Some(id) = self
@@ -96,8 +96,9 @@ pub(super) struct OwnerScope<'a> {
     pub(super) access: &'a Arc<str>,
 }
 
-/// A tenant's use of an environment's id. The tenant is part of it, so that what one tenant did tells another nothing:
-/// neither an answer nor the time that it takes depends on whether the environment exists for somebody else.
+/// A tenant's use of an environment's id. The tenant is part of it, so that what one tenant did tells another
+/// nothing: neither an answer nor the time that it takes depends on whether the environment exists for
+/// somebody else.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct OwnershipKey {
     tenant: TenantId,
@@ -151,9 +152,9 @@ impl Owners {
         !self.is_stamping || stamp == Some(caller.tenant.id.0.as_str())
     }
 
-    /// Without the stamp one tenant has a credential for itself: one tenant on all the plans that share it. A second
-    /// may be made while the gateway runs, by a command that reads other settings; nobody sees another's environments
-    /// even then.
+    /// Without the stamp one tenant has a credential for itself: one tenant on all the plans that share it. A
+    /// second may be made while the gateway runs, by a command that reads other settings; nobody sees
+    /// another's environments even then.
     pub(super) fn check_alone(&self, directory: &Directory, sharing: &[String]) -> Result<(), ApiError> {
         if self.is_stamping || directory.count_on(sharing) <= 1 {
             return Ok(());
@@ -191,8 +192,9 @@ impl Owners {
         stamped.map(Bytes::from).ok_or(ApiError::Internal)
     }
 
-    /// Judges and remembers whose an environment is by what the upstream said of it. Whatever is not the caller's is
-    /// not there, in the gateway's own words. `asked_at` is the [epoch](Self::epoch) from before it was asked.
+    /// Judges and remembers whose an environment is by what the upstream said of it. Whatever is not the
+    /// caller's is not there, in the gateway's own words. `asked_at` is the [epoch](Self::epoch) from before
+    /// it was asked.
     pub(super) fn settle(
         &self,
         target: &Target,
@@ -233,8 +235,8 @@ impl Owners {
         }
     }
 
-    /// Tells a client whose metadata was refused, with nearly as many pairs as the upstream takes, that one more is
-    /// in it than it sent.
+    /// Tells a client whose metadata was refused, with nearly as many pairs as the upstream takes, that one
+    /// more is in it than it sent.
     pub(super) fn explain(&self, error: ApiError, metadata_pairs: usize) -> ApiError {
         match error {
             ApiError::Upstream(refusal)
@@ -255,8 +257,8 @@ impl Owners {
         Epoch(self.forgettings.load(Ordering::SeqCst))
     }
 
-    /// Forgets whose these environments are, for every tenant, and what is being asked about them at present. Looks at all that is remembered: this is for what an
-    /// operator does now and then.
+    /// Forgets whose these environments are, for every tenant, and what is being asked about them at present.
+    /// Looks at all that is remembered: this is for what an operator does now and then.
     pub(super) fn forget(&self, ids: &[EnvironmentId]) {
         self.forgettings.fetch_add(1, Ordering::SeqCst);
         let is_meant = |key: &Arc<OwnershipKey>| ids.contains(&key.environment);
@@ -273,7 +275,8 @@ impl Owners {
 
     fn remember(&self, scope: OwnerScope<'_>, id: &EnvironmentId, ownership: Ownership, asked_at: Epoch) {
         self.owners.insert(OwnershipKey::new(scope, id), ownership);
-        // Looked at afterwards, for whoever forgets counts first and looks for entries then: one of the two finds it.
+        // Looked at afterwards, for whoever forgets counts first and looks for entries then: one of the two
+        // finds it.
         if self.epoch() != asked_at {
             self.owners.invalidate(&OwnershipKey::new(scope, id));
         }

@@ -64,8 +64,8 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Whether the body can be JSON in UTF-8, as far as the header tells. Clients label JSON in several ways, `curl
-/// -d` as a form, so the label is only refused where it is sure to be something else.
+/// Whether the body can be JSON in UTF-8, as far as the header tells. Clients label JSON in several ways,
+/// `curl -d` as a form, so the label is only refused where it is sure to be something else.
 pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(ApiError::UnsupportedMediaType(

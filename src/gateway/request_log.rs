@@ -9,7 +9,8 @@ use crate::telemetry::{Metrics, Outcome};
 use crate::tenancy::Caller;
 use crate::text::random_bytes;
 
-/// Who asks for what, as far as judging has come: a request that fails is answered, counted and audited by this.
+/// Who asks for what, as far as judging has come: a request that fails is answered, counted and audited by
+/// this.
 #[derive(Default)]
 pub(super) struct Identity<'g> {
     pub(super) operation: Option<Operation>,
@@ -59,7 +60,8 @@ impl RequestLog {
         self.waiting = Some((what, Instant::now()));
     }
 
-    /// Tells that it is there. Where whoever waited has been given up meanwhile, [`RequestLog::finish`] says it.
+    /// Tells that it is there. Where whoever waited has been given up meanwhile, [`RequestLog::finish`] says
+    /// it.
     pub(super) fn end_waiting(&mut self) {
         match self.waiting.take() {
             Some((WaitingFor::Others, since)) => self.waited += since.elapsed(),

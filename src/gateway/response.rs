@@ -216,9 +216,10 @@ fn refusal(operation: Operation, reply: &Reply) -> ApiError {
     }
 }
 
-/// The upstream's own advice. Where it gives none on [`SHOULD_RETRY`], and clients would repeat by the status alone what
-/// must not or need not be repeated, it is the gateway's: a write that failed may have been done, but for 503 and 529, which
-/// say that nothing was; and an environment that is in use when it is deleted will still be.
+/// The upstream's own advice. Where it gives none on [`SHOULD_RETRY`], and clients would repeat by the status
+/// alone what must not or need not be repeated, it is the gateway's: a write that failed may have been done,
+/// but for 503 and 529, which say that nothing was; and an environment that is in use when it is deleted will
+/// still be.
 fn refusal_advice(operation: Operation, reply: &Reply) -> Vec<(HeaderName, HeaderValue)> {
     let mut advice = retry_advice(&reply.headers);
     let is_futile = match reply.status.as_u16() {

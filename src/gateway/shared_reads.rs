@@ -25,12 +25,12 @@ use crate::upstream::Reply;
 pub(super) use self::freshness::{Freshness, ReadSource};
 pub(super) use self::key::{ReadKey, Subject};
 
-/// Replies to reads that are under way or were just there, as the upstream gave them: before the dialect, and before
-/// any list is filtered.
+/// Replies to reads that are under way or were just there, as the upstream gave them: before the dialect, and
+/// before any list is filtered.
 ///
-/// A write raises the generation of what it touches when it starts and when its outcome is known. A read goes only by
-/// what was asked for in the present generation, so that after the answer to a write nobody sees what was before it.
-/// What another gateway writes is not known here; that shows after [`config::Cache::ttl`].
+/// A write raises the generation of what it touches when it starts and when its outcome is known. A read goes
+/// only by what was asked for in the present generation, so that after the answer to a write nobody sees what
+/// was before it. What another gateway writes is not known here; that shows after [`config::Cache::ttl`].
 pub(super) struct SharedReads {
     in_flight: Mutex<HashMap<Arc<ReadKey>, InFlightRead>>,
     /// None where nothing is to be kept.
@@ -43,8 +43,8 @@ pub(super) struct SharedReads {
 pub(super) struct Reader<'a> {
     pub(super) tenant: &'a TenantId,
     pub(super) freshness: Freshness,
-    /// Whether it may wait for another's request. Who has a place in flight may not: the other may be waiting for just
-    /// that place.
+    /// Whether it may wait for another's request. Who has a place in flight may not: the other may be waiting
+    /// for just that place.
     pub(super) may_wait: bool,
 }
 
@@ -64,8 +64,8 @@ struct InFlightRead {
 /// What the request has brought.
 struct Outcome {
     reply: ReadReply,
-    /// Whose request the upstream refused, if it did. It may be for a header that only that one has sent, so it tells
-    /// other tenants nothing.
+    /// Whose request the upstream refused, if it did. It may be for a header that only that one has sent, so
+    /// it tells other tenants nothing.
     refused: Option<TenantId>,
 }
 
@@ -75,8 +75,8 @@ impl Outcome {
     }
 }
 
-/// A success that is kept: nothing of its header goes down with it. The bytes are its own, for those of a reply are a
-/// part of whatever was read from the connection at once, and would keep all of that.
+/// A success that is kept: nothing of its header goes down with it. The bytes are its own, for those of a
+/// reply are a part of whatever was read from the connection at once, and would keep all of that.
 #[derive(Clone)]
 struct Kept {
     generation: u64,
@@ -123,8 +123,9 @@ impl SharedReads {
 
     /// The reply to a read: one that is kept, or that somebody else is about to get, or what `ask` gets.
     ///
-    /// A success goes to all who wait for it, a refusal to those of the same tenant: they asked the same at the same
-    /// time. Where `ask` fails or is given up there is no reply, and the next of them asks for itself.
+    /// A success goes to all who wait for it, a refusal to those of the same tenant: they asked the same at
+    /// the same time. Where `ask` fails or is given up there is no reply, and the next of them asks for
+    /// itself.
     ///
     /// # Errors
     /// Those of `ask`, where it came to that.
@@ -161,8 +162,8 @@ impl SharedReads {
         self.generations.outdate(environment);
     }
 
-    /// Says that a write of an environment begins, or of one that is yet to be made. It ends when what is given back
-    /// is dropped, which must be before the client is answered.
+    /// Says that a write of an environment begins, or of one that is yet to be made. It ends when what is
+    /// given back is dropped, which must be before the client is answered.
     pub(super) fn write(&self, access: &Arc<str>, environment: Option<&EnvironmentId>) -> Writing<'_> {
         self.generations.write(access, environment)
     }

@@ -1,11 +1,22 @@
 //! What happens below a request: connections, and heads that cannot be read.
 
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use envgate::server::DescriptorLimit;
+
+use crate::common::EXAMPLE;
 use crate::common::client::{Connection, Response};
-use crate::common::envgate::{Envgate, eventually};
+use crate::common::envgate::{Envgate, Setup, eventually, pause};
 
 #[track_caller]
 fn expect_rejected(envgate: &Envgate, response: &Response, status: u16, kind: &str) {
-    let error = response.expect_error(status, "invalid_request");
+    let error_type = match status {
+        408 => "timeout_error",
+        _ => "invalid_request",
+    };
+    let error = response.expect_error(status, error_type);
     assert!(!error["message"].as_str().unwrap().is_empty(), "{error}");
     let id = response.header("request-id").expect("a rejection has an id too");
     assert!(id.starts_with("req_"), "{id}");
@@ -64,4 +75,128 @@ fn a_head_that_grows_without_an_end_is_answered_before_it_ends() {
     connection.write(b"GET /v1/environments HTTP/1.1\r\nhost: a\r\nx-long: ");
     connection.write(&vec![b'x'; 40 * 1024]);
     expect_rejected(&envgate, &connection.read_response(), 431, "header_too_large");
+}
+
+/// Opens as many connections that say nothing.
+fn open_silent(address: SocketAddr, count: usize) -> Vec<TcpStream> {
+    DescriptorLimit::raise().unwrap();
+    (0..count).map(|_| TcpStream::connect(address).unwrap()).collect()
+}
+
+#[test]
+fn silent_connections_take_nothing_from_tenants_and_operators() {
+    let envgate = Setup::new().descriptors(1024, 1024).start();
+    let silent = open_silent(envgate.gateway, 1000);
+    let closed = "envgate_connections_closed_for_room_total{address=\"listen\"}";
+    // 1024 without 512 that are kept back, and two for each connection.
+    eventually("all but 256 were closed to make room", || {
+        envgate.metric(closed) >= 744.0
+    });
+    let open = "envgate_connections_open{address=\"listen\"}";
+    assert!(envgate.metric(open) <= 256.0, "{}", envgate.metric(open));
+    assert_eq!(envgate.admin_get("/healthz").status, 200);
+    assert_eq!(envgate.get(EXAMPLE).status, 200);
+    drop(silent);
+    eventually("nothing of them is left", || envgate.metric(open) == 0.0);
+}
+
+#[test]
+fn silent_connections_to_the_admin_address_close_the_oldest_of_them() {
+    let envgate = Envgate::start();
+    let silent = open_silent(envgate.admin, 300);
+    assert_eq!(envgate.admin_get("/healthz").status, 200);
+    let closed = "envgate_connections_closed_for_room_total{address=\"admin\"}";
+    assert!(envgate.metric(closed) >= 44.0, "256 may be open");
+    drop(silent);
+}
+
+#[test]
+fn a_connection_that_is_idle_gives_way_to_one_that_comes() {
+    let envgate = Setup::new().set("ENVGATE_LISTEN__MAX_CONNECTIONS", "2").start();
+    let mut idle = Connection::open(envgate.gateway);
+    let request = envgate.request("GET", EXAMPLE);
+    idle.write(&request.bytes());
+    assert_eq!(idle.read_response().status, 200);
+    let mut kept = Connection::open(envgate.gateway);
+    kept.write(&request.bytes());
+    assert_eq!(kept.read_response().status, 200);
+    assert_eq!(request.send().status, 200, "there is room for a third");
+    assert!(idle.read_any_response().is_none(), "the longest idle was closed");
+    kept.write(&request.bytes());
+    assert_eq!(kept.read_response().status, 200);
+}
+
+#[test]
+fn the_limit_of_descriptors_is_raised_and_said() {
+    let envgate = Setup::new().descriptors(256, 2048).start();
+    eventually("the limit is told", || {
+        let log = envgate.log();
+        log.contains("descriptors=2048") && log.contains("descriptors_inherited=256")
+    });
+    let limits = format!("/proc/{}/limits", envgate.pid());
+    let limits = std::fs::read_to_string(limits).unwrap();
+    let open_files = limits.lines().find(|line| line.starts_with("Max open files"));
+    let numbers: Vec<_> = open_files.unwrap().split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers, ["2048", "2048"]);
+}
+
+#[test]
+fn a_head_that_drips_has_one_deadline_for_the_whole_of_it() {
+    let envgate = Setup::new()
+        .set("ENVGATE_LISTEN__HEADER_TIMEOUT", "300ms")
+        .start();
+    let mut unfinished = Connection::open(envgate.gateway);
+    unfinished.write(b"GET /v1/environments HTTP/1.1\r\nhost: a\r\nx-slow: ");
+    expect_rejected(&envgate, &unfinished.read_response(), 408, "malformed");
+    let mut dripping = TcpStream::connect(envgate.gateway).unwrap();
+    while dripping.write_all(b"a").is_ok() {
+        pause(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_connection_on_which_nothing_happens_is_closed() {
+    let envgate = Setup::new()
+        .set("ENVGATE_LISTEN__HEADER_TIMEOUT", "300ms")
+        .set("ENVGATE_LISTEN__KEEPALIVE_TIMEOUT", "400ms")
+        .start();
+    let mut silent = Connection::open(envgate.gateway);
+    assert!(
+        silent.read_any_response().is_none(),
+        "nobody is told anything who said nothing"
+    );
+    let mut idle = Connection::open(envgate.gateway);
+    idle.write(&envgate.request("GET", EXAMPLE).bytes());
+    assert_eq!(idle.read_response().status, 200);
+    assert!(idle.read_any_response().is_none());
+    let mut operator = Connection::open(envgate.admin);
+    operator.write(b"GET /healthz HTTP/1.1\r\n");
+    assert!(
+        operator.read_any_response().is_none(),
+        "the admin address has the same deadline"
+    );
+}
+
+#[test]
+fn no_answer_of_the_tenants_address_may_be_kept_by_anybody() {
+    let envgate = Envgate::start();
+    let mut malformed = Connection::open(envgate.gateway);
+    malformed.write(b"no request\r\n\r\n");
+    for response in [
+        envgate.get(EXAMPLE),
+        envgate.get("/v1/environments"),
+        envgate.get("/v1/environments/env_nobodys"),
+        envgate.get("/nowhere"),
+        envgate.request("GET", EXAMPLE).without("authorization").send(),
+        envgate.post(EXAMPLE, "{"),
+        malformed.read_response(),
+    ] {
+        assert_eq!(response.header("cache-control"), Some("no-store"), "{response:?}");
+        let vary = response.header("vary").unwrap();
+        assert!(
+            vary.contains("authorization") && vary.contains("x-api-key"),
+            "{vary}"
+        );
+        assert_eq!(response.header("via"), Some("1.1 envgate"));
+    }
 }

@@ -22,6 +22,36 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         doc: "how long a request body may take to arrive, from first byte to last",
     },
     SettingDoc {
+        path: "listen.header_timeout",
+        form: "duration",
+        default: Some("10s"),
+        doc: "how long the head of a request may take to arrive, from first byte to last; of the first one, from when the connection was accepted",
+    },
+    SettingDoc {
+        path: "listen.keepalive_timeout",
+        form: "duration",
+        default: Some("75s"),
+        doc: "how long a connection is kept on which nothing happens",
+    },
+    SettingDoc {
+        path: "listen.max_connections",
+        form: "1 to 1000000",
+        default: None,
+        doc: "how many connections may be open; one more closes the oldest that has not sent a whole head, else the longest idle; left out, 16384, or what the descriptors of the process leave for it",
+    },
+    SettingDoc {
+        path: "listen.write_timeout",
+        form: "duration",
+        default: Some("30s"),
+        doc: "how long a client may take nothing of its answer, or too little of it, before the connection is closed",
+    },
+    SettingDoc {
+        path: "listen.min_send_bytes_per_second",
+        form: "1 to 1048576",
+        default: Some("1024"),
+        doc: "what too little is: in every `listen.write_timeout` a client has to take as many bytes as this makes, or the rest",
+    },
+    SettingDoc {
         path: "admin.address",
         form: "IP address and port",
         default: Some("127.0.0.1:9090"),

@@ -33,6 +33,8 @@ pub struct Setup {
     environment: Vec<(String, String)>,
     has_file: bool,
     stderr: Option<Stdio>,
+    /// The soft and the hard limit of descriptors of `serve`.
+    descriptors: Option<(u32, u32)>,
 }
 
 impl Setup {
@@ -44,6 +46,7 @@ impl Setup {
             environment: Vec::new(),
             has_file: false,
             stderr: None,
+            descriptors: None,
         }
         .set("ENVGATE_LISTEN__ADDRESS", "127.0.0.1:0")
         .set("ENVGATE_ADMIN__ADDRESS", "127.0.0.1:0")
@@ -67,6 +70,12 @@ impl Setup {
     /// Where `serve` logs, instead of a file that [`Envgate::log`] reads.
     pub fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
         self.stderr = Some(stderr.into());
+        self
+    }
+
+    /// How many descriptors `serve` is given: its soft and its hard limit.
+    pub fn descriptors(mut self, soft: u32, hard: u32) -> Self {
+        self.descriptors = Some((soft, hard));
         self
     }
 
@@ -150,8 +159,11 @@ impl Setup {
 
     fn start_with(mut self, made: Option<String>) -> Envgate {
         let log = std::fs::File::create(self.log_path()).unwrap();
-        let mut child = self
-            .command(&["serve"])
+        let mut serve = self.command(&["serve"]);
+        if let Some((soft, hard)) = self.descriptors {
+            serve = self.limited(&serve, &format!("ulimit -Sn {soft} && ulimit -Hn {hard}"));
+        }
+        let mut child = serve
             .stdout(Stdio::piped())
             .stderr(self.stderr.take().unwrap_or(log.into()))
             .spawn()
@@ -193,6 +205,14 @@ impl Setup {
         };
         envgate.wait_until_ready();
         envgate
+    }
+
+    /// The same command, where the shell sets a limit before it.
+    fn limited(&self, command: &Command, limit: &str) -> Command {
+        let script = format!("{limit} && exec \"$0\" \"$@\"");
+        let mut limited = self.command_of("sh", &["-c", &script]);
+        limited.arg(command.get_program()).args(command.get_args());
+        limited
     }
 
     fn log_path(&self) -> PathBuf {
