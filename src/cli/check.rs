@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::output::CommandError;
 use crate::config::{self, Access, ConfigErrors, Settings, UpstreamService};
-use crate::contract::{self, Operation};
+use crate::contract::{self, Operation, UpstreamErrorBody};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tenancy::{StampRequired, Tenant};
@@ -166,8 +166,10 @@ async fn prove_upstream(
         return Ok(());
     }
     let status = reply.status.as_u16();
-    let said = contract::refusal(reply.status, &reply.body, false).upstream_message;
-    let said = said.map_or(String::new(), |message| format!(": {message}"));
+    let body = UpstreamErrorBody::read(&reply.body);
+    let said = body
+        .message()
+        .map_or(String::new(), |message| format!(": {message}"));
     Err(CommandError::Upstream(format!(
         "the upstream answered with status {status}{said}"
     )))

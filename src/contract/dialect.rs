@@ -1,8 +1,13 @@
+use http::StatusCode;
 use serde_json::Value;
 
 use super::environment_edit::{EditEnvironment, edit_for_sandbase};
+use super::error::error_type_of;
 use super::schema::{Bodies, Schemas};
 use super::{Operation, Strictness, Violations, Warnings};
+
+/// The type that the upstream gives whatever has no better one.
+const GENERIC: &str = "invalid_request_error";
 
 /// A way in which the API is spoken: its schemas, its names for errors, its rules for replies.
 #[derive(Debug)]
@@ -38,9 +43,18 @@ impl Dialect {
         edit_environment: None,
     };
 
-    /// The dialect's name for an upstream `error.type`.
+    /// The dialect's name for an upstream `error.type` with a status. Where the type says no more than that
+    /// the request was bad, and the status says more (a 409 comes with `invalid_request_error`), a dialect
+    /// with names of its own goes by the status.
     #[must_use]
-    pub fn error_type<'a>(&self, upstream_type: &'a str) -> &'a str {
+    pub fn error_type<'a>(&self, status: StatusCode, upstream_type: &'a str) -> &'a str {
+        if self.error_types.is_empty() {
+            return upstream_type;
+        }
+        let upstream_type = match upstream_type {
+            GENERIC => error_type_of(status),
+            specific => specific,
+        };
         self.error_types
             .iter()
             .find(|(theirs, _)| *theirs == upstream_type)

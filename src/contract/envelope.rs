@@ -6,7 +6,8 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{ApiError, Dialect, Violation, Violations};
+use super::error::error_type_of;
+use super::{ApiError, Dialect, ReplyError, Violation, Violations};
 use crate::text::whole_seconds;
 
 /// The header that overrides what a client makes of a status.
@@ -54,7 +55,7 @@ impl ApiError {
         let envelope = Envelope {
             kind: "error",
             error: Inner {
-                error_type: dialect.error_type(upstream_type),
+                error_type: dialect.error_type(status, upstream_type),
                 message: &self.to_string(),
                 details: self.details(),
             },
@@ -103,6 +104,11 @@ impl ApiError {
             | Self::UpstreamReply {
                 after_write: true, ..
             }
+            // The next answer would be no other.
+            | Self::UpstreamReply {
+                reason: ReplyError::Redirect | ReplyError::TooLarge | ReplyError::Encoded,
+                ..
+            }
             | Self::UpstreamCredential
             | Self::Internal => Retry::Never,
             _ => Retry::ByStatus,
@@ -130,22 +136,6 @@ impl ApiError {
             Self::Upstream(refusal) => refusal.details.as_deref().map(Details::Upstream),
             _ => None,
         }
-    }
-}
-
-/// The upstream's name for the errors of a status.
-pub(super) fn error_type_of(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        401 => "authentication_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        408 | 504 => "timeout_error",
-        409 => "conflict_error",
-        413 => "request_too_large",
-        429 => "rate_limit_error",
-        529 => "overloaded_error",
-        500..=599 => "api_error",
-        _ => "invalid_request_error",
     }
 }
 

@@ -136,7 +136,7 @@ pub enum ApiError {
     #[error("{reason}")]
     UpstreamReply {
         /// What is wrong with it.
-        reason: RefusedReply,
+        reason: ReplyError,
         /// Whether a write may have reached it.
         after_write: bool,
     },
@@ -145,7 +145,7 @@ pub enum ApiError {
     UpstreamCredential,
     /// The upstream refused the request.
     #[error("{}", .0.message)]
-    Upstream(Box<UpstreamRefusal>),
+    Upstream(Box<UpstreamError>),
     /// The client closed its connection before its answer was there, and what it asked for was given up.
     #[error("the client is gone")]
     ClientGone,
@@ -234,7 +234,7 @@ impl AuthenticationFailure {
 
 /// Why a reply of the upstream is not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RefusedReply {
+pub enum ReplyError {
     /// A success whose body is not the JSON object that it should be.
     #[error("the upstream's answer is not the JSON object that it should be")]
     NotAnObject,
@@ -251,7 +251,7 @@ pub enum RefusedReply {
 
 /// What the upstream refused, ready to be passed on.
 #[derive(Debug)]
-pub struct UpstreamRefusal {
+pub struct UpstreamError {
     /// The upstream's status.
     pub status: StatusCode,
     /// The upstream's `error.type`; a dialect may have another name for it.
@@ -381,6 +381,22 @@ impl ApiError {
 
 fn in_seconds(duration: &Duration) -> String {
     format_seconds(Duration::from_secs(whole_seconds(*duration)))
+}
+
+/// The upstream's name for the errors of a status.
+pub(super) fn error_type_of(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        408 | 504 => "timeout_error",
+        409 => "conflict_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        529 => "overloaded_error",
+        500..=599 => "api_error",
+        _ => "invalid_request_error",
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::{Dialect, Edits, Object, Operation, RefusedReply, StampKey};
+use super::{Dialect, Edits, Object, Operation, ReplyError, StampKey};
 use crate::environment::EnvironmentId;
 
 /// What was read of a successful reply, once for all who get it: the text itself stays apart, so that it can be shared.
@@ -41,7 +41,7 @@ impl Dialect {
     /// numbers. Replies are open: no more is asked of them than that a client can read them at all.
     ///
     /// # Errors
-    /// [`RefusedReply::NotAnObject`] where the body is not one JSON object, an environment has no `id`, or a list no
+    /// [`ReplyError::NotAnObject`] where the body is not one JSON object, an environment has no `id`, or a list no
     /// list of `data`.
     ///
     /// ```
@@ -60,8 +60,8 @@ impl Dialect {
         operation: Operation,
         body: &[u8],
         stamp_key: &StampKey,
-    ) -> Result<ReplyOutline, RefusedReply> {
-        let refused = RefusedReply::NotAnObject;
+    ) -> Result<ReplyOutline, ReplyError> {
+        let refused = ReplyError::NotAnObject;
         let text = std::str::from_utf8(body).map_err(|_| refused)?;
         let object = Object::read(text).ok_or(refused)?;
         let mut edits = Edits::default();

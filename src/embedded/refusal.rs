@@ -5,7 +5,7 @@ use axum::http::{Response, StatusCode};
 use serde_json::json;
 use serde_json::value::to_raw_value;
 
-use crate::contract::{ApiError, Dialect, UpstreamRefusal};
+use crate::contract::{ApiError, Dialect, UpstreamError};
 use crate::environment::MergeError;
 use crate::store::StoreError;
 
@@ -56,7 +56,7 @@ fn own_error(refusal: &Refusal, request_id: &str) -> ApiError {
     } else {
         refusal.to_string()
     };
-    ApiError::Upstream(Box::new(UpstreamRefusal {
+    ApiError::Upstream(Box::new(UpstreamError {
         status,
         error_type: Cow::Borrowed(error_type),
         message,

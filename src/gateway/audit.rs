@@ -163,14 +163,14 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
-    use crate::contract::UpstreamRefusal;
+    use crate::contract::UpstreamError;
 
     fn outcome_of(was_sent: bool, error: &ApiError) -> AuditOutcome {
         AuditDraft::default().outcome(was_sent, Some(error))
     }
 
     fn upstream(status: u16) -> ApiError {
-        ApiError::Upstream(Box::new(UpstreamRefusal {
+        ApiError::Upstream(Box::new(UpstreamError {
             status: StatusCode::from_u16(status).unwrap(),
             error_type: "api_error".into(),
             message: String::new(),

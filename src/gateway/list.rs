@@ -2,7 +2,7 @@
 
 use super::exchange::Exchange;
 use super::response::{self, Accepted, Outline};
-use crate::contract::{ApiError, ListQuery, ListedEnvironment, Operation, PageOutline, RefusedReply, Target};
+use crate::contract::{ApiError, ListQuery, ListedEnvironment, Operation, PageOutline, ReplyError, Target};
 use crate::environment::EnvironmentId;
 use crate::tenancy::PagePosition;
 use crate::text::CursorSealer;
@@ -25,7 +25,7 @@ const BAD_CURSOR: ApiError = ApiError::BadQuery {
     problem: "must be the next_page of an earlier answer to the same list",
 };
 const UNREADABLE: ApiError = ApiError::UpstreamReply {
-    reason: RefusedReply::NotAnObject,
+    reason: ReplyError::NotAnObject,
     after_write: false,
 };
 

@@ -13,7 +13,7 @@ use super::exchange::Exchange;
 use super::response::Accepted;
 use super::shared_reads::Freshness;
 use crate::config;
-use crate::contract::{ApiError, ListQuery, Operation, StampKey, Target, UpstreamRefusal};
+use crate::contract::{ApiError, ListQuery, Operation, StampKey, Target, UpstreamError};
 use crate::environment::EnvironmentId;
 use crate::tenancy::{Caller, Directory, TenantId};
 use crate::text::{CursorError, CursorSealer};
@@ -246,7 +246,7 @@ impl Owners {
                     "{} (one pair of the metadata is reserved by the gateway)",
                     refusal.message
                 );
-                ApiError::Upstream(Box::new(UpstreamRefusal { message, ..*refusal }))
+                ApiError::Upstream(Box::new(UpstreamError { message, ..*refusal }))
             }
             error => error,
         }
@@ -289,7 +289,7 @@ pub(super) fn is_not_found(error: &ApiError) -> bool {
 }
 
 /// Whether the upstream refuses a write for its metadata.
-pub(super) fn is_metadata_refused(refusal: &UpstreamRefusal) -> bool {
+pub(super) fn is_metadata_refused(refusal: &UpstreamError) -> bool {
     refusal.status == StatusCode::BAD_REQUEST && refusal.message.to_lowercase().contains("metadata")
 }
 

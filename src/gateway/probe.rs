@@ -1,7 +1,7 @@
 //! Requests of the gateway's own: whether the upstream answers at all, and whether it takes the credentials.
 
 use std::num::NonZeroU16;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Gateway;
 use super::plans::ResolvedPlan;
-use crate::contract::{self, Operation};
+use crate::contract::{Operation, UpstreamErrorBody};
 use crate::quota::{BudgetRejection, Kind, TenantLimits, TenantQuota};
 use crate::tenancy::TenantId;
 use crate::upstream::{Reply, Reuse, SendError, Sender};
@@ -103,14 +103,22 @@ async fn list_one(plan: &ResolvedPlan, within: Duration) -> Result<Reply, ProbeE
     let deadline = Instant::now() + within;
     // On a new connection: that an old one is dead says nothing.
     let sending = upstream.send(Sender::Probe, request, Reuse::No, deadline, || token.sent());
-    Ok(sending.await?)
+    let reply = sending.await?;
+    plan.budget
+        .answered(Kind::Read, reply.status, &reply.headers, SystemTime::now());
+    Ok(reply)
 }
 
 /// Says what the first list means for the operator.
 fn report(reply: &Reply, access: &str) {
     let status = reply.status.as_u16();
-    let refused = contract::refusal(reply.status, &reply.body, false);
-    let message = refused.upstream_message.unwrap_or_default();
+    let body = UpstreamErrorBody::read(&reply.body);
+    let message = body.message().unwrap_or_default();
+    // It told the upstream nothing that could come back.
+    if let (StatusCode::BAD_REQUEST, Some(fault)) = (reply.status, body.operator_fault(|_| false)) {
+        tracing::error!(access, status, message, %fault, "the upstream refuses all requests for the operator's fault");
+        return;
+    }
     match reply.status {
         status if status.is_success() => tracing::info!(access, "the upstream takes the credential"),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => tracing::error!(

@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
 use crate::contract::{
-    self, Answer, ApiError, Dialect, Operation, PageOutline, REQUEST_ID, RETRY_HEADERS, RefusedReply,
-    ReplyOutline, SHOULD_RETRY, StampKey, Target, UpstreamRefusal, Warnings,
+    Answer, ApiError, Dialect, Operation, PageOutline, REQUEST_ID, RETRY_HEADERS, ReplyError, ReplyOutline,
+    SHOULD_RETRY, StampKey, Target, UpstreamError, UpstreamErrorBody, Warnings,
 };
 use crate::environment::EnvironmentId;
 use crate::quota::RateLimitStatus;
@@ -86,7 +86,7 @@ impl ReadReply {
                 Ok(accepted(StatusCode::OK, dialect.deleted(id), None))
             }
             _ => Err(ApiError::UpstreamReply {
-                reason: RefusedReply::NotAnObject,
+                reason: ReplyError::NotAnObject,
                 after_write: target.operation.is_write(),
             }),
         }
@@ -185,7 +185,7 @@ pub(super) fn success(operation: Operation, reply: Reply) -> Result<Reply, ApiEr
     }
     if is_encoded(&reply.headers) && !reply.body.is_empty() {
         return Err(ApiError::UpstreamReply {
-            reason: RefusedReply::Encoded,
+            reason: ReplyError::Encoded,
             after_write,
         });
     }
@@ -198,17 +198,13 @@ fn is_plain_success(reply: &Reply) -> bool {
 
 /// What the upstream refused, as far as it is for tenants; the rest is for the operator's log.
 fn refusal(operation: Operation, reply: &Reply) -> ApiError {
-    let refused = contract::refusal(reply.status, &reply.body, operation.is_write());
-    if let Some(message) = &refused.upstream_message {
+    let body = UpstreamErrorBody::read(&reply.body);
+    if let Some(upstream_message) = body.message() {
         let status = reply.status.as_u16();
-        tracing::warn!(
-            status,
-            upstream_message = message.as_str(),
-            "the upstream refused a request"
-        );
+        tracing::warn!(status, upstream_message, "the upstream refused a request");
     }
-    match refused.error {
-        ApiError::Upstream(refusal) => ApiError::Upstream(Box::new(UpstreamRefusal {
+    match body.error(reply.status, operation) {
+        ApiError::Upstream(refusal) => ApiError::Upstream(Box::new(UpstreamError {
             headers: refusal_advice(operation, reply),
             ..*refusal
         })),
@@ -216,18 +212,23 @@ fn refusal(operation: Operation, reply: &Reply) -> ApiError {
     }
 }
 
-/// The upstream's own advice. Where it gives none on [`SHOULD_RETRY`], and clients would repeat by the status
-/// alone what must not or need not be repeated, it is the gateway's: a write that failed may have been done,
-/// but for 503 and 529, which say that nothing was; and an environment that is in use when it is deleted will
-/// still be.
+/// The upstream's own advice. A create or a delete that conflicts will do so again, whatever it says. Where
+/// it gives none on [`SHOULD_RETRY`], and clients would repeat by the status alone what must not or need not
+/// be repeated, it is the gateway's: a write that failed may have been done, but for 503 and 529, which say
+/// that nothing was.
 fn refusal_advice(operation: Operation, reply: &Reply) -> Vec<(HeaderName, HeaderValue)> {
     let mut advice = retry_advice(&reply.headers);
+    let is_conflict =
+        reply.status == StatusCode::CONFLICT && matches!(operation, Operation::Create | Operation::Delete);
+    if is_conflict {
+        advice.clear();
+    }
     let is_futile = match reply.status.as_u16() {
-        409 => operation == Operation::Delete,
+        501 | 505 => true,
         503 | 529 => false,
         status => status >= 500 && operation.is_write(),
     };
-    if is_futile && !reply.headers.contains_key(SHOULD_RETRY) {
+    if is_conflict || (is_futile && !reply.headers.contains_key(SHOULD_RETRY)) {
         advice.push((SHOULD_RETRY, HeaderValue::from_static("false")));
     }
     advice

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use super::ownership::OwnerScope;
@@ -13,11 +13,14 @@ use super::plans::ResolvedPlan;
 use super::request_log::{RequestLog, WaitingFor};
 use super::response;
 use super::shared_reads::{ReadKey, Subject};
-use crate::contract::{ApiError, ListQuery, Operation, RefusedReply, Target};
+use crate::contract::{
+    ApiError, ListQuery, Operation, OperatorFault, ReplyError, SentTexts, Target, UpstreamErrorBody,
+};
 use crate::quota::{BudgetRejection, InFlightSlot, Kind, LimitedBy, Token};
 use crate::tenancy::{Caller, Tenant};
 use crate::upstream::{
-    BETA, Client, Deadline, Reply, Reuse, SendError, Sender, UpstreamRequest, VERSION, WriteSent,
+    BETA, Client, Deadline, REQUIRED_BETA, Reply, Reuse, SendError, Sender, UpstreamRequest, VERSION,
+    WriteSent, client_values,
 };
 
 /// Who asks the upstream, for all of one exchange: a caller, by which plan and credential, with which header,
@@ -112,6 +115,10 @@ impl<'a> UpstreamSession<'a> {
         let upstream = &*self.plan.upstream;
         let operation = target.operation;
         let path_and_query = path_and_query(target, query);
+        let sent = Sent {
+            body: body.clone(),
+            headers: client_values(&self.headers),
+        };
         // A write is the last thing that anybody asks for.
         let headers = match operation.is_write() {
             true => mem::take(&mut self.headers),
@@ -156,7 +163,39 @@ impl<'a> UpstreamSession<'a> {
         if let Some(request_id) = response::request_id(&reply) {
             self.log.name_as_upstream(request_id);
         }
-        Ok(reply)
+        match sent.operator_fault(&reply) {
+            Some(fault) => {
+                let operation = operation.name();
+                tracing::error!(operation, %fault, "the upstream refuses requests for the operator's fault");
+                Err(ApiError::UpstreamCredential)
+            }
+            None => Ok(reply),
+        }
+    }
+}
+
+/// What a request has told the upstream of its client's.
+struct Sent {
+    body: Bytes,
+    headers: Vec<HeaderValue>,
+}
+
+impl Sent {
+    /// What a 400 blames the operator for, although the status blames the request.
+    fn operator_fault(&self, reply: &Reply) -> Option<OperatorFault> {
+        if reply.status != StatusCode::BAD_REQUEST {
+            return None;
+        }
+        UpstreamErrorBody::read(&reply.body).operator_fault(|message| {
+            let mut texts = SentTexts::default();
+            texts.add_body(&self.body);
+            for value in self.headers.iter().filter_map(|value| value.to_str().ok()) {
+                texts.add_header(value);
+            }
+            // The gateway asks for it, whoever else does.
+            texts.remove(REQUIRED_BETA);
+            texts.is_in(message)
+        })
     }
 }
 
@@ -265,7 +304,7 @@ const fn error_of(error: &SendError, after_write: bool) -> ApiError {
         SendError::Timeout(_) => ApiError::UpstreamTimeout { after_write },
         SendError::Broken(_) | SendError::DiedIdle(_) => ApiError::UpstreamBroken { after_write },
         SendError::TooLarge => ApiError::UpstreamReply {
-            reason: RefusedReply::TooLarge,
+            reason: ReplyError::TooLarge,
             after_write,
         },
     }

@@ -13,7 +13,7 @@ const WORKSPACE: HeaderName = HeaderName::from_static("anthropic-workspace-id");
 /// The version that the published contract names.
 const DEFAULT_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 /// The beta without which the upstream does not know environments.
-const REQUIRED_BETA: &str = "managed-agents-2026-04-01";
+pub const REQUIRED_BETA: &str = "managed-agents-2026-04-01";
 
 /// Headers that go up as they came. All others stay here, a client's credentials first of all.
 const PASSED: [HeaderName; 5] = [
@@ -65,6 +65,16 @@ pub fn request_headers(
         }
     }
     headers
+}
+
+/// What of a translated header the client has written: a text of the upstream's may repeat it.
+#[must_use]
+pub fn client_values(translated: &HeaderMap) -> Vec<HeaderValue> {
+    let is_clients = |name: &HeaderName| {
+        *name == BETA || *name == ACCEPT || PASSED.contains(name) || name.as_str().starts_with(PASSED_PREFIX)
+    };
+    let values = translated.iter().filter(|(name, _)| is_clients(name));
+    values.map(|(_, value)| value.clone()).collect()
 }
 
 /// The client's version where it looks like a date.

@@ -27,6 +27,7 @@ mod faults;
 mod keys;
 mod log;
 mod operator;
+mod operator_faults;
 mod ownership;
 mod plans;
 mod policy;

@@ -213,3 +213,50 @@ fn a_read_on_a_connection_that_died_while_idle_is_sent_again_and_a_write_is_not(
         assert_eq!(again, if expected == 200 { 3 } else { 2 }, "{method}");
     }
 }
+
+/// How the upstream refuses a conflict: with a type that says only that the request was bad.
+fn conflict(headers: &[(&str, &str)]) -> Upstream {
+    let body = error(
+        "invalid_request_error",
+        "the name is taken by environment env_of_another_tenant",
+    );
+    Upstream::always(Then::respond("409 Conflict", headers, &body))
+}
+
+#[test]
+fn a_create_that_conflicts_is_told_in_our_words_and_not_to_be_repeated() {
+    for headers in [&[][..], &[("x-should-retry", "true"), ("retry-after", "1")]] {
+        let upstream = conflict(headers);
+        let envgate = Envgate::in_front_of(upstream.address);
+        let response = envgate.post("/v1/environments", r#"{"name":"n"}"#);
+        let error = response.expect_error(409, "conflict").to_string();
+        assert!(!error.contains("env_of_another_tenant"), "{error}");
+        assert_eq!(response.header("x-should-retry"), Some("false"));
+        assert_eq!(response.header("retry-after"), None);
+    }
+}
+
+#[test]
+fn a_delete_that_conflicts_is_not_to_be_repeated_and_says_why() {
+    let silent = Upstream::always(Then::respond("409 Conflict", &[], ""));
+    for (upstream, expected) in [(conflict(&[]), "the name is taken"), (silent, "in use")] {
+        let envgate = Envgate::in_front_of(upstream.address);
+        let response = envgate.request("DELETE", PATH).send();
+        let error = response.expect_error(409, "conflict");
+        assert!(error["message"].as_str().unwrap().contains(expected), "{error}");
+        assert_eq!(response.header("x-should-retry"), Some("false"));
+    }
+}
+
+#[test]
+fn a_reply_that_would_be_no_other_is_not_to_be_asked_for_again() {
+    for then in [
+        Then::respond("307 Temporary Redirect", &[("location", "/")], ""),
+        Then::respond("200 OK", &[("content-encoding", "gzip")], "{}"),
+        Then::respond("501 Not Implemented", &[], ""),
+    ] {
+        let upstream = Upstream::always(then);
+        let envgate = Envgate::in_front_of(upstream.address);
+        assert_eq!(envgate.get(PATH).header("x-should-retry"), Some("false"));
+    }
+}

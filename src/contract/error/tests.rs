@@ -57,8 +57,9 @@ fn samples() -> Vec<ApiError> {
     for after_write in [false, true] {
         samples.push(ApiError::UpstreamTimeout { after_write });
         samples.push(ApiError::UpstreamBroken { after_write });
-        let reason = RefusedReply::Redirect;
-        samples.push(ApiError::UpstreamReply { reason, after_write });
+        for reason in [ReplyError::NotAnObject, ReplyError::Redirect] {
+            samples.push(ApiError::UpstreamReply { reason, after_write });
+        }
     }
     samples
 }

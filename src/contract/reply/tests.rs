@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 use super::*;
 use crate::contract::arbitrary::{json as any_json, spaced, spaces};
 
-fn reply(dialect: &Dialect, operation: Operation, body: &str) -> Result<String, RefusedReply> {
+fn reply(dialect: &Dialect, operation: Operation, body: &str) -> Result<String, ReplyError> {
     let body = Bytes::copy_from_slice(body.as_bytes());
     let shown = show(dialect, operation, &body)?;
     Ok(String::from_utf8(shown.to_vec()).unwrap())
 }
 
-fn show(dialect: &Dialect, operation: Operation, body: &Bytes) -> Result<Bytes, RefusedReply> {
+fn show(dialect: &Dialect, operation: Operation, body: &Bytes) -> Result<Bytes, ReplyError> {
     let outline = dialect.outline(operation, body, &StampKey::default())?;
     Ok(outline.show(body))
 }
@@ -94,7 +94,7 @@ fn a_success_that_no_client_can_read_is_refused() {
             {
                 assert_eq!(
                     reply(dialect, operation, body),
-                    Err(RefusedReply::NotAnObject),
+                    Err(ReplyError::NotAnObject),
                     "{body}"
                 );
             }

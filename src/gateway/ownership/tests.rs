@@ -33,7 +33,7 @@ fn scope(caller: &Caller) -> OwnerScope<'_> {
 }
 
 fn refused(status: StatusCode, message: &str) -> ApiError {
-    ApiError::Upstream(Box::new(UpstreamRefusal {
+    ApiError::Upstream(Box::new(UpstreamError {
         status,
         error_type: Cow::Borrowed("invalid_request_error"),
         message: message.to_owned(),

@@ -204,7 +204,7 @@ pub fn faults() -> Vec<Fault> {
             name: "409",
             then: Some(|_| Then::respond("409 Conflict", &[], "")),
             status: 409,
-            should_retry: |operation| matches!(operation, Delete).then_some("false"),
+            should_retry: |operation| matches!(operation, Create | Delete).then_some("false"),
             ..BROKEN
         },
         Fault {
@@ -254,6 +254,7 @@ pub fn faults() -> Vec<Fault> {
                     body(request),
                 ))
             }),
+            should_retry: |_| Some("false"),
             ..BROKEN
         },
     ]

@@ -1,6 +1,14 @@
 use super::*;
 use crate::contract::Dialect;
 
+fn status_of(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap()
+}
+
+fn error_of(status: u16, body: impl AsRef<[u8]>, operation: Operation) -> ApiError {
+    UpstreamErrorBody::read(body.as_ref()).error(status_of(status), operation)
+}
+
 fn envelope(error_type: &str, details: &str) -> String {
     format!(
         r#"{{"type":"error","error":{{"type":"{error_type}","message":"theirs"{details}}},"request_id":"req_1"}}"#
@@ -8,8 +16,8 @@ fn envelope(error_type: &str, details: &str) -> String {
 }
 
 #[track_caller]
-fn passed(status: u16, body: &str) -> UpstreamRefusal {
-    match refusal(StatusCode::from_u16(status).unwrap(), body.as_bytes(), true).error {
+fn passed(status: u16, body: &str) -> UpstreamError {
+    match error_of(status, body, Operation::Update) {
         ApiError::Upstream(refusal) => *refusal,
         other => panic!("{status} became {other:?}"),
     }
@@ -43,9 +51,8 @@ fn limits_and_faults_of_the_upstream_are_told_in_our_words() {
         (418, "the upstream refused the request with status 418"),
     ] {
         let body = envelope("overloaded_error", r#","details":{"error_code":"x"}"#);
-        let refused = refusal(StatusCode::from_u16(status).unwrap(), body.as_bytes(), false);
         assert_eq!(
-            refused.upstream_message.as_deref(),
+            UpstreamErrorBody::read(body.as_bytes()).message(),
             Some("theirs"),
             "the log has it"
         );
@@ -64,11 +71,8 @@ fn a_refused_credential_is_the_operators_trouble() {
             &envelope("permission_error", ""),
             &envelope("x", r#","details":{"error_code":null}"#),
         ] {
-            let refused = refusal(StatusCode::from_u16(status).unwrap(), body.as_bytes(), false);
-            assert!(
-                matches!(refused.error, ApiError::UpstreamCredential),
-                "{status} {body}"
-            );
+            let error = error_of(status, body, Operation::Retrieve);
+            assert!(matches!(error, ApiError::UpstreamCredential), "{status} {body}");
         }
     }
     assert_eq!(
@@ -79,18 +83,18 @@ fn a_refused_credential_is_the_operators_trouble() {
 
 #[test]
 fn a_redirect_is_not_passed_on() {
-    for after_write in [true, false] {
-        let refused = refusal(StatusCode::FOUND, b"", after_write);
+    for (operation, after_write) in [(Operation::Update, true), (Operation::Retrieve, false)] {
+        let error = error_of(302, "", operation);
         assert!(matches!(
-            refused.error,
-            ApiError::UpstreamReply { reason: RefusedReply::Redirect, after_write: told } if told == after_write
+            error,
+            ApiError::UpstreamReply { reason: ReplyError::Redirect, after_write: told } if told == after_write
         ));
     }
 }
 
 #[test]
 fn a_status_that_nobody_knows_is_a_bad_reply() {
-    let error = refusal(StatusCode::from_u16(799).unwrap(), b"", true).error;
+    let error = error_of(799, "", Operation::Update);
     assert_eq!(error.status(), StatusCode::BAD_GATEWAY);
 }
 
@@ -115,10 +119,8 @@ fn garbage_still_makes_a_good_error() {
             (503, "api_error"),
             (529, "overloaded_error"),
         ] {
-            let status = StatusCode::from_u16(status).unwrap();
-            let refused = refusal(status, body, false);
-            assert_eq!(refused.upstream_message, None);
-            let ApiError::Upstream(refusal) = refused.error else {
+            assert_eq!(UpstreamErrorBody::read(body).message(), None);
+            let ApiError::Upstream(refusal) = error_of(status, body, Operation::Retrieve) else {
                 panic!("{status} {body:?}");
             };
             assert_eq!(refusal.error_type, error_type);
@@ -127,24 +129,57 @@ fn garbage_still_makes_a_good_error() {
     }
 }
 
+/// The type and the message that a client of the dialect is told.
+fn told(error: &ApiError, dialect: &Dialect) -> (String, String) {
+    let answer = error.answer(dialect, "req_1");
+    let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    let text = |name: &str| body["error"][name].as_str().unwrap().to_owned();
+    (text("type"), text("message"))
+}
+
 #[test]
-fn the_facade_has_its_own_names_for_what_the_upstream_refuses() {
+fn the_facade_names_errors_by_status_and_type_together() {
     for (status, theirs, ours) in [
         (400, "invalid_request_error", "invalid_request"),
         (404, "not_found_error", "not_found"),
+        (404, "invalid_request_error", "not_found"),
         (409, "conflict_error", "conflict"),
+        (409, "invalid_request_error", "conflict"),
         (413, "request_too_large", "request_too_large"),
+        (422, "invalid_request_error", "invalid_request"),
         (400, "novel_error", "novel_error"),
+        (409, "novel_error", "novel_error"),
     ] {
-        let error = refusal(
-            StatusCode::from_u16(status).unwrap(),
-            envelope(theirs, "").as_bytes(),
-            false,
-        )
-        .error;
-        let answer = error.answer(&Dialect::SANDBASE, "req_1");
-        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-        assert_eq!(body["error"]["type"], ours);
-        assert_eq!(body["error"]["message"], "theirs");
+        let error = error_of(status, envelope(theirs, ""), Operation::Update);
+        let expected = |name: &str| (name.to_owned(), "theirs".to_owned());
+        assert_eq!(told(&error, &Dialect::SANDBASE), expected(ours));
+        assert_eq!(
+            told(&error, &Dialect::ANTHROPIC),
+            expected(theirs),
+            "the native dialect names them as the upstream does"
+        );
     }
+}
+
+#[test]
+fn what_a_create_conflicts_with_may_be_anothers_and_is_not_told() {
+    let details = r#","details":{"error_code":"name_taken","environment_id":"env_of_another"}"#;
+    let body = envelope("invalid_request_error", details);
+    let error = error_of(409, &body, Operation::Create);
+    let (error_type, message) = told(&error, &Dialect::SANDBASE);
+    assert_eq!(error_type, "conflict");
+    assert!(!message.contains("theirs"), "{message}");
+    let ApiError::Upstream(refusal) = error else {
+        panic!("{error:?}");
+    };
+    assert!(refusal.details.is_none());
+}
+
+#[test]
+fn a_delete_that_conflicts_says_that_the_environment_is_in_use_where_the_upstream_says_nothing() {
+    let (_, message) = told(&error_of(409, "", Operation::Delete), &Dialect::SANDBASE);
+    assert!(message.contains("in use"), "{message}");
+    let body = envelope("invalid_request_error", "");
+    let (_, message) = told(&error_of(409, body, Operation::Delete), &Dialect::SANDBASE);
+    assert_eq!(message, "theirs");
 }
