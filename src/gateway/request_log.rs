@@ -157,7 +157,7 @@ mod tests {
         }
         log.finish(&identity, &metrics, StatusCode::OK, Some(&ApiError::ClientGone));
         let text = String::from_utf8(metrics.encode().unwrap()).unwrap();
-        let own = "envgate_own_duration_seconds_sum{operation=\"update\"} ";
+        let own = "envgate_overhead_duration_seconds_sum{operation=\"update\"} ";
         let own = text.lines().find_map(|line| line.strip_prefix(own)).unwrap();
         assert!(own.parse::<f64>().unwrap() < 0.5, "{own}");
     }

@@ -115,12 +115,12 @@ impl BudgetsMetrics {
                 &[BUDGET],
             )?,
             left: add.gauges(
-                "envgate_budget_left",
+                "envgate_budget_remaining",
                 "Upstream requests that may still be sent in this window.",
                 &[BUDGET],
             )?,
             closed: add.gauges(
-                "envgate_budget_closed",
+                "envgate_budget_paused",
                 "Whether the upstream has asked for silence.",
                 &[BUDGET],
             )?,

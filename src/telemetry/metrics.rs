@@ -118,7 +118,7 @@ impl Metrics {
             &["operation"],
         )?;
         let own = add.histograms(
-            "envgate_own_duration_seconds",
+            "envgate_overhead_duration_seconds",
             "What of a request the gateway itself took.",
             &BUCKETS,
             &["operation"],
@@ -161,7 +161,7 @@ impl Metrics {
             reads: add.counters(
                 "envgate_reads_total",
                 "Replies to retrieves and list pages by where they came from: hit, coalesced or miss.",
-                &["source"],
+                &["result"],
             )?,
             budgets: BudgetsMetrics::new(&add)?,
             connections: ConnectionsMetrics::new(&add)?,
@@ -184,7 +184,7 @@ impl Metrics {
                 "Panics caught at the border of an exchange.",
             )?,
             log_lines_lost: add.counter(
-                "envgate_log_lines_lost_total",
+                "envgate_log_lines_dropped_total",
                 "Lines of the log that are lost, because standard error did not take them.",
             )?,
             store_up: add.gauge("envgate_store_up", "Whether the store answered when last asked.")?,
@@ -193,7 +193,7 @@ impl Metrics {
                 "Times that the store did not answer.",
             )?,
             audit_dropped: add.counter(
-                "envgate_audit_dropped_total",
+                "envgate_audit_records_dropped_total",
                 "Requests that the audit has no record of, for lack of room or of a store at the end.",
             )?,
             audit_put_aside: add.counter(

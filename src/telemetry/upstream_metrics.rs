@@ -28,7 +28,7 @@ impl UpstreamMetrics {
                 "Connections made to the upstream.",
             )?,
             resent: add.counter(
-                "envgate_upstream_resent_total",
+                "envgate_upstream_retries_total",
                 "Requests sent again: not started before, or reads on a connection that had died while idle.",
             )?,
             dns_failures: add.counter(

@@ -14,8 +14,8 @@ const RESET: &str = "anthropic-ratelimit-requests-reset";
 
 const QUEUED: &str = r#"envgate_budget_queued{budget="default"}"#;
 const IN_FLIGHT: &str = r#"envgate_budget_in_flight{budget="default"}"#;
-const LEFT: &str = r#"envgate_budget_left{budget="default"}"#;
-const CLOSED: &str = r#"envgate_budget_closed{budget="default"}"#;
+const LEFT: &str = r#"envgate_budget_remaining{budget="default"}"#;
+const CLOSED: &str = r#"envgate_budget_paused{budget="default"}"#;
 
 /// A gateway with these settings and a tenant on each of these plans; their keys in the same order.
 fn served<const N: usize>(

@@ -153,7 +153,7 @@ fn run(fault: &Fault) -> (String, Vec<String>) {
     }
     envgate.expect_metric("envgate_requests_in_flight", 0.0);
     envgate.expect_metric(
-        "envgate_upstream_resent_total",
+        "envgate_upstream_retries_total",
         f64::from(u32::try_from(sent_again).unwrap()),
     );
     (rows, wrong)

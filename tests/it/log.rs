@@ -8,7 +8,7 @@ use crate::common::client::Connection;
 use crate::common::envgate::{Envgate, Setup, eventually};
 use crate::common::upstream::{Then, Upstream};
 
-const LOST: &str = "envgate_log_lines_lost_total";
+const LOST: &str = "envgate_log_lines_dropped_total";
 const STOPPED_WITHIN: Duration = Duration::from_secs(15);
 
 /// Sends requests on one connection until lines of the log are lost.

@@ -45,7 +45,7 @@ fn a_thousand_identical_retrieves_at_once_are_one_request_upstream() {
         .filter(|answer| answer.header("envgate-cache") == Some("miss"));
     assert_eq!(misses.count(), 1);
     let coalesced = f64::from(u32::try_from(CLIENTS - 1).unwrap());
-    envgate.expect_metric(r#"envgate_reads_total{source="coalesced"}"#, coalesced);
+    envgate.expect_metric(r#"envgate_reads_total{result="coalesced"}"#, coalesced);
 }
 
 #[test]

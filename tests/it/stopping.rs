@@ -238,7 +238,7 @@ fn while_the_store_is_held_one_tenants_refusals_keep_no_record_of_another_out() 
             .count()
             == 50
     });
-    assert!(envgate.metric("envgate_audit_dropped_total").abs() < f64::EPSILON);
+    assert!(envgate.metric("envgate_audit_records_dropped_total").abs() < f64::EPSILON);
 }
 
 #[test]

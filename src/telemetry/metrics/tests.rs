@@ -10,7 +10,7 @@ fn a_request_is_counted_under_its_operation_status_and_error() {
     let outcome = Outcome {
         operation: Some(Operation::Update),
         status: StatusCode::BAD_REQUEST,
-        error: Some("violations"),
+        error: Some("schema_violation"),
         total: Duration::from_millis(3),
         upstream: None,
         waited: Duration::ZERO,
@@ -24,7 +24,7 @@ fn a_request_is_counted_under_its_operation_status_and_error() {
     });
     let text = text(&metrics);
     assert!(
-        text.contains(r#"envgate_requests_total{error="violations",operation="update",status="4xx"} 1"#),
+        text.contains(r#"envgate_requests_total{error="schema_violation",operation="update",status="4xx"} 1"#),
         "{text}"
     );
     assert!(text.contains(r#"envgate_requests_total{error="unknown_path",operation="none",status="4xx"} 1"#));
@@ -48,7 +48,7 @@ fn the_gateways_own_time_is_the_request_less_the_upstream_and_the_wait() {
     });
     let text = text(&metrics);
     assert!(
-        text.contains(r#"envgate_own_duration_seconds_sum{operation="retrieve"} 0.25"#),
+        text.contains(r#"envgate_overhead_duration_seconds_sum{operation="retrieve"} 0.25"#),
         "{text}"
     );
     assert!(text.contains(r#"envgate_upstream_duration_seconds_sum{operation="retrieve"} 1.5"#));

@@ -82,7 +82,7 @@ fn what_a_tenant_did_is_read_back_newest_first_without_a_secret() {
     ] {
         assert!(change.contains(&operation), "{change:?}");
     }
-    assert_eq!(records[0]["error"], "violations");
+    assert_eq!(records[0]["error"], "schema_violation");
     assert_eq!(records[0]["change"], Value::Null);
 
     let text = json!(records).to_string();
@@ -149,7 +149,7 @@ fn each_parameter_narrows_what_is_told() {
         ("operation=adopt".to_owned(), &[]),
         ("outcome=ok".to_owned(), &[1, 2]),
         ("outcome=refused".to_owned(), &[0]),
-        ("outcome=violations".to_owned(), &[0]),
+        ("outcome=schema_violation".to_owned(), &[0]),
         (format!("from={}", time(1)), &[0, 1]),
         (format!("until={}", time(1)), &[2]),
         (format!("from={}&until={}", time(1), time(0)), &[1]),

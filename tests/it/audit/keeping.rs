@@ -49,7 +49,7 @@ fn while_the_store_is_away_writes_go_on_and_are_recorded_when_it_is_back() {
     });
     database.start_again();
     eventually("all records are there", || read(&database.url()).len() == 150);
-    assert!(envgate.metric("envgate_audit_dropped_total").abs() < f64::EPSILON);
+    assert!(envgate.metric("envgate_audit_records_dropped_total").abs() < f64::EPSILON);
     let log = envgate.stop();
     let told = log.matches("the audit cannot be written").count();
     assert_eq!(told, 1, "an outage is told once: {log}");

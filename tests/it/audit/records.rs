@@ -122,8 +122,8 @@ fn a_refused_write_of_a_known_caller_is_a_record_too() {
         assert_eq!(response.status, status, "{method} {path}: {}", response.text());
     }
     let records = audited.records(6);
-    assert_refused(&records[1], "create", "violations", 400);
-    assert_refused(&records[2], "create", "policy", 403);
+    assert_refused(&records[1], "create", "schema_violation", 400);
+    assert_refused(&records[2], "create", "policy_violation", 403);
     assert_refused(&records[3], "update", "environment_not_found", 404);
     assert_refused(&records[4], "delete", "environment_not_found", 404);
     assert_refused(&records[5], "update", "forbidden", 403);
@@ -186,7 +186,7 @@ fn a_flood_of_one_refusal_is_two_records() {
     audited.stop();
     let records = audited.records(2);
     assert_eq!(records[1]["repeats"], 299);
-    assert_refused(&records[1], "update", "violations", 400);
+    assert_refused(&records[1], "update", "schema_violation", 400);
 }
 
 #[test]

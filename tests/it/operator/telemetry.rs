@@ -15,7 +15,7 @@ fn metrics_tell_what_happened() {
             1.0,
         ),
         (
-            r#"envgate_requests_total{error="violations",operation="update",status="4xx"}"#,
+            r#"envgate_requests_total{error="schema_violation",operation="update",status="4xx"}"#,
             1.0,
         ),
         (
@@ -30,7 +30,7 @@ fn metrics_tell_what_happened() {
             r#"envgate_upstream_duration_seconds_count{operation="update"}"#,
             0.0,
         ),
-        (r#"envgate_own_duration_seconds_count{operation="update"}"#, 1.0),
+        (r#"envgate_overhead_duration_seconds_count{operation="update"}"#, 1.0),
         ("envgate_requests_in_flight", 0.0),
         (
             concat!("envgate_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"),
@@ -72,6 +72,6 @@ fn each_request_has_one_line_in_the_access_log() {
     for duration in ["duration_ms", "upstream_ms", "own_ms"] {
         assert!(line[duration].as_f64().unwrap() > 0.0, "{line}");
     }
-    assert_eq!(lines[1]["error"], "violations");
+    assert_eq!(lines[1]["error"], "schema_violation");
     assert!(!log.contains("in-the-query"));
 }
