@@ -1,6 +1,8 @@
 """Does with the official SDK what a tenant does, and prints a line for each step that came out right.
 
-    scenario.py BASE_URL API_KEY [sandbase|anthropic]
+    scenario.py BASE_URL sandbase|anthropic KEY READERS_KEY LIMITED_KEY
+
+READERS_KEY may list and retrieve alone; LIMITED_KEY has one request a minute.
 """
 
 import os
@@ -15,13 +17,12 @@ for variable in list(os.environ):
 
 import anthropic
 
-BASE_URL, API_KEY = sys.argv[1:3]
-DIALECT = sys.argv[3] if len(sys.argv) > 3 else "sandbase"
+BASE_URL, DIALECT, API_KEY, READERS_KEY, LIMITED_KEY = sys.argv[1:]
 
 ERROR_TYPES = {
-    "sandbase": {400: "invalid_request", 401: "authentication_error", 404: "not_found"},
-    "anthropic": {400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error"},
-}[DIALECT]
+    "sandbase": {400: "invalid_request", 404: "not_found"},
+    "anthropic": {400: "invalid_request_error", 404: "not_found_error"},
+}[DIALECT] | {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
 def ok(step):
@@ -53,8 +54,11 @@ def refused(step, exception, status, mentions=(), error_code=None):
     ok(step)
 
 
-client = anthropic.Anthropic(base_url=BASE_URL, api_key=API_KEY, max_retries=0)
-environments = client.beta.environments
+def environments_of(key):
+    return anthropic.Anthropic(base_url=BASE_URL, api_key=key, max_retries=0).beta.environments
+
+
+environments = environments_of(API_KEY)
 run = uuid.uuid4().hex[:8]
 
 # create
@@ -195,9 +199,16 @@ with refused(
 ):
     environments.update(made.id, name="x")
 
-stranger = anthropic.Anthropic(base_url=BASE_URL, api_key="sk-eg-not-a-key", max_retries=0)
 with refused("a wrong key is refused", anthropic.AuthenticationError, 401, mentions=["API key"]):
-    stranger.beta.environments.retrieve(made.id)
+    environments_of("sk-eg-not-a-key").retrieve(made.id)
+
+with refused("a key of some operations has no others", anthropic.PermissionDeniedError, 403, mentions=["delete"]):
+    environments_of(READERS_KEY).delete(made.id)
+
+limited = environments_of(LIMITED_KEY)
+limited.create(name=f"{run}-one")
+with refused("a plan's limit is told", anthropic.RateLimitError, 429, error_code="tenant_limit"):
+    limited.create(name=f"{run}-two")
 
 environments.delete(made.id)
 print(f"done with anthropic {anthropic.__version__}")

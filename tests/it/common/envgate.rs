@@ -24,7 +24,7 @@ pub struct Envgate {
     pub said: String,
     /// What came after that.
     said_later: Arc<Mutex<String>>,
-    directory: TempDir,
+    setup: Setup,
 }
 
 /// Settings and files of one gateway.
@@ -201,7 +201,7 @@ impl Setup {
             key,
             said,
             said_later,
-            directory: self.directory,
+            setup: self,
         };
         envgate.wait_until_ready();
         envgate
@@ -287,12 +287,12 @@ impl Envgate {
 
     /// A command on the same store and settings.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        let store = format!("sqlite:{}", self.directory.path().join("envgate.db").display());
-        Command::new(env!("CARGO_BIN_EXE_envgate"))
-            .env("ENVGATE_STORE__URL", store)
-            .args(arguments)
-            .output()
-            .unwrap()
+        self.setup.run(arguments)
+    }
+
+    /// The same, where it must succeed: its standard output without the last newline.
+    pub fn run_well(&self, arguments: &[&str]) -> String {
+        self.setup.run_well(arguments)
     }
 
     /// What came on standard output after the start.
@@ -301,7 +301,7 @@ impl Envgate {
     }
 
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("log")).unwrap()
+        std::fs::read_to_string(self.setup.log_path()).unwrap()
     }
 
     /// Waits until a line with this text is written; no request waits for that.
@@ -346,8 +346,8 @@ impl Drop for Envgate {
         let _ = self.child.wait();
         if std::thread::panicking() {
             let mut log = String::new();
-            let _ = std::fs::File::open(self.directory.path().join("log"))
-                .and_then(|mut file| file.read_to_string(&mut log));
+            let _ =
+                std::fs::File::open(self.setup.log_path()).and_then(|mut file| file.read_to_string(&mut log));
             eprintln!("the gateway's log:\n{log}");
         }
     }
