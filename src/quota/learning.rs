@@ -96,9 +96,9 @@ impl Learned {
         self.limit >= configured.unwrap_or(self.taught.saturating_mul(2))
     }
 
-    /// When it will be over.
-    pub(super) fn ends_at(mut self, configured: Option<u32>, span: Duration) -> Instant {
-        while !self.is_over(configured) {
+    /// When it will be over where nothing is configured.
+    pub(super) fn ends_at(mut self, span: Duration) -> Instant {
+        while !self.is_over(None) {
             self.raise();
             self.raised_at += span;
         }
@@ -259,8 +259,7 @@ mod tests {
             taught: 100,
             raised_at: now,
         };
-        assert_eq!(learned.ends_at(Some(130), SPAN), now + 3 * SPAN);
-        assert_eq!(learned.ends_at(None, SPAN), now + 8 * SPAN);
+        assert_eq!(learned.ends_at(SPAN), now + 8 * SPAN);
     }
 
     #[test]

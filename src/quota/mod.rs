@@ -24,6 +24,8 @@ mod learning;
 mod limits;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod protocol;
 mod report;
 mod retry_after;
 mod shared;

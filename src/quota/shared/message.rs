@@ -141,6 +141,8 @@ pub(super) struct ReplicaSnapshot {
     pub(super) seat: Option<u32>,
     /// Whether some Redis has known it before.
     pub(super) is_known: bool,
+    /// Of how many replicas anything could count when it last did.
+    pub(super) recent: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -170,6 +172,8 @@ pub(in crate::quota) struct Answer {
     pub(super) seat: Option<u32>,
     /// How many replicas there are.
     pub(super) present: u32,
+    /// Of how many replicas anything may count.
+    pub(super) recent: u32,
     #[serde(default)]
     pub(super) learned: LearnedLimits,
 }

@@ -17,7 +17,11 @@ mod message;
 mod redis;
 mod replica;
 
+#[cfg(test)]
+pub(super) use message::Answer;
 pub use message::SharedLimits;
 pub(super) use message::{AcceptedCounts, Message};
 pub use redis::{RedisBudget, RedisBudgetError};
+#[cfg(test)]
+pub(super) use redis::{SCRIPT, Signed};
 pub(super) use replica::{Mode, ReplicaState, Wanted};

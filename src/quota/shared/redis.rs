@@ -63,14 +63,15 @@ impl From<RedisError> for RedisBudgetError {
 
 /// How long Redis may take for a connection, and for an answer.
 const PATIENCE: Duration = Duration::from_millis(500);
-pub(super) const SCRIPT: &str = include_str!("budget.lua");
+/// What the server keeps, and what it does with a message.
+pub(in crate::quota) const SCRIPT: &str = concat!(include_str!("state.lua"), include_str!("budget.lua"));
 
 /// A message and who sends it.
 #[derive(Serialize)]
-pub(super) struct Signed<'a> {
-    pub(super) replica: &'a str,
+pub(in crate::quota) struct Signed<'a> {
+    pub(in crate::quota) replica: &'a str,
     #[serde(flatten)]
-    pub(super) message: &'a Message,
+    pub(in crate::quota) message: &'a Message,
 }
 
 /// A name that no other replica has, and that this one will not have again: 64 random bits.

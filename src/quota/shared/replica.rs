@@ -21,6 +21,8 @@ pub(in crate::quota) struct ReplicaState {
     seat: Option<u32>,
     /// How many replicas Redis has heard of lately.
     present: u32,
+    /// Of how many replicas anything could count.
+    recent: u32,
     /// When that was asked for which Redis last answered, and when it did by its own clock.
     heard: Option<(Instant, String)>,
     /// When it last went away.
@@ -84,6 +86,7 @@ impl ReplicaState {
             has_left: false,
             seat: None,
             present: 0,
+            recent: 0,
             heard: None,
             lost_at: now,
             quiet_until: now,
@@ -136,6 +139,12 @@ impl ReplicaState {
         self.seat
     }
 
+    /// Whether some Redis has ever known this replica.
+    #[cfg(test)]
+    pub(in crate::quota) const fn is_known(&self) -> bool {
+        self.is_known
+    }
+
     /// How many replicas Redis has heard of lately.
     pub(in crate::quota) const fn present(&self) -> u32 {
         self.present
@@ -147,10 +156,12 @@ impl ReplicaState {
         configured.lowered_to(reads, writes)
     }
 
-    /// The learned limit of a rate as Redis last told it, as long as it can hold.
+    /// The learned limit of a rate as Redis last told it. Alone a replica does not let it grow: its share as
+    /// it was told is what others leave to it. It ends only where there is no other limit.
     pub(in crate::quota) fn learned(&self, rate: Rate, configured: Option<u32>, now: Instant) -> Option<u32> {
         let learned = self.learned.of(rate).as_ref()?;
-        (now < learned.ends_at(configured, self.limits.span)).then_some(learned.limit)
+        let is_over = configured.is_none() && now >= learned.ends_at(self.limits.span);
+        (!is_over).then_some(learned.limit)
     }
 
     /// The upstream has refused a request that counts there.
@@ -280,6 +291,7 @@ impl ReplicaState {
         if !self.is_joined {
             let mut held = self.holdings.snapshot(now);
             held.is_known = self.is_known;
+            held.recent = self.recent;
             // Later it may have been given to another.
             held.seat = self.seat.filter(|_| self.is_within(self.limits.tenure(), now));
             message.join = Some(held);
@@ -307,6 +319,7 @@ impl ReplicaState {
         if self.is_joined {
             self.seat = answer.seat;
             self.present = answer.present;
+            self.recent = answer.recent;
             self.heard = Some((self.told_at, answer.at));
             for rate in Rate::TAUGHT {
                 *self.learned.of_mut(rate) = answer.learned.of(rate).map(|told| Learned {

@@ -242,7 +242,7 @@ fn a_redis_that_does_not_know_the_replica_is_told_what_it_holds() {
 }
 
 #[test]
-fn what_all_have_learned_holds_until_it_must_be_over() {
+fn what_all_have_learned_holds_alone_until_it_must_be_over_where_nothing_else_does() {
     let now = Instant::now();
     let mut replica = joined(now);
     replica.teach(Rate::Reads);
@@ -268,4 +268,9 @@ fn what_all_have_learned_holds_until_it_must_be_over() {
     let end = now + 7 * 60 * SECOND;
     assert_eq!(replica.lower(&configured, end - SECOND).reads, Some(33));
     assert_eq!(replica.lower(&configured, end).reads, None);
+    let configured = Limits {
+        reads: Some(40),
+        ..configured
+    };
+    assert_eq!(replica.lower(&configured, end).reads, Some(33));
 }
