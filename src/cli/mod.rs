@@ -7,6 +7,7 @@ mod keys;
 mod output;
 mod serve;
 mod signals;
+mod store;
 mod tenants;
 mod upstream;
 mod welcome;
@@ -53,6 +54,13 @@ enum Command {
         #[command(subcommand)]
         command: keys::Command,
     },
+    /// The store: its backup
+    Store {
+        #[command(flatten)]
+        config: Config,
+        #[command(subcommand)]
+        command: store::Command,
+    },
     /// Make environments a tenant's that existed before envgate, by way of the running gateway
     Adopt {
         #[command(flatten)]
@@ -82,6 +90,7 @@ pub fn run() -> ExitCode {
         Command::Check { config, upstream } => return check::run(config.file.as_deref(), upstream),
         Command::Tenants { config, command } => tenants::run(config.file.as_deref(), command),
         Command::Keys { config, command } => keys::run(config.file.as_deref(), command),
+        Command::Store { config, command } => store::run(config.file.as_deref(), command),
         Command::Adopt { config, options } => adopt::run(config.file.as_deref(), options),
         Command::Upstream(options) => upstream::run(options),
     };

@@ -22,7 +22,7 @@ use crate::environment::EnvironmentId;
 use crate::gateway::{self, Gateway};
 use crate::quota::RedisBudget;
 use crate::server::{self, Connections, DescriptorLimit};
-use crate::store::{Audit, AuditWriter, Store, StoreError, StoreHealth, Unrecorded};
+use crate::store::{Audit, AuditWriter, Presence, Store, StoreError, StoreHealth, Unrecorded};
 use crate::telemetry::{self, Metrics, RunningLog};
 use crate::tenancy::{Directory, KeyText, StampRequired, Tenant};
 use crate::upstream::CONNECT_TIMEOUT;
@@ -36,6 +36,8 @@ const FINAL_WRITES_TIMEOUT: Duration = Duration::from_secs(10);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The exit status of a gateway whose audit does not have all that was answered.
 const UNRECORDED: u8 = 3;
+/// How long whoever still uses the store may take to give it back at the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Threads for SQL, the admin endpoints and the embedded service; the gateway has workers of its own.
 const BACKGROUND_THREADS: usize = 2;
 /// What a word from Redis may take, on top of what it allows.
@@ -134,6 +136,7 @@ async fn serve(
         let checking = Arc::clone(&gateway);
         tokio::spawn(async move { gateway::check_credentials(&checking).await });
     }
+    let opened_store = Arc::clone(&store);
     let background = Background {
         settings,
         config: config.map(Path::to_owned),
@@ -151,7 +154,10 @@ async fn serve(
     let signal = tokio::select! {
         signal = signals.next_stop() => signal,
         // It ends on its own only where going on would be of no use.
-        ended = &mut background_task => return ended.map_err(std::io::Error::other)?.map(|_| ExitCode::FAILURE),
+        ended = &mut background_task => {
+            close(&opened_store).await;
+            return ended.map_err(std::io::Error::other)?.map(|_| ExitCode::FAILURE);
+        }
     };
     is_stopping.store(true, Ordering::Relaxed);
     tracing::info!(
@@ -181,7 +187,19 @@ async fn serve(
         Ok(ended) => Some(ended.map_err(std::io::Error::other)??),
         Err(_elapsed) => None,
     };
+    close(&opened_store).await;
     Ok(conclude(cut_off, unrecorded, is_hurried.load(Ordering::Relaxed)))
+}
+
+/// Leaves the store as one whole file, where it is a file and nobody else has it open.
+async fn close(store: &OnceLock<Store>) {
+    if let Some(store) = store.get()
+        && tokio::time::timeout(CLOSE_TIMEOUT, store.close()).await.is_err()
+    {
+        tracing::warn!(
+            "the store is still in use; what was written last may stand in a journal beside its file"
+        );
+    }
 }
 
 /// Says in one last line what did not come to its end. None where nobody knows what was recorded.
@@ -317,7 +335,7 @@ impl Background {
             // Nobody was let in.
             () = wait_for_stop(stopped.clone()) => return Ok(Unrecorded::default()),
         };
-        let store = opened?;
+        let (store, presence) = opened?;
         let forget = |ids: &[EnvironmentId]| gateway::forget_owners(&self.gateway, ids);
         let audit_writer = self.audit_writer.take();
         let last_used = async {
@@ -338,6 +356,7 @@ impl Background {
                 forget,
             ) => {}
             () = delete_old_audit(self.settings.audit.retention, &store, &self.metrics) => {}
+            () = watch_presence(presence, &self.gateway) => {}
             unrecorded = last_writes => return Ok(unrecorded),
         }
         // The others never end.
@@ -349,8 +368,9 @@ impl Background {
         &self,
         embedded: Option<Embedded>,
         stopped: &watch::Receiver<bool>,
-    ) -> Result<Store, CommandError> {
+    ) -> Result<(Store, Option<Presence>), CommandError> {
         let url = self.settings.store.url.reveal();
+        let mut presence = self.join(url).await?;
         let store = Store::open_when_reachable(url, &self.store_health, &self.metrics).await?;
         // Nobody else sets it.
         let _ = self.store.set(store.clone());
@@ -364,7 +384,22 @@ impl Background {
             }
             tokio::time::sleep(RETRY).await;
         }
-        Ok(store)
+        if let Some(presence) = &mut presence {
+            // What is written here must not be hidden by what another gateway keeps.
+            presence.wait_until_noticed().await;
+        }
+        Ok((store, presence))
+    }
+
+    /// Comes to a store that is a file, so that others know that they are not alone with it.
+    async fn join(&self, url: &str) -> Result<Option<Presence>, CommandError> {
+        loop {
+            match Presence::join(url).await {
+                Err(error) if error.may_pass() => self.store_health.note_opening(&error),
+                outcome => return Ok(outcome?),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
     }
 
     /// All that has to be read from the store, or written to it, before requests can be answered.
@@ -408,6 +443,14 @@ async fn write_audit(
             shutdown.await;
             Unrecorded::default()
         }
+    }
+}
+
+/// Keeps replies to reads only while no other gateway has the store's file open. Does not end.
+async fn watch_presence(presence: Option<Presence>, gateway: &Gateway) {
+    match presence {
+        Some(presence) => presence.watch(|is_alone| gateway.set_alone(is_alone)).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -130,6 +130,11 @@ impl Gateway {
         self.owners.set_cursor_key(key)
     }
 
+    /// Says whether no other gateway writes what this one keeps replies of: only then are replies to reads kept.
+    pub fn set_alone(&self, is_alone: bool) {
+        self.reads.set_alone(is_alone);
+    }
+
     /// The budgets that requests spend; each wants its task to [run](Budget::run).
     pub fn budgets(&self) -> impl Iterator<Item = &Arc<Budget>> {
         self.plans.budgets()

@@ -6,6 +6,7 @@ mod key;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,6 +36,8 @@ pub(super) struct SharedReads {
     in_flight: Mutex<HashMap<Arc<ReadKey>, InFlightRead>>,
     /// None where nothing is to be kept.
     kept: Option<Cache<Arc<ReadKey>, Kept>>,
+    /// Whether nobody else writes past this gateway, as far as is known.
+    is_alone: AtomicBool,
     generations: Generations,
 }
 
@@ -117,6 +120,7 @@ impl SharedReads {
         Self {
             in_flight: Mutex::default(),
             kept,
+            is_alone: AtomicBool::new(true),
             generations: Generations::new(),
         }
     }
@@ -202,8 +206,22 @@ impl SharedReads {
         }
     }
 
+    /// What is kept while another gateway writes may be outdated without anybody here knowing, so nothing is.
+    pub(super) fn set_alone(&self, is_alone: bool) {
+        self.is_alone.store(is_alone, Ordering::Relaxed);
+        if let Some(kept) = &self.kept {
+            kept.invalidate_all();
+        }
+    }
+
+    fn cache(&self) -> Option<&Cache<Arc<ReadKey>, Kept>> {
+        self.kept
+            .as_ref()
+            .filter(|_| self.is_alone.load(Ordering::Relaxed))
+    }
+
     fn kept(&self, key: &Arc<ReadKey>, generation: u64, max_age: Option<Duration>) -> Option<Shared> {
-        let kept = self.kept.as_ref()?.get(key)?;
+        let kept = self.cache()?.get(key)?;
         let age = kept.since.elapsed();
         let is_fresh = kept.generation == generation && max_age.is_none_or(|limit| age <= limit);
         let reply = ReadReply {
@@ -235,7 +253,7 @@ struct Leader<'a> {
 impl Leader<'_> {
     /// Keeps a reply if it can be used and is of the present generation, and hands it to those who wait.
     fn land(mut self, reply: &ReadReply) {
-        if let (Some(kept), Some(outline)) = (&self.reads.kept, &reply.outline)
+        if let (Some(kept), Some(outline)) = (self.reads.cache(), &reply.outline)
             && self.may_keep
             && self.reads.generations.of(&self.key) == self.generation
         {

@@ -43,6 +43,15 @@ pub enum StoreError {
     /// What was read is nothing that envgate has written.
     #[error("the store has a row that cannot be read: {0}")]
     Unreadable(String),
+    /// The store is no file, so another program backs it up.
+    #[error("the store is a PostgreSQL; use {0}, which is made for it")]
+    NotAFile(&'static str),
+    /// A backup cannot be made or used.
+    #[error("the backup cannot be used: {0}")]
+    Backup(String),
+    /// Somebody has the store open.
+    #[error("a gateway or another process has the store open; stop it first")]
+    InUse,
     /// What was to be written is nothing that the store can hold.
     #[error("the store refuses what was to be written: {0}")]
     Rejected(String),

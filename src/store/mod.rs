@@ -6,6 +6,7 @@
 
 mod adoptions;
 mod audit;
+mod backup;
 mod directory;
 mod environments;
 mod error;
@@ -16,6 +17,7 @@ mod last_used;
 mod listen;
 mod open;
 mod postgres;
+mod presence;
 mod revision;
 mod schema;
 mod secrets;
@@ -40,6 +42,7 @@ pub use error::{StoreError, StoreFault};
 pub use health::StoreHealth;
 pub use keys::{IssuedKey, KeyState, ListedKey, Rotation};
 pub use open::name;
+pub use presence::Presence;
 pub use schema::Schema;
 
 /// An open store. Clones share its connections.

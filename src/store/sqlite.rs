@@ -54,7 +54,7 @@ pub(super) fn absolute(rest: &str) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn path(rest: &str) -> Result<&Path, StoreError> {
+pub(super) fn path(rest: &str) -> Result<&Path, StoreError> {
     let path = rest.strip_prefix("//").unwrap_or(rest);
     if path.is_empty() || path == ":memory:" || path.contains(['?', '#']) {
         return Err(StoreError::BadUrl(
@@ -64,10 +64,8 @@ fn path(rest: &str) -> Result<&Path, StoreError> {
     Ok(Path::new(path))
 }
 
-/// Makes the file with a mode of its own, which SQLite then gives to its journals too. Gives its absolute path.
-///
-/// A file that is there is not opened: closing it would take the locks from other connections of this process.
-fn create_if_missing(path: &Path) -> Result<PathBuf, StoreError> {
+/// The absolute path of a file, whose directory has to be there.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -75,13 +73,18 @@ fn create_if_missing(path: &Path) -> Result<PathBuf, StoreError> {
     let name = path
         .file_name()
         .ok_or_else(|| StoreError::BadUrl(format!("the store {} is no file", path.display())))?;
-    let absolute = directory
-        .canonicalize()
-        .map_err(|error| {
-            let message = format!("its directory {} cannot be used: {error}", directory.display());
-            cannot_open(path, &io::Error::new(error.kind(), message))
-        })?
-        .join(name);
+    let directory = directory.canonicalize().map_err(|error| {
+        let message = format!("its directory {} cannot be used: {error}", directory.display());
+        cannot_open(path, &io::Error::new(error.kind(), message))
+    })?;
+    Ok(directory.join(name))
+}
+
+/// Makes the file with a mode of its own, which SQLite then gives to its journals too. Gives its absolute path.
+///
+/// A file that is there is not opened: closing it would take the locks from other connections of this process.
+fn create_if_missing(path: &Path) -> Result<PathBuf, StoreError> {
+    let absolute = resolve(path)?;
     let created = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -94,14 +97,25 @@ fn create_if_missing(path: &Path) -> Result<PathBuf, StoreError> {
     }
 }
 
-async fn connect(path: &Path, health: &Arc<StoreHealth>) -> Result<AnyPool, sqlx::Error> {
+/// A connection that is left as SQLite makes it.
+pub(super) async fn connect_once(path: &Path) -> Result<AnyConnection, sqlx::Error> {
     install_default_drivers();
+    AnyConnection::connect(&connect_url(path)?).await
+}
+
+fn connect_url(path: &Path) -> Result<String, sqlx::Error> {
     let path = path
         .to_str()
         .ok_or_else(|| sqlx::Error::Configuration("the path is not UTF-8".into()))?;
-    let url = format!("sqlite://{}", utf8_percent_encode(path, NON_ALPHANUMERIC));
+    Ok(format!(
+        "sqlite://{}",
+        utf8_percent_encode(path, NON_ALPHANUMERIC)
+    ))
+}
+
+async fn connect(path: &Path, health: &Arc<StoreHealth>) -> Result<AnyPool, sqlx::Error> {
     // A pool keeps trying until its time is up and then says only that; one connection says what is wrong.
-    let mut first = AnyConnection::connect(&url).await?;
+    let mut first = connect_once(path).await?;
     first.execute(PRAGMAS).await?;
     first.close().await?;
     let health = Arc::clone(health);
@@ -115,7 +129,7 @@ async fn connect(path: &Path, health: &Arc<StoreHealth>) -> Result<AnyPool, sqlx
             let may_use = health.may_use(connection.age);
             Box::pin(async move { Ok(may_use) })
         })
-        .connect(&url)
+        .connect(&connect_url(path)?)
         .await
 }
 

@@ -1,0 +1,44 @@
+//! `envgate store`: backup, restore.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::output::{CommandError, print};
+use crate::config;
+use crate::store::{Store, name};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Write a copy of the store, as it is at one moment, into a new file; a gateway may go on meanwhile. SQLite only
+    Backup {
+        /// The file to make
+        file: PathBuf,
+    },
+    /// Put the store back to what a backup has. Refused while a gateway has it open. SQLite only
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitCode, CommandError> {
+    let settings = config::from_process(config)?;
+    let url = settings.store.url.reveal();
+    match command {
+        Command::Backup { file } => {
+            let store = Store::open_existing(url).await?;
+            let outcome = store.back_up(&file).await;
+            store.close().await;
+            outcome?;
+            print(&format!("backed up {} to {}", name(url), file.display()))?;
+        }
+        Command::Restore { file } => {
+            Store::restore(url, &file).await?;
+            print(&format!("restored {} from {}", name(url), file.display()))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
