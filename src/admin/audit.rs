@@ -84,7 +84,10 @@ fn parse_operation(text: &str) -> Result<String, String> {
 /// An outcome, or the kind of error that one had.
 fn parse_outcome(text: &str) -> Result<String, String> {
     let names = AuditOutcome::ALL.map(AuditOutcome::name);
-    let expected = format!("{}, or the error of a record, such as policy_violation", names.join(", "));
+    let expected = format!(
+        "{}, or the error of a record, such as policy_violation",
+        names.join(", ")
+    );
     let errors = [
         &ApiError::KINDS[..],
         &AdoptionRefusal::CODES,

@@ -103,7 +103,10 @@ async fn list_one(plan: &ResolvedPlan, within: Duration) -> Result<Reply, ProbeE
     let deadline = Instant::now() + within;
     // On a new connection: that an old one is dead says nothing.
     let sending = upstream.send(Sender::Probe, request, Reuse::No, deadline, || token.sent());
-    let reply = sending.await?;
+    let reply = sending.await.map_err(|error| match error {
+        SendError::Timeout(_) => SendError::Timeout(within),
+        other => other,
+    })?;
     plan.budget
         .answered(Kind::Read, reply.status, &reply.headers, SystemTime::now());
     Ok(reply)

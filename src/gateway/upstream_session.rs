@@ -115,10 +115,9 @@ impl<'a> UpstreamSession<'a> {
         let upstream = &*self.plan.upstream;
         let operation = target.operation;
         let path_and_query = path_and_query(target, query);
-        let sent = Sent {
-            body: body.clone(),
-            headers: client_values(&self.headers),
-        };
+        let sent_body = body.clone();
+        // Those of a read stay here.
+        let taken = operation.is_write().then(|| client_values(&self.headers));
         // A write is the last thing that anybody asks for.
         let headers = match operation.is_write() {
             true => mem::take(&mut self.headers),
@@ -163,7 +162,8 @@ impl<'a> UpstreamSession<'a> {
         if let Some(request_id) = response::request_id(&reply) {
             self.log.name_as_upstream(request_id);
         }
-        match sent.operator_fault(&reply) {
+        let headers = || taken.unwrap_or_else(|| client_values(&self.headers));
+        match operator_fault(&reply, &sent_body, headers) {
             Some(fault) => {
                 let operation = operation.name();
                 tracing::error!(operation, %fault, "the upstream refuses requests for the operator's fault");
@@ -174,29 +174,26 @@ impl<'a> UpstreamSession<'a> {
     }
 }
 
-/// What a request has told the upstream of its client's.
-struct Sent {
-    body: Bytes,
-    headers: Vec<HeaderValue>,
-}
-
-impl Sent {
-    /// What a 400 blames the operator for, although the status blames the request.
-    fn operator_fault(&self, reply: &Reply) -> Option<OperatorFault> {
-        if reply.status != StatusCode::BAD_REQUEST {
-            return None;
-        }
-        UpstreamErrorBody::read(&reply.body).operator_fault(|message| {
-            let mut texts = SentTexts::default();
-            texts.add_body(&self.body);
-            for value in self.headers.iter().filter_map(|value| value.to_str().ok()) {
-                texts.add_header(value);
-            }
-            // The gateway asks for it, whoever else does.
-            texts.remove(REQUIRED_BETA);
-            texts.is_in(message)
-        })
+/// What a 400 blames the operator for, although the status blames the request. `body` and `headers` are what the
+/// request has told the upstream of its client's.
+fn operator_fault(
+    reply: &Reply,
+    body: &[u8],
+    headers: impl FnOnce() -> Vec<HeaderValue>,
+) -> Option<OperatorFault> {
+    if reply.status != StatusCode::BAD_REQUEST {
+        return None;
     }
+    UpstreamErrorBody::read(&reply.body).operator_fault(|message| {
+        let mut texts = SentTexts::default();
+        texts.add_body(body);
+        for value in headers().iter().filter_map(|value| value.to_str().ok()) {
+            texts.add_header(value);
+        }
+        // The gateway asks for it, whoever else does.
+        texts.remove(REQUIRED_BETA);
+        texts.is_in(message)
+    })
 }
 
 /// Waits for a slot in flight.

@@ -37,4 +37,5 @@ mod shared_reads;
 mod signals;
 mod stopping;
 mod tls;
+mod upstream_connections;
 mod upstream_faults;

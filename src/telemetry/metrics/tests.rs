@@ -24,7 +24,9 @@ fn a_request_is_counted_under_its_operation_status_and_error() {
     });
     let text = text(&metrics);
     assert!(
-        text.contains(r#"envgate_requests_total{error="schema_violation",operation="update",status="4xx"} 1"#),
+        text.contains(
+            r#"envgate_requests_total{error="schema_violation",operation="update",status="4xx"} 1"#
+        ),
         "{text}"
     );
     assert!(text.contains(r#"envgate_requests_total{error="unknown_path",operation="none",status="4xx"} 1"#));

@@ -30,7 +30,10 @@ fn metrics_tell_what_happened() {
             r#"envgate_upstream_duration_seconds_count{operation="update"}"#,
             0.0,
         ),
-        (r#"envgate_overhead_duration_seconds_count{operation="update"}"#, 1.0),
+        (
+            r#"envgate_overhead_duration_seconds_count{operation="update"}"#,
+            1.0,
+        ),
         ("envgate_requests_in_flight", 0.0),
         (
             concat!("envgate_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"),
