@@ -8,7 +8,8 @@ use super::span::span_of;
 use super::{Edits, Object, StampKey};
 use crate::environment::EnvironmentId;
 
-/// What was read of a page of a list, once for all who get it: the text itself stays apart, so that it can be shared.
+/// What was read of a page of a list, once for all who get it: the text itself stays apart, so that it can be
+/// shared.
 #[derive(Debug)]
 pub struct PageOutline {
     /// The environments, in their order.
@@ -97,8 +98,8 @@ impl PageOutline {
         std::str::from_utf8(text).unwrap_or_default()
     }
 
-    /// The page that the outline was made of, with these environments and this cursor; its other members stay as they
-    /// are. The cursor has no character that JSON would escape.
+    /// The page that the outline was made of, with these environments and this cursor; its other members stay
+    /// as they are. The cursor has no character that JSON would escape.
     #[must_use]
     pub fn show(&self, page: &[u8], environments: &[String], next_page: Option<&str>) -> Bytes {
         let (at, before) = &self.next_page_at;

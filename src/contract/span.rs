@@ -27,9 +27,9 @@ pub struct Member<'t> {
 }
 
 impl<'t> Object<'t> {
-    /// Reads the object that is all of `text`, but for white space around it. The members are looked at no deeper
-    /// than it takes to find their ends; what is in them is good JSON all the same. None where the text is anything
-    /// else.
+    /// Reads the object that is all of `text`, but for white space around it. The members are looked at no
+    /// deeper than it takes to find their ends; what is in them is good JSON all the same. None where the
+    /// text is anything else.
     ///
     /// ```
     /// use envgate::contract::Object;
@@ -80,8 +80,8 @@ impl<'t> Object<'t> {
         Self::read_part(self.text, member.value)
     }
 
-    /// Reads a member's value as a list of objects of the same text. Elements that are anything else are left out;
-    /// none where the value is no list.
+    /// Reads a member's value as a list of objects of the same text. Elements that are anything else are left
+    /// out; none where the value is no list.
     #[must_use]
     pub fn objects_in(&self, member: &Member<'t>) -> Option<Vec<Self>> {
         let objects = member
@@ -98,7 +98,8 @@ impl<'t> Member<'t> {
         self.value_span.clone()
     }
 
-    /// The value where it is a string, unescaped; none where it is anything else, or its escapes stand for no text.
+    /// The value where it is a string, unescaped; none where it is anything else, or its escapes stand for no
+    /// text.
     #[must_use]
     pub fn as_string(&self) -> Option<Cow<'t, str>> {
         unescaped(self.value)

@@ -73,12 +73,12 @@ impl Environment {
         .with_packages_in_reach()
     }
 
-    /// The environment after an update. What was not sent stays, at any depth of the config; `updated_at` moves
-    /// even where nothing else does.
+    /// The environment after an update. What was not sent stays, at any depth of the config; `updated_at`
+    /// moves even where nothing else does.
     ///
     /// # Errors
-    /// Those of [`Environment::check_update`], then [`MergeError::PackagesOutOfReach`] where the result would list
-    /// packages that its network keeps away.
+    /// Those of [`Environment::check_update`], then [`MergeError::PackagesOutOfReach`] where the result would
+    /// list packages that its network keeps away.
     ///
     /// ```
     /// use envgate::environment::{Environment, EnvironmentId};

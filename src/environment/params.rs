@@ -41,7 +41,8 @@ pub enum Sent<T> {
     Value(T),
 }
 
-/// What a null means where the service does not say. Updates go by the first; a policy has to hold under both.
+/// What a null means where the service does not say. Updates go by the first; a policy has to hold under
+/// both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NullMeaning {
     /// The same as a field that was left out: what is stored stays.

@@ -14,9 +14,9 @@ use crate::environment::EnvironmentId;
 use crate::tenancy::{Policy, UpdateRejection, read_stored};
 
 impl Exchange<'_> {
-    /// Judges what a create or an update would give, by the policy of the caller's plan. What an update leaves out
-    /// stays as it is stored, so that is read first; the same read tells whose the environment is. The lock is to
-    /// be kept until the reply is here.
+    /// Judges what a create or an update would give, by the policy of the caller's plan. What an update
+    /// leaves out stays as it is stored, so that is read first; the same read tells whose the environment is.
+    /// The lock is to be kept until the reply is here.
     pub(super) async fn check_policy(&mut self, policy: &Policy) -> Result<Option<UpdateLock>, ApiError> {
         let (target, body) = (&self.head.target, &self.document.value);
         match (target.operation, &target.environment) {
@@ -43,8 +43,9 @@ impl Exchange<'_> {
         }
     }
 
-    /// Judges what did result. A breach means that somebody wrote past the gateway, or that the upstream understands
-    /// something otherwise; it has happened, so the operator is told and the tenant gets its answer.
+    /// Judges what did result. A breach means that somebody wrote past the gateway, or that the upstream
+    /// understands something otherwise; it has happened, so the operator is told and the tenant gets its
+    /// answer.
     pub(super) fn judge_result(&mut self, policy: &Policy, reply: &[u8]) {
         let target = &self.head.target;
         if !matches!(target.operation, Operation::Create | Operation::Update) {
@@ -68,8 +69,8 @@ impl Exchange<'_> {
     }
 }
 
-/// One update at a time for each environment of a plan with a policy: between the look at what is stored and the
-/// reply nobody else of this gateway changes it.
+/// One update at a time for each environment of a plan with a policy: between the look at what is stored and
+/// the reply nobody else of this gateway changes it.
 #[derive(Default)]
 pub(super) struct UpdateLocks(Mutex<HashMap<OwnershipKey, Arc<tokio::sync::Mutex<()>>>>);
 

@@ -68,8 +68,8 @@ impl ReadSource {
         }
     }
 
-    /// Where an answer came from that is made of two replies: it cost the upstream something if one of them did, and
-    /// is as old as the older.
+    /// Where an answer came from that is made of two replies: it cost the upstream something if one of them
+    /// did, and is as old as the older.
     pub(in crate::gateway) fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Miss, _) | (_, Self::Miss) => Self::Miss,

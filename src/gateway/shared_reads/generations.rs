@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::key::{ReadKey, Subject};
 use crate::environment::EnvironmentId;
 
-/// The generations of everything that can be read, in bounded memory: what shares a number with something that was
-/// written is read anew without need.
+/// The generations of everything that can be read, in bounded memory: what shares a number with something
+/// that was written is read anew without need.
 pub(super) struct Generations {
     numbers: Box<[AtomicU64]>,
     hasher: RandomState,
@@ -39,8 +39,8 @@ impl Generations {
         number.load(Ordering::SeqCst)
     }
 
-    /// Says that a write of an environment begins, or of one that is yet to be made. It ends when what is given back
-    /// is dropped.
+    /// Says that a write of an environment begins, or of one that is yet to be made. It ends when what is
+    /// given back is dropped.
     pub(super) fn write(&self, access: &Arc<str>, environment: Option<&EnvironmentId>) -> Writing<'_> {
         let writing = Writing {
             generations: self,

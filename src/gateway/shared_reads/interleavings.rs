@@ -33,8 +33,8 @@ fn step() -> impl Strategy<Value = Step> {
     })
 }
 
-/// Plays all steps against an upstream with one number in it, which every write raises. A read that begins after the
-/// answer to a write must not show a number from before that write.
+/// Plays all steps against an upstream with one number in it, which every write raises. A read that begins
+/// after the answer to a write must not show a number from before that write.
 async fn play(settings: &config::Cache, steps: Vec<Step>) {
     let reads = Rc::new(SharedReads::new(settings));
     let stored = Rc::new(Cell::new(0_u64));

@@ -1,7 +1,8 @@
-/// A name that apt would take for a regular expression where it knows no package of that name: one with a dot or a plus.
-/// apt searches all names with it, so that `netca.` installs `netcat`.
+/// A name that apt would take for a regular expression where it knows no package of that name: one with a dot
+/// or a plus. apt searches all names with it, so that `netca.` installs `netcat`.
 ///
-/// Of regular expressions, only what a legal name can hold is understood: letters, `.` for any, `+` for once or more.
+/// Of regular expressions, only what a legal name can hold is understood: letters, `.` for any, `+` for once
+/// or more.
 pub(super) struct Pattern {
     /// For each byte, the atoms that take it, a bit each.
     takes: [u128; 128],

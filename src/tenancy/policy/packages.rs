@@ -112,7 +112,8 @@ impl ListRule {
         }
     }
 
-    /// Whether apt could take a name for a pattern that finds a denied package. An allowed name is compared as it is.
+    /// Whether apt could take a name for a pattern that finds a denied package. An allowed name is compared
+    /// as it is.
     fn is_pattern_of_denied(&self, name: &str) -> bool {
         if self.manager != PackageManager::Apt || self.allow.is_some() {
             return false;
@@ -128,8 +129,8 @@ impl Names {
         Self { listed, set }
     }
 
-    /// Whether a name is among them. A path of go is, too, where one that it is below of is: a module is denied or allowed
-    /// with all of its packages.
+    /// Whether a name is among them. A path of go is, too, where one that it is below of is: a module is
+    /// denied or allowed with all of its packages.
     fn hold(&self, manager: PackageManager, name: &str) -> bool {
         if self.set.contains(name) {
             return true;

@@ -10,9 +10,9 @@ const THE_ENVIRONMENT: &str = "the environment as it is stored";
 
 /// Reads an environment from the upstream's JSON, for a policy to judge.
 ///
-/// The model leaves out what it does not know, and a policy must not: a list of a new package manager, say, would pass
-/// unseen. So everything under `config` has to be known. What stands beside `config` is no policy's business and may be
-/// anything.
+/// The model leaves out what it does not know, and a policy must not: a list of a new package manager, say,
+/// would pass unseen. So everything under `config` has to be known. What stands beside `config` is no
+/// policy's business and may be anything.
 ///
 /// # Errors
 /// [`Violations`] with the keyword `unknown` where there is something that no policy could judge.
