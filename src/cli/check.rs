@@ -158,7 +158,7 @@ async fn prove_upstream(
             request,
             Reuse::No,
             Instant::now() + limits.timeout,
-            || {},
+            |_| {},
         )
         .await
         .map_err(|error| failed(&error))?;

@@ -11,7 +11,7 @@ use crate::text::{format_seconds, whole_seconds};
 
 /// Everything that a request can fail with. Each step of the exchange fails with this one type, one place
 /// ([`ApiError::answer`]) turns it into the envelope of a dialect, and the variant is the metric label.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ApiError {
     /// The path is none of this API.
     #[error("there is no such path")]
@@ -250,7 +250,7 @@ pub enum ReplyError {
 }
 
 /// What the upstream refused, ready to be passed on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct UpstreamError {
     /// The upstream's status.
     pub status: StatusCode,

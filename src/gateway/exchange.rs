@@ -28,7 +28,7 @@ use super::audit::{AuditDraft, RequestGuard};
 use super::plans::ResolvedPlan;
 use super::request_log::{Identity, WaitingFor};
 use super::response::{self, Accepted, ReadReply};
-use super::shared_reads::{Freshness, ReadSource, Reader};
+use super::shared_reads::{AskError, Freshness, ReadSource, Reader};
 use super::upstream_session::UpstreamSession;
 use super::{client_disconnect, request, write};
 use crate::contract::{
@@ -311,15 +311,21 @@ impl<'a> Exchange<'a> {
         let stamp_key = &gateway.owners.stamp_key;
         let is_page = target.operation == Operation::List && gateway.owners.is_filtering(&self.head.caller);
         let key = self.upstream.read_key(target, query, is_page);
+        let progress = self.upstream.progress();
         let reader = Reader {
             tenant: &self.head.caller.tenant.id,
             freshness,
             may_wait: !self.upstream.has_slot(),
+            progress: &progress,
         };
         let until = self.upstream.deadline().total;
         self.upstream.log.begin_waiting(WaitingFor::Others);
         let ask = async {
-            let reply = self.upstream.send(target, query, Bytes::new()).await?;
+            let reply = self.upstream.send(target, query, Bytes::new()).await;
+            let reply = reply.map_err(|error| AskError {
+                error,
+                may_wait: !self.upstream.has_slot(),
+            })?;
             Ok(match is_page {
                 true => ReadReply::page(reply, stamp_key),
                 false => ReadReply::new(reply, target.operation, dialect, stamp_key),

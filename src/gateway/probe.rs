@@ -102,7 +102,7 @@ async fn list_one(plan: &ResolvedPlan, within: Duration) -> Result<Reply, ProbeE
     let mut token = slot.token(Kind::Read, waiting).await?;
     let deadline = Instant::now() + within;
     // On a new connection: that an old one is dead says nothing.
-    let sending = upstream.send(Sender::Probe, request, Reuse::No, deadline, || token.sent());
+    let sending = upstream.send(Sender::Probe, request, Reuse::No, deadline, |_| token.sent());
     let reply = sending.await.map_err(|error| match error {
         SendError::Timeout(_) => SendError::Timeout(within),
         other => other,

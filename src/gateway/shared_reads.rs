@@ -2,9 +2,10 @@
 
 mod freshness;
 mod generations;
+mod in_flight;
 mod key;
 
-use std::collections::HashMap;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,18 +13,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use moka::sync::Cache;
-use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::select;
 use tokio::time::Instant;
 
 use self::generations::{Generations, Writing};
+use self::in_flight::{Asker, InFlightRead, InFlightReads, Outcome, Part};
 use super::response::{Outline, ReadReply};
 use crate::config;
+use crate::contract::ApiError;
 use crate::environment::EnvironmentId;
 use crate::tenancy::TenantId;
 use crate::upstream::Reply;
 
 pub(super) use self::freshness::{Freshness, ReadSource};
+pub(super) use self::in_flight::Progress;
 pub(super) use self::key::{ReadKey, Subject};
 
 /// Replies to reads that are under way or were just there, as the upstream gave them: before the dialect, and
@@ -33,7 +36,7 @@ pub(super) use self::key::{ReadKey, Subject};
 /// only by what was asked for in the present generation, so that after the answer to a write nobody sees what
 /// was before it. What another gateway writes is not known here; that shows after [`config::Cache::ttl`].
 pub(super) struct SharedReads {
-    in_flight: Mutex<HashMap<Arc<ReadKey>, InFlightRead>>,
+    in_flight: InFlightReads,
     /// None where nothing is to be kept.
     kept: Option<Cache<Arc<ReadKey>, Kept>>,
     /// Whether nobody else writes past this gateway, as far as is known.
@@ -49,6 +52,16 @@ pub(super) struct Reader<'a> {
     /// Whether it may wait for another's request. Who has a place in flight may not: the other may be waiting
     /// for just that place.
     pub(super) may_wait: bool,
+    /// What comes for it where it asks itself.
+    pub(super) progress: &'a Progress,
+}
+
+/// Why asking was in vain.
+#[derive(Debug)]
+pub(super) struct AskError {
+    pub(super) error: ApiError,
+    /// Whether it may still wait for others who ask.
+    pub(super) may_wait: bool,
 }
 
 /// A reply, and where it came from.
@@ -56,26 +69,6 @@ pub(super) struct Reader<'a> {
 pub(super) struct Shared {
     pub(super) reply: ReadReply,
     pub(super) source: ReadSource,
-}
-
-/// A request that others may wait for.
-struct InFlightRead {
-    generation: u64,
-    outcome: watch::Receiver<Option<Outcome>>,
-}
-
-/// What the request has brought.
-struct Outcome {
-    reply: ReadReply,
-    /// Whose request the upstream refused, if it did. It may be for a header that only that one has sent, so
-    /// it tells other tenants nothing.
-    refused: Option<TenantId>,
-}
-
-impl Outcome {
-    fn serves(&self, tenant: &TenantId) -> bool {
-        self.refused.as_ref().is_none_or(|refused| refused == tenant)
-    }
 }
 
 /// A success that is kept: nothing of its header goes down with it. The bytes are its own, for those of a
@@ -99,12 +92,15 @@ impl Kept {
 /// What somebody who wants to read has to do.
 enum Lookup<'a> {
     Hit(Shared),
-    Join(watch::Receiver<Option<Outcome>>),
-    Lead(Leader<'a>),
+    Join(Arc<InFlightRead>),
+    /// Alone, where there is nobody to lead.
+    Lead(Option<Asker<'a>>),
 }
 
 /// What the cache itself takes for an entry, about.
 const ENTRY_BYTES: usize = 512;
+/// How many reads of others somebody waits for in vain.
+const MOST_WAITS: usize = 2;
 
 impl SharedReads {
     pub(super) fn new(settings: &config::Cache) -> Self {
@@ -118,7 +114,7 @@ impl SharedReads {
                 .build()
         });
         Self {
-            in_flight: Mutex::default(),
+            in_flight: InFlightReads::default(),
             kept,
             is_alone: AtomicBool::new(true),
             generations: Generations::new(),
@@ -127,38 +123,50 @@ impl SharedReads {
 
     /// The reply to a read: one that is kept, or that somebody else is about to get, or what `ask` gets.
     ///
-    /// A success goes to all who wait for it, a refusal to those of the same tenant: they asked the same at
-    /// the same time. Where `ask` fails or is given up there is no reply, and the next of them asks for
-    /// itself.
+    /// After two seconds without a byte one more of those who wait asks too, three at once at most, and the
+    /// first reply is everybody's: it would be a pity if all had to wait for a connection that is dead. A
+    /// success goes to all who wait for it, a refusal or a failure to those of the tenants who asked; of the
+    /// others one leads the next read. Who has waited for two in vain asks for itself.
     ///
     /// # Errors
-    /// Those of `ask`, where it came to that.
-    pub(super) async fn read<E>(
+    /// Those of `ask`, its own or of somebody else of the same tenant.
+    pub(super) async fn read(
         &self,
         key: ReadKey,
         reader: Reader<'_>,
-        ask: impl Future<Output = Result<ReadReply, E>>,
-    ) -> Result<Shared, E> {
+        ask: impl Future<Output = Result<ReadReply, AskError>>,
+    ) -> Result<Shared, ApiError> {
         let key = Arc::new(key);
-        let leader = loop {
-            match self.look_up(&key, reader) {
+        let mut attempt = Attempt {
+            reads: self,
+            key: &key,
+            generation: 0,
+            reader,
+            ask: pin!(ask),
+            failed: None,
+        };
+        let mut waited_in_vain = 0;
+        loop {
+            let may_wait = reader.may_wait && waited_in_vain < MOST_WAITS;
+            attempt.generation = self.generations.of(&key);
+            match self.look_up(&attempt, may_wait) {
                 Lookup::Hit(shared) => return Ok(shared),
-                Lookup::Lead(leader) => break leader,
-                Lookup::Join(mut flight) => {
-                    if let Ok(outcome) = flight.wait_for(Option::is_some).await
-                        && let Some(outcome) =
-                            outcome.as_ref().filter(|outcome| outcome.serves(reader.tenant))
-                    {
-                        let (reply, source) = (outcome.reply.clone(), ReadSource::Coalesced);
-                        return Ok(Shared { reply, source });
+                Lookup::Lead(asker) => {
+                    // Whoever has asked in vain does not ask again.
+                    if let Some(error) = attempt.failed {
+                        return Err(error);
+                    }
+                    if let Some(ended) = attempt.ask(asker).await {
+                        return ended;
                     }
                 }
+                Lookup::Join(read) => match attempt.wait(&read).await {
+                    Waited::Served(ended) => return ended,
+                    Waited::InVain => waited_in_vain += 1,
+                    Waited::Abandoned => {}
+                },
             }
-        };
-        let reply = ask.await?;
-        leader.land(&reply);
-        let source = ReadSource::Miss;
-        Ok(Shared { reply, source })
+        }
     }
 
     /// Lets nobody go by what was read of an environment so far: somebody else has written it.
@@ -172,37 +180,26 @@ impl SharedReads {
         self.generations.write(access, environment)
     }
 
-    fn look_up<'a>(&'a self, key: &Arc<ReadKey>, reader: Reader<'a>) -> Lookup<'a> {
-        let freshness = reader.freshness;
-        let generation = self.generations.of(key);
-        let lead = |flight| {
-            Lookup::Lead(Leader {
-                reads: self,
-                key: Arc::clone(key),
-                generation,
-                tenant: reader.tenant,
-                may_keep: freshness.may_keep,
-                flight,
-            })
-        };
-        if !freshness.may_share {
-            return lead(None);
+    fn look_up<'a, F>(&'a self, attempt: &Attempt<'a, '_, F>, may_wait: bool) -> Lookup<'a> {
+        let Attempt {
+            key,
+            generation,
+            reader,
+            ..
+        } = attempt;
+        if !reader.freshness.may_share {
+            return Lookup::Lead(None);
         }
-        if let Some(shared) = self.kept(key, generation, freshness.max_age) {
+        if let Some(shared) = self.kept(key, *generation, reader.freshness.max_age) {
             return Lookup::Hit(shared);
         }
-        let mut in_flight = self.in_flight.lock();
-        match in_flight
-            .get(key)
-            .filter(|flight| flight.generation == generation)
-        {
-            Some(flight) if reader.may_wait => Lookup::Join(flight.outcome.clone()),
-            Some(_) => lead(None),
-            None => {
-                let (sender, outcome) = watch::channel(None);
-                in_flight.insert(Arc::clone(key), InFlightRead { generation, outcome });
-                lead(Some(sender))
-            }
+        let part = self
+            .in_flight
+            .join_or_lead(key, *generation, reader.tenant, reader.progress, may_wait);
+        match part {
+            Part::Join(read) => Lookup::Join(read),
+            Part::Lead(asker) => Lookup::Lead(Some(asker)),
+            Part::Alone => Lookup::Lead(None),
         }
     }
 
@@ -239,23 +236,98 @@ impl SharedReads {
     }
 }
 
-/// Who asks the upstream, perhaps for others too. Dropped without a reply, it leaves the flight to the next.
-struct Leader<'a> {
+/// One reader's way to its reply.
+struct Attempt<'a, 'f, F> {
     reads: &'a SharedReads,
-    key: Arc<ReadKey>,
+    key: &'a Arc<ReadKey>,
     generation: u64,
-    tenant: &'a TenantId,
-    may_keep: bool,
-    /// Where others wait; none where it asks for itself alone.
-    flight: Option<watch::Sender<Option<Outcome>>>,
+    reader: Reader<'a>,
+    ask: Pin<&'f mut F>,
+    /// Why asking did not help.
+    failed: Option<ApiError>,
 }
 
-impl Leader<'_> {
-    /// Keeps a reply if it can be used and is of the present generation, and hands it to those who wait.
-    fn land(mut self, reply: &ReadReply) {
-        if let (Some(kept), Some(outline)) = (self.reads.cache(), &reply.outline)
-            && self.may_keep
-            && self.reads.generations.of(&self.key) == self.generation
+/// What waiting for somebody else's read has come to.
+enum Waited {
+    Served(Result<Shared, ApiError>),
+    /// The read is over, and is nothing to this reader.
+    InVain,
+    /// All who asked left.
+    Abandoned,
+}
+
+impl<F: Future<Output = Result<ReadReply, AskError>>> Attempt<'_, '_, F> {
+    /// Asks, for others too where there are any; none where it was in vain and others still ask.
+    async fn ask(&mut self, asker: Option<Asker<'_>>) -> Option<Result<Shared, ApiError>> {
+        let Some(asker) = asker else {
+            return Some(self.ask_alone().await);
+        };
+        let outcome = select! {
+            biased;
+            asked = self.ask.as_mut() => match asked {
+                Ok(reply) => {
+                    self.keep(&reply);
+                    asker.reply(&reply);
+                    return Some(Ok(Shared { reply, source: ReadSource::Miss }));
+                }
+                Err(AskError { error, may_wait }) => {
+                    asker.fail(&error);
+                    if !may_wait {
+                        return Some(Err(error));
+                    }
+                    self.failed = Some(error);
+                    return None;
+                }
+            },
+            // Somebody else who asks too was quicker.
+            outcome = asker.read.outcome() => outcome,
+        };
+        match outcome.of(self.reader.tenant) {
+            Some(outcome) => Some(outcome.map(coalesced)),
+            None => Some(self.ask_alone().await),
+        }
+    }
+
+    async fn ask_alone(&mut self) -> Result<Shared, ApiError> {
+        let reply = self.ask.as_mut().await.map_err(|failed| failed.error)?;
+        self.keep(&reply);
+        let source = ReadSource::Miss;
+        Ok(Shared { reply, source })
+    }
+
+    /// Waits for what others ask for, and asks too where the upstream keeps silent.
+    async fn wait(&mut self, read: &Arc<InFlightRead>) -> Waited {
+        let (in_flight, reader) = (&self.reads.in_flight, self.reader);
+        loop {
+            let outcome = select! {
+                biased;
+                outcome = read.outcome() => outcome,
+                () = read.silence(), if self.failed.is_none() => {
+                    let asker = in_flight.ask_too(self.key, read, reader.tenant, reader.progress);
+                    if asker.is_some()
+                        && let Some(ended) = self.ask(asker).await
+                    {
+                        return Waited::Served(ended);
+                    }
+                    continue;
+                }
+            };
+            if matches!(outcome, Outcome::Abandoned) {
+                return Waited::Abandoned;
+            }
+            return match outcome.of(reader.tenant) {
+                Some(outcome) => Waited::Served(outcome.map(coalesced)),
+                None => Waited::InVain,
+            };
+        }
+    }
+
+    /// Keeps a reply if it can be used and is of the present generation.
+    fn keep(&self, reply: &ReadReply) {
+        let (reads, key) = (self.reads, self.key);
+        if let (Some(kept), Some(outline)) = (reads.cache(), &reply.outline)
+            && self.reader.freshness.may_keep
+            && reads.generations.of(key) == self.generation
         {
             let copy = Kept {
                 generation: self.generation,
@@ -264,36 +336,15 @@ impl Leader<'_> {
                 body: Bytes::copy_from_slice(&reply.reply.body),
                 outline: outline.clone(),
             };
-            kept.insert(Arc::clone(&self.key), copy);
-        }
-        let Some(flight) = self.flight.take() else {
-            return;
-        };
-        // First, so that nobody whom the reply does not serve finds this flight again.
-        self.remove_in_flight();
-        let refused = (!reply.reply.status.is_success()).then(|| self.tenant.clone());
-        let reply = reply.clone();
-        flight.send_replace(Some(Outcome { reply, refused }));
-    }
-
-    fn remove_in_flight(&self) {
-        let mut in_flight = self.reads.in_flight.lock();
-        // A newer generation may have put its own flight in the place of this one.
-        if in_flight
-            .get(&self.key)
-            .is_some_and(|flight| flight.generation == self.generation)
-        {
-            in_flight.remove(&self.key);
+            kept.insert(Arc::clone(key), copy);
         }
     }
 }
 
-impl Drop for Leader<'_> {
-    fn drop(&mut self) {
-        if self.flight.is_some() {
-            self.remove_in_flight();
-        }
-    }
+/// A reply that somebody else asked for.
+const fn coalesced(reply: ReadReply) -> Shared {
+    let source = ReadSource::Coalesced;
+    Shared { reply, source }
 }
 
 #[cfg(test)]
@@ -301,3 +352,6 @@ mod tests;
 
 #[cfg(test)]
 mod interleavings;
+
+#[cfg(test)]
+mod silence_tests;

@@ -12,15 +12,15 @@ use super::ownership::OwnerScope;
 use super::plans::ResolvedPlan;
 use super::request_log::{RequestLog, WaitingFor};
 use super::response;
-use super::shared_reads::{ReadKey, Subject};
+use super::shared_reads::{Progress, ReadKey, Subject};
 use crate::contract::{
     ApiError, ListQuery, Operation, OperatorFault, ReplyError, SentTexts, Target, UpstreamErrorBody,
 };
 use crate::quota::{BudgetRejection, InFlightSlot, Kind, LimitedBy, Token};
 use crate::tenancy::{Caller, Tenant};
 use crate::upstream::{
-    BETA, Client, Deadline, REQUIRED_BETA, Reply, Reuse, SendError, Sender, UpstreamRequest, VERSION,
-    WriteSent, client_values,
+    BETA, Client, Deadline, REQUIRED_BETA, ReceivedBytes, Reply, Reuse, SendError, Sender, UpstreamRequest,
+    VERSION, WriteSent, client_values,
 };
 
 /// Who asks the upstream, for all of one exchange: a caller, by which plan and credential, with which header,
@@ -32,6 +32,8 @@ pub(super) struct UpstreamSession<'a> {
     plan: &'a ResolvedPlan,
     headers: HeaderMap,
     write_sent: &'a WriteSent,
+    /// What comes back for its requests.
+    progress: Progress,
     deadline: Option<Deadline>,
     slot: Option<InFlightSlot>,
 }
@@ -51,6 +53,7 @@ impl<'a> UpstreamSession<'a> {
             plan,
             headers: plan.upstream_headers(headers),
             write_sent,
+            progress: Progress::default(),
             deadline: None,
             slot: None,
         }
@@ -74,6 +77,11 @@ impl<'a> UpstreamSession<'a> {
         let waited = timeout_at(until, waiting).await;
         self.log.end_waiting();
         waited.map_err(|_elapsed| otherwise)
+    }
+
+    /// What comes back for its requests, for who waits for them too.
+    pub(super) fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     /// Whether it has its slot in flight.
@@ -134,6 +142,7 @@ impl<'a> UpstreamSession<'a> {
             operation,
             deadline: self.deadline(),
             write_sent: self.write_sent,
+            progress: &self.progress,
         };
         let (kind, until) = (Kind::from(operation), delivery.deadline.waiting);
         if operation.is_write() && Instant::now() >= until {
@@ -217,6 +226,7 @@ struct Delivery<'a> {
     operation: Operation,
     deadline: Deadline,
     write_sent: &'a WriteSent,
+    progress: &'a Progress,
 }
 
 impl Delivery<'_> {
@@ -252,7 +262,8 @@ impl Delivery<'_> {
         reuse: Reuse,
         token: &mut Token<'_>,
     ) -> Result<Reply, SendError> {
-        let on_sending = || {
+        let on_sending = |received: &ReceivedBytes| {
+            self.progress.follow(received);
             if self.operation.is_write() {
                 self.write_sent.set();
             }

@@ -141,7 +141,7 @@ impl Client {
     }
 
     /// Sends a request once, and reads the whole reply, until `deadline` at the latest. `on_sending` is
-    /// called when there is a connection and the request goes out on it.
+    /// called when there is a connection and the request goes out on it, with what will say what comes back.
     ///
     /// Whether anything may be sent a second time is for the caller to decide, who also knows what that
     /// costs.
@@ -154,7 +154,7 @@ impl Client {
         request: UpstreamRequest,
         reuse: Reuse,
         deadline: Instant,
-        on_sending: impl FnOnce(),
+        on_sending: impl FnOnce(&ReceivedBytes),
     ) -> Result<Reply, SendError> {
         let permit = self.origin.circuit.admit(sender, self.metrics());
         let permit = permit.map_err(|open| SendError::CircuitOpen(open.retry_after))?;
@@ -178,7 +178,7 @@ impl Client {
         request: UpstreamRequest,
         reuse: Reuse,
         deadline: Instant,
-        on_sending: impl FnOnce(),
+        on_sending: impl FnOnce(&ReceivedBytes),
         attempt: &mut Attempt<'_>,
     ) -> Result<Reply, SendError> {
         let idle = match reuse {
@@ -195,7 +195,7 @@ impl Client {
             }
         };
         attempt.received = Some(connection.received.clone());
-        on_sending();
+        on_sending(&connection.received);
         let outcome = connection.exchange(request, self.max_response_bytes).await;
         let reply = outcome.map_err(|error| match error {
             ExchangeError::NotStarted(request) => SendError::NotStarted(request),

@@ -15,7 +15,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -251,18 +250,29 @@ pub(super) enum Transport {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Whether the upstream has sent a byte since the last request went out. A read that died on a reused
-/// connection may be sent again only if it has not.
+/// Whether the upstream has sent a byte since the last request went out, and when. A read that died on a
+/// reused connection may be sent again only if it has not.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ReceivedBytes(Arc<AtomicBool>);
+pub struct ReceivedBytes(Arc<Mutex<Option<tokio::time::Instant>>>);
 
 impl ReceivedBytes {
     pub(super) fn reset(&self) {
-        self.0.store(false, Ordering::Relaxed);
+        *self.0.lock() = None;
     }
 
     pub(super) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.last_at().is_some()
+    }
+
+    /// Says that some came now.
+    pub fn note(&self) {
+        *self.0.lock() = Some(tokio::time::Instant::now());
+    }
+
+    /// When the last of them came; none before the first.
+    #[must_use]
+    pub fn last_at(&self) -> Option<tokio::time::Instant> {
+        *self.0.lock()
     }
 }
 
@@ -284,7 +294,7 @@ impl AsyncRead for Stream {
             Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         };
         if buf.filled().len() > before {
-            self.received.0.store(true, Ordering::Relaxed);
+            self.received.note();
         }
         polled
     }

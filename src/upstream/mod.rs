@@ -23,7 +23,7 @@ mod translate;
 
 pub use circuit::Sender;
 pub use client::{Client, Reuse, WriteSent};
-pub use connection::{Reply, UpstreamRequest};
+pub use connection::{ReceivedBytes, Reply, UpstreamRequest};
 pub use deadline::Deadline;
 pub use error::{SendError, SetUpError};
 pub use origin::{CONNECT_TIMEOUT, Origin};

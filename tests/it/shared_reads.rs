@@ -3,18 +3,18 @@
 use std::time::{Duration, Instant};
 
 use crate::common::client::{Request, Response};
-use crate::common::envgate::{Envgate, Setup, eventually};
+use crate::common::envgate::{Envgate, Setup, eventually, pause};
 use crate::common::upstream::{ENVIRONMENT, Then, Upstream};
 use parking_lot::Mutex;
 
 const CLIENTS: usize = 1000;
 
-/// An upstream that takes its time, so that all who ask meet.
+/// An upstream that takes its time, so that all who ask meet, and is never silent for long.
 fn slow(duration: Duration) -> Upstream {
     let Then::Reply(environment) = Then::environment() else {
         panic!("an environment is a reply");
     };
-    Upstream::always(Then::Late(duration, environment))
+    Upstream::always(Then::Spread(duration, environment))
 }
 
 #[test]
@@ -119,6 +119,58 @@ fn tenants_share_pages_of_the_upstream_and_see_their_own_in_them() {
     assert_eq!(third.header("envgate-cache"), Some("miss"), "something was made");
 }
 
+/// What came of a list that each of five tenants asks for at once.
+fn lists_of_five_tenants(upstream: &Upstream) -> Vec<Response> {
+    let setup = Setup::new()
+        .upstream(upstream.address)
+        .set("ENVGATE_OWNERSHIP__STAMP", "true")
+        .set("ENVGATE_CACHE__TTL", "off");
+    let keys = ["a", "b", "c", "d", "e"].map(|name| setup.tenant(name, "default"));
+    let envgate = setup.start_for(&keys[0]);
+    let list = |key: &str| {
+        Request::new(envgate.gateway, "GET", "/v1/environments")
+            .header("authorization", &format!("Bearer {key}"))
+            .send()
+    };
+    std::thread::scope(|scope| {
+        let leader = scope.spawn(|| list(&keys[0]));
+        eventually("the first has asked", || !upstream.seen().is_empty());
+        let others: Vec<_> = keys[1..].iter().map(|key| scope.spawn(|| list(key))).collect();
+        let all = std::iter::once(leader).chain(others);
+        all.map(|list| list.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn a_list_that_hangs_for_the_first_is_everybodys_as_soon_as_another_has_asked() {
+    let upstream = Upstream::start(|number, _| match number {
+        0 => Then::Hang(Duration::from_secs(60)),
+        _ => page("env_1", "null"),
+    });
+    for answer in lists_of_five_tenants(&upstream) {
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert_eq!(upstream.seen().len(), 2);
+}
+
+#[test]
+fn a_list_that_fails_for_the_first_tenant_is_asked_for_by_another() {
+    let upstream = Upstream::start(|number, _| match number {
+        0 => {
+            pause(Duration::from_millis(500));
+            Then::Reset
+        }
+        _ => page("env_1", "null"),
+    });
+    let mut answers = lists_of_five_tenants(&upstream).into_iter();
+    let first = answers.next().unwrap();
+    assert_eq!(first.expect_error(502, "api_error")["type"], "api_error");
+    for answer in answers {
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert_eq!(upstream.seen().len(), 2);
+}
+
 #[test]
 fn a_reply_is_asked_for_anew_when_its_time_is_over() {
     let upstream = Upstream::always(Then::environment());
@@ -191,7 +243,7 @@ fn a_write_is_not_sent_late_because_it_waited_for_another_to_read() {
         let environment = stamped.lock().clone();
         match Then::respond("200 OK", &[], &environment.replace("env_1", "env_2")) {
             _ if !seen.line.contains("env_2") => Then::respond("200 OK", &[], &environment),
-            Then::Reply(bytes) => Then::Late(Duration::from_secs(3), bytes),
+            Then::Reply(bytes) => Then::Spread(Duration::from_secs(3), bytes),
             then => then,
         }
     });

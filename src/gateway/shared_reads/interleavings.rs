@@ -61,7 +61,7 @@ async fn play(settings: &config::Cache, steps: Vec<Step>) {
                 sleep(ms(step.up)).await;
                 let seen = stored.get();
                 sleep(ms(step.down)).await;
-                Ok::<_, ()>(state(&seen.to_string()))
+                Ok::<_, AskError>(state(&seen.to_string()))
             };
             let reading = reads.read(retrieve(), anybody(), ask);
             let patience = if step.is_dropped { ms(step.up) } else { ms(10_000) };
@@ -76,7 +76,7 @@ async fn play(settings: &config::Cache, steps: Vec<Step>) {
     for part in parts {
         part.await.unwrap();
     }
-    assert!(reads.in_flight.lock().is_empty());
+    assert!(reads.in_flight.is_empty());
 }
 
 #[test]

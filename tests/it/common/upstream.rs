@@ -42,6 +42,8 @@ pub enum Then {
     Gated(Gate, Vec<u8>),
     /// Writes these bytes one by one, each after a moment.
     Drip(Vec<u8>),
+    /// Writes these bytes in ten parts, the last of them after so long.
+    Spread(Duration, Vec<u8>),
     /// Closes with a reset.
     Reset,
     /// Writes these bytes, and once they are read closes with a reset.
@@ -173,6 +175,14 @@ fn serve(stream: TcpStream, answer: &dyn Fn(usize, &Seen) -> Then, seen: &Mutex<
                 for byte in bytes {
                     super::envgate::pause(DRIP);
                     if stream.write_all(&[byte]).is_err() {
+                        return;
+                    }
+                }
+            }
+            Then::Spread(duration, bytes) => {
+                for part in bytes.chunks(bytes.len().div_ceil(10)) {
+                    super::envgate::pause(duration / 10);
+                    if stream.write_all(part).is_err() {
                         return;
                     }
                 }

@@ -81,14 +81,22 @@ fn answers_carry_nothing_of_the_upstreams_that_is_not_for_tenants() {
     assert_eq!(
         names,
         [
+            "cache-control",
             "connection",
             "content-length",
             "content-type",
             "date",
             "envgate-cache",
             "request-id",
-            "retry-after"
+            "retry-after",
+            "vary",
+            "via"
         ]
+    );
+    assert_eq!(
+        response.header("via"),
+        Some("1.1 envgate"),
+        "not what the upstream has there"
     );
     assert_eq!(
         response.header("request-id"),
