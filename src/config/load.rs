@@ -111,6 +111,9 @@ impl Reader<'_> {
         let min_send_bytes_per_second = self.read("listen.min_send_bytes_per_second", |raw| {
             values::integer(raw, 1..=1 << 20)
         });
+        let max_unread_bytes = self.read("listen.max_unread_bytes", |raw| {
+            values::integer(raw, 1 << 20..=u32::MAX)
+        });
         Some(Listen {
             address: address?,
             max_body_bytes: max_body_bytes?,
@@ -120,6 +123,7 @@ impl Reader<'_> {
             max_connections: max_connections?,
             write_timeout: write_timeout?,
             min_send_bytes_per_second: min_send_bytes_per_second?,
+            max_unread_bytes: max_unread_bytes?,
         })
     }
 

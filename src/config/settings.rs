@@ -60,6 +60,8 @@ pub struct Listen {
     pub write_timeout: Duration,
     /// The least rate at which a client has to take its answer.
     pub min_send_bytes_per_second: usize,
+    /// How many bytes of large answers may wait for their clients.
+    pub max_unread_bytes: usize,
 }
 
 /// `[admin]`

@@ -149,6 +149,9 @@ pub enum ApiError {
     /// The client closed its connection before its answer was there, and what it asked for was given up.
     #[error("the client is gone")]
     ClientGone,
+    /// The client did not take its answer, or took it so slowly that the connection was closed.
+    #[error("the client does not take its answer")]
+    AnswerNotTaken,
     /// A fault of the gateway.
     #[error("an internal error of the gateway")]
     Internal,
@@ -266,7 +269,7 @@ pub struct UpstreamError {
 
 impl ApiError {
     /// All labels that [`ApiError::kind`] gives.
-    pub const KINDS: [&'static str; 33] = [
+    pub const KINDS: [&'static str; 34] = [
         "unknown_path",
         "environment_not_found",
         "method_not_allowed",
@@ -299,6 +302,7 @@ impl ApiError {
         "upstream_credential",
         "upstream",
         "client_gone",
+        "answer_not_taken",
         "internal",
     ];
 
@@ -338,6 +342,7 @@ impl ApiError {
             Self::UpstreamCredential => "upstream_credential",
             Self::Upstream(_) => "upstream",
             Self::ClientGone => "client_gone",
+            Self::AnswerNotTaken => "answer_not_taken",
             Self::Internal => "internal",
         }
     }
@@ -373,7 +378,9 @@ impl ApiError {
             }
             Self::Upstream(refusal) => refusal.status,
             // Nobody gets to see it; in logs it is what nginx writes there.
-            Self::ClientGone => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+            Self::ClientGone | Self::AnswerNotTaken => {
+                StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

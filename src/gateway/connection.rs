@@ -17,6 +17,7 @@ use tokio::select;
 use super::Gateway;
 use super::exchange::answer_request;
 use super::head_limit::{HeadLimit, MAX_HEAD_BYTES};
+use super::pace::{Pace, WriteError};
 use super::request_log::{Identity, RequestLog};
 use super::response;
 use super::stream::ClientStream;
@@ -87,7 +88,10 @@ impl HttpServerApp for Connection {
         // On the heap, so that a connection that waits for its next request does not hold the room for it.
         let answering = Box::pin(answer_request(&self.gateway, &mut session));
         if let Err(error) = answering.await {
-            tracing::debug!(kind = error.etype().as_str(), "an answer could not be written");
+            tracing::debug!(%error, "an answer could not be written");
+            if let (WriteError::TooSlow, Some(stream)) = (error, client_stream(&session)) {
+                stream.reset();
+            }
             return None;
         }
         let settings = HttpPersistentSettings::for_session(&session);
@@ -177,8 +181,9 @@ impl Connection {
         let mut log = RequestLog::start();
         let answer = response::of_error(error, self.gateway.dialect, log.request_id());
         let status = answer.status;
-        if let Err(error) = write::last_answer(&mut session, answer).await {
-            tracing::debug!(kind = error.etype().as_str(), "an answer could not be written");
+        let pace = Pace::new(&self.gateway.listen, &self.gateway.is_stopping);
+        if let Err(error) = write::last_answer(&mut session, answer, &pace).await {
+            tracing::debug!(%error, "an answer could not be written");
         }
         log.finish(&Identity::default(), &self.gateway.metrics, status, Some(error));
         write::close(session).await;

@@ -11,7 +11,7 @@
 //! ```
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -25,10 +25,12 @@ use tokio::time::timeout_at;
 
 use super::Gateway;
 use super::audit::{AuditDraft, RequestGuard};
+use super::pace::{Pace, WriteError};
 use super::plans::ResolvedPlan;
 use super::request_log::{Identity, WaitingFor};
 use super::response::{self, Accepted, ReadReply};
 use super::shared_reads::{AskError, Freshness, ReadSource, Reader};
+use super::unread_answers::{NoRoom, UnreadAnswer};
 use super::upstream_session::UpstreamSession;
 use super::{client_disconnect, request, write};
 use crate::contract::{
@@ -37,14 +39,18 @@ use crate::contract::{
 use crate::tenancy::{self, Caller};
 use crate::upstream::WriteSent;
 
+/// When a tenant may try again whose clients have not taken their answers.
+const UNREAD_RETRY: Duration = Duration::from_secs(1);
+
 /// Answers one request, with what it comes to or the error that it fails with, and records it.
-pub(super) async fn answer_request(gateway: &Gateway, session: &mut ServerSession) -> pingora::Result<()> {
+pub(super) async fn answer_request(gateway: &Gateway, session: &mut ServerSession) -> Result<(), WriteError> {
     let _in_flight = InFlight::enter(&gateway.metrics.in_flight);
     let write_sent = WriteSent::default();
     let mut guard = RequestGuard::new(gateway.audit.as_ref(), &write_sent);
 
     let outcome = without_panic(respond(gateway, session, &mut guard), &gateway.metrics.panics).await;
     let RequestGuard { identity, log, .. } = &mut guard;
+    let (outcome, _unread) = gateway.take_in(outcome, identity);
     let (mut answer, error) = match outcome {
         Ok(answer) => (answer, None),
         Err(error) => {
@@ -65,11 +71,37 @@ pub(super) async fn answer_request(gateway: &Gateway, session: &mut ServerSessio
     let status = answer.status;
     // Before the answer is written: a client that does not take it has written all the same.
     guard.record_write(status, error.as_ref());
-    let written = write::answer(session, answer, gateway.is_stopping.load(Ordering::Relaxed)).await;
+    let pace = Pace::new(&gateway.listen, &gateway.is_stopping);
+    let written = write::answer(session, answer, &pace).await;
+    let not_taken = matches!(written, Err(WriteError::TooSlow)).then_some(ApiError::AnswerNotTaken);
+    let error = error.or(not_taken);
     guard
         .log
         .finish(&guard.identity, &gateway.metrics, status, error.as_ref());
     written
+}
+
+impl Gateway {
+    /// Counts an answer among those that wait for their clients. Where there is no room for it a read fails; a write
+    /// has been done, and says so.
+    fn take_in(
+        &self,
+        outcome: Result<Answer, ApiError>,
+        identity: &Identity<'_>,
+    ) -> (Result<Answer, ApiError>, Option<UnreadAnswer>) {
+        let (mut answer, caller) = match (outcome, &identity.caller) {
+            (Ok(answer), Some(caller)) => (answer, caller),
+            (outcome, _) => return (outcome, None),
+        };
+        match self.unread_answers.add(&caller.tenant.id, answer.body.clone()) {
+            Ok((body, unread)) => {
+                answer.body = body;
+                (Ok(answer), unread)
+            }
+            Err(NoRoom) if identity.operation.is_some_and(Operation::is_write) => (Ok(answer), None),
+            Err(NoRoom) => (Err(ApiError::OutOfResources), None),
+        }
+    }
 }
 
 /// One request, from its header to an answer that is ready to be written.
@@ -88,6 +120,14 @@ async fn respond<'g>(
         .metrics
         .query_names_dropped
         .inc_by(head.dropped_query_names);
+
+    // An answer that its client does not take is in flight as well.
+    let unread = gateway.unread_answers.count(&head.caller.tenant.id);
+    if !head.plan.has_slot_beside(unread) {
+        return Err(ApiError::TenantLimit {
+            retry_after: UNREAD_RETRY,
+        });
+    }
 
     let body = request::read_body(session, gateway.limits).await?;
     let document = judge_body(gateway, &head, body)?;

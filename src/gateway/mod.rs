@@ -17,7 +17,7 @@
 //! | the upstream, with a slot in the budget, or by way of what others read | `upstream_session`, `shared_reads` |
 //! | what the gateway asks the upstream itself | `probe` |
 //! | the client meanwhile | `client_disconnect` |
-//! | the reply, and the answer that it becomes | `response`, written by `write` |
+//! | the reply, and the answer that it becomes | `response`, written by `write` at the `pace` of its client; `unread_answers` bounds what waits |
 //! | what stays of a request | `request_log`; of a write, `audit` |
 
 mod adopt;
@@ -29,6 +29,7 @@ mod head_limit;
 mod list;
 mod listener;
 mod ownership;
+mod pace;
 mod plans;
 mod policy;
 mod probe;
@@ -37,6 +38,7 @@ mod request_log;
 mod response;
 mod shared_reads;
 mod stream;
+mod unread_answers;
 mod upstream_session;
 mod workers;
 mod write;
@@ -49,6 +51,7 @@ use self::plans::Plans;
 use self::policy::UpdateLocks;
 use self::request::BodyLimits;
 use self::shared_reads::SharedReads;
+use self::unread_answers::UnreadAnswers;
 use crate::config::{Listen, Settings, UpstreamService};
 use crate::contract::Dialect;
 use crate::quota::Budget;
@@ -78,6 +81,7 @@ pub struct Gateway {
     limits: BodyLimits,
     /// How long clients may take for what.
     listen: Listen,
+    unread_answers: UnreadAnswers,
     audit: Option<Audit>,
     metrics: Arc<Metrics>,
     is_stopping: AtomicBool,
@@ -114,6 +118,7 @@ impl Gateway {
                 max_bytes: settings.listen.max_body_bytes,
                 timeout: settings.listen.body_timeout,
             },
+            unread_answers: UnreadAnswers::new(settings.listen.max_unread_bytes),
             listen: settings.listen.clone(),
             audit,
             metrics,

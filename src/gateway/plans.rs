@@ -37,6 +37,12 @@ impl ResolvedPlan {
         request_headers(client, workspace_id, self.upstream.translation())
     }
 
+    /// Whether a tenant of the plan may have one more request in flight beside so many.
+    pub(super) fn has_slot_beside(&self, in_flight: usize) -> bool {
+        let in_flight = u32::try_from(in_flight).unwrap_or(u32::MAX);
+        self.limits.concurrent.is_none_or(|limit| in_flight < limit)
+    }
+
     /// A tenant of the plan, as its budget sees it.
     pub(super) fn tenant_quota<'a>(&self, tenant: &'a Tenant) -> TenantQuota<'a> {
         TenantQuota {

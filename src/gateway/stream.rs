@@ -3,6 +3,7 @@ use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -10,6 +11,7 @@ use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
     UniqueID, UniqueIDType,
 };
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -46,6 +48,13 @@ impl ClientStream {
     /// Waits until there is something to read, or the client is gone. It may be mistaken.
     pub(super) async fn readable(&self) -> io::Result<()> {
         self.socket.readable().await
+    }
+
+    /// Lets the connection end with a reset when it is dropped, so that the kernel keeps nothing of what was sent.
+    pub(super) fn reset(&self) {
+        if let Err(error) = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO)) {
+            tracing::debug!(%error, "a connection cannot be reset");
+        }
     }
 
     /// Sends what is held back, and as much of `more` after it as goes out with it. Gives back how much of

@@ -8,6 +8,7 @@ use pingora::protocols::http::ServerSession;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
+use super::pace::{Pace, WriteError};
 use super::request;
 use crate::contract::Answer;
 
@@ -38,10 +39,10 @@ pub(super) const KEEP: Option<u64> = Some(0);
 pub(super) async fn answer(
     session: &mut ServerSession,
     answer: Answer,
-    is_stopping: bool,
-) -> pingora::Result<()> {
+    pace: &Pace<'_>,
+) -> Result<(), WriteError> {
     let unread = Unread::of(session);
-    if is_stopping || matches!(unread, Unread::Much | Unread::NotAskedFor) {
+    if pace.is_stopping() || matches!(unread, Unread::Much | Unread::NotAskedFor) {
         session.set_keepalive(None);
     }
     // What little is unread, Pingora drains before it reuses the connection, if it is told not to close it.
@@ -49,8 +50,7 @@ pub(super) async fn answer(
     session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
 
     let (header, body) = into_parts(answer)?;
-    session.write_response_header(Box::new(header)).await?;
-    session.write_response_body(body, true).await?;
+    pace.write(session, header, body).await?;
     if matches!(unread, Unread::Much) {
         drain(session).await;
     }
@@ -59,11 +59,14 @@ pub(super) async fn answer(
 
 /// Writes the answer to what is no request. The session must be [closed](close) afterwards: nobody knows
 /// where the next request would begin.
-pub(super) async fn last_answer(session: &mut ServerSession, answer: Answer) -> pingora::Result<()> {
+pub(super) async fn last_answer(
+    session: &mut ServerSession,
+    answer: Answer,
+    pace: &Pace<'_>,
+) -> Result<(), WriteError> {
     session.set_keepalive(None);
     let (header, body) = into_parts(answer)?;
-    session.write_response_header(Box::new(header)).await?;
-    session.write_response_body(body, true).await
+    pace.write(session, header, body).await
 }
 
 /// Closes a connection so that the client can read what was written: whatever it still sends is read for a

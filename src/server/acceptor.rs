@@ -3,7 +3,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::{self, TcpStream};
 use tokio::time::sleep;
 
@@ -11,6 +11,14 @@ use super::connections::{Connections, OpenConnection};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
+/// How long a connection is silent before its client's machine is asked whether it is still there.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
+/// How long that machine may leave unacknowledged what was sent, or take nothing of it.
+#[cfg(target_os = "linux")]
+const USER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How many bytes that were not sent yet the kernel takes for one client.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 64 * 1024;
 /// How long to wait before the next try where the machine lacks something that a connection needs.
 const LACK_PAUSE: Duration = Duration::from_millis(50);
 
@@ -24,11 +32,31 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
         // Who starts anew need not wait for the connections of the process before.
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
+        set_up(&socket)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         Ok(socket.into())
     };
     bind().map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+}
+
+/// Sets what every connection that is accepted inherits.
+fn set_up(socket: &Socket) -> io::Result<()> {
+    // Small answers on kept connections: without this the kernel holds them back for the client's ACK.
+    socket.set_tcp_nodelay(true)?;
+    // A machine that vanished says nothing, so it is asked.
+    let keepalive = TcpKeepalive::new()
+        .with_time(PROBE_AFTER)
+        .with_interval(PROBE_AFTER / 3);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    {
+        // One that takes nothing of what was sent is as good as gone.
+        socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+        // What waits for a client waits here, where it is seen and bounded, and not in the kernel.
+        socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    }
+    Ok(())
 }
 
 /// Accepts connections, no more at a time than there may be.
@@ -69,12 +97,6 @@ impl Acceptor {
             match self.listener.accept().await {
                 Ok((socket, peer)) => {
                     self.is_lacking = false;
-                    // Small answers on kept connections: without this the kernel holds them back for the
-                    // client's ACK.
-                    if let Err(error) = socket.set_nodelay(true) {
-                        tracing::debug!(%error, "a client left before it was served");
-                        continue;
-                    }
                     let open = self.connections.admit().await;
                     return Accepted { socket, peer, open };
                 }

@@ -35,6 +35,7 @@ mod replicas;
 mod shared_budget;
 mod shared_reads;
 mod signals;
+mod slow_readers;
 mod stopping;
 mod tls;
 mod upstream_connections;

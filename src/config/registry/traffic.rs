@@ -52,6 +52,12 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         doc: "what too little is: in every `listen.write_timeout` a client has to take as many bytes as this makes, or the rest",
     },
     SettingDoc {
+        path: "listen.max_unread_bytes",
+        form: "1048576 to 4294967295",
+        default: Some("268435456"),
+        doc: "how many bytes of answers over 64 KiB may wait for their clients, of one tenant a quarter of it; a read whose answer would be more is answered 503",
+    },
+    SettingDoc {
         path: "admin.address",
         form: "IP address and port",
         default: Some("127.0.0.1:9090"),
