@@ -2,6 +2,7 @@
 
 mod gateways;
 mod replicas;
+mod seats;
 
 use std::time::Duration;
 

@@ -22,14 +22,14 @@ const ON_THE_WAY: Duration = Duration::from_millis(250);
 
 /// When requests came, and how many were there at once.
 #[derive(Default)]
-struct Traffic {
+pub(super) struct Traffic {
     came: Mutex<Vec<Instant>>,
     in_flight: AtomicU32,
     most_in_flight: AtomicU32,
 }
 
 impl Traffic {
-    fn upstream(self: &Arc<Self>) -> Upstream {
+    pub(super) fn upstream(self: &Arc<Self>) -> Upstream {
         let traffic = Arc::clone(self);
         Upstream::start(move |number, _| {
             traffic.came.lock().push(Instant::now());
@@ -41,7 +41,7 @@ impl Traffic {
         })
     }
 
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.came.lock().len()
     }
 
@@ -61,7 +61,7 @@ impl Traffic {
     }
 }
 
-fn gateway(upstream: &Upstream, redis: &Redis) -> Envgate {
+pub(super) fn gateway(upstream: &Upstream, redis: &Redis) -> Envgate {
     let settings = format!(
         "[budgets.default]\nrequests_per_minute = {LIMIT}\nconcurrent_requests = {PLACES}\n\
          [quota]\nreplicas = 2\nredis = \"{}\"\nwindow = \"{}s\"\n",

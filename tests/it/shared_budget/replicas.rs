@@ -26,12 +26,12 @@ use crate::common::envgate::{eventually, pause};
 use envgate_test_servers::redis::Redis;
 
 /// A short window stands for the minute.
-const SPAN: Duration = Duration::from_secs(1);
+pub(super) const SPAN: Duration = Duration::from_secs(1);
 /// Long enough for every exchange here, on a busy machine too.
-const LEASE: Duration = Duration::from_millis(1500);
+pub(super) const LEASE: Duration = Duration::from_millis(1500);
 /// Longer than anything here is cut off.
 const ALONE: Duration = Duration::from_secs(10);
-const LIMIT: u32 = 12;
+pub(super) const LIMIT: u32 = 12;
 const SLOTS: u32 = 5;
 
 fn shared_limits() -> SharedLimits {
@@ -52,19 +52,19 @@ fn shared_limits() -> SharedLimits {
 
 /// What the upstream sees of all replicas.
 #[derive(Default)]
-struct Upstream {
+pub(super) struct Upstream {
     sent: Mutex<Vec<Instant>>,
     in_flight: AtomicU32,
     most_in_flight: AtomicU32,
 }
 
 impl Upstream {
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.sent.lock().len()
     }
 
     /// That no stretch of time as long as the window has more requests than the limit, and that the slots were enough.
-    fn assert_bound(&self) {
+    pub(super) fn assert_bound(&self) {
         let mut sent = self.sent.lock().clone();
         sent.sort_unstable();
         let limit = usize::try_from(LIMIT).unwrap();
@@ -94,7 +94,7 @@ impl Drop for InFlight {
 }
 
 /// A replica with a runtime of its own, so that it can die at once with all that it is about.
-struct Replica {
+pub(super) struct Replica {
     runtime: Runtime,
     budget: Arc<Budget>,
     admitted: IntCounter,
@@ -104,7 +104,7 @@ struct Replica {
 }
 
 impl Replica {
-    fn start(url: &str) -> Self {
+    pub(super) fn start(url: &str) -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -137,17 +137,17 @@ impl Replica {
     }
 
     /// How many exchanges have had their turn.
-    fn admitted(&self) -> u64 {
+    pub(super) fn admitted(&self) -> u64 {
         self.admitted.get()
     }
 
     /// Waits until it may go on without Redis.
-    fn await_seat(&self) {
+    pub(super) fn await_seat(&self) {
         eventually("it has a seat", || self.has_seat.get() == 1);
     }
 
     /// Clients that ask without end.
-    fn drive(&self, clients: usize, upstream: &Arc<Upstream>) {
+    pub(super) fn drive(&self, clients: usize, upstream: &Arc<Upstream>) {
         for client in 0..clients {
             let (budget, upstream) = (Arc::clone(&self.budget), Arc::clone(upstream));
             self.runtime.spawn(async move {
@@ -165,11 +165,11 @@ impl Replica {
     }
 
     /// Dies as a process does.
-    fn kill(self) {
+    pub(super) fn kill(self) {
         self.runtime.shutdown_background();
     }
 
-    fn stop(mut self) {
+    pub(super) fn stop(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         let sharing = self.sharing.take().unwrap();
         self.runtime.block_on(sharing).unwrap();
@@ -312,13 +312,13 @@ fn a_redis_that_has_forgotten_lets_nobody_spend_what_a_dead_replica_may_have_spe
 }
 
 /// A wire to Redis, which can be cut while it goes on for others.
-struct Wire {
+pub(super) struct Wire {
     directory: TempDir,
     is_cut: Arc<AtomicBool>,
 }
 
 impl Wire {
-    fn to(server: PathBuf) -> Self {
+    pub(super) fn to(server: PathBuf) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("wire.sock")).unwrap();
         let is_cut = Arc::new(AtomicBool::new(false));
@@ -345,11 +345,11 @@ impl Wire {
         Self { directory, is_cut }
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("unix://{}", self.directory.path().join("wire.sock").display())
     }
 
-    fn set_cut(&self, is_cut: bool) {
+    pub(super) fn set_cut(&self, is_cut: bool) {
         self.is_cut.store(is_cut, Ordering::SeqCst);
     }
 }
