@@ -3,7 +3,10 @@
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help run test lint bench
+# Most tests wait, for a deadline or for somebody else; more of them at once than there are cores costs nothing.
+export RUST_TEST_THREADS ?= 8
+
+.PHONY: help run test acceptance lint bench
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\): ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -15,6 +18,10 @@ run: ## start envgate with an environments service of its own behind it
 test: ## run all tests, the official SDKs among them
 	@scripts/setup test
 	cargo test --locked
+
+acceptance: ## run what needs PgBouncer and Varnish beside PostgreSQL and Redis
+	@scripts/setup acceptance
+	cargo test --locked --test it -- --ignored acceptance::
 
 lint: ## check format, lints, and what the dependencies may be
 	@scripts/setup lint

@@ -10,6 +10,7 @@
 
 mod common;
 
+mod acceptance;
 mod admin;
 mod adopt;
 mod audit;

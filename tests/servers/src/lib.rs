@@ -1,4 +1,5 @@
-//! Real servers for the tests of the store and for `tests/it`: PostgreSQL and Redis, on Unix sockets of their own.
+//! Real servers for the tests of the store and for `tests/it`: PostgreSQL and Redis, on Unix sockets of their own, and
+//! what the acceptance tests put before or behind envgate.
 //! No server outlives the process that started it, however that ends.
 #![allow(
     clippy::expect_used,
@@ -19,6 +20,7 @@ use tempfile::TempDir;
 mod guarded;
 pub mod postgres;
 pub mod redis;
+pub mod varnish;
 
 /// A directory for what goes away with a test: in memory where there is enough of it, since what a database writes is
 /// hundreds of files.
@@ -68,6 +70,16 @@ fn wait_until_ready(child: &mut Child, is_ready: impl Fn() -> bool) -> Result<()
     let mut log = child.stderr.take().unwrap();
     std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
     Ok(())
+}
+
+/// Where a server's program is: on the path, or where a user's path does not lead.
+fn find(program: &str, missing: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
+        .map(|directory| directory.join(program))
+        .find(|program| program.is_file())
+        .expect(missing)
 }
 
 #[allow(

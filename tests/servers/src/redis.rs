@@ -6,7 +6,7 @@ use std::process::{Child, Command};
 
 use tempfile::TempDir;
 
-use super::{guarded, temporary_directory, wait_until_ready};
+use super::{find, guarded, temporary_directory, wait_until_ready};
 
 const MISSING: &str = "Redis is missing: `scripts/setup test` installs it, or: sudo apt-get install redis-server \
                        (sudo dnf install redis, brew install redis)";
@@ -53,8 +53,7 @@ fn socket(directory: &Path) -> PathBuf {
 }
 
 fn run(directory: &Path) -> Child {
-    let program = program();
-    let mut server = Command::new(program);
+    let mut server = Command::new(find("redis-server", MISSING));
     server
         .args(["--port", "0", "--unixsocket"])
         .arg(socket(directory));
@@ -64,14 +63,4 @@ fn run(directory: &Path) -> Child {
     let is_ready = || UnixStream::connect(socket(directory)).is_ok();
     wait_until_ready(&mut child, is_ready).unwrap_or_else(|log| panic!("Redis did not start: {log}"));
     child
-}
-
-/// On the path, or where a user's path does not lead.
-fn program() -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
-        .map(|directory| directory.join("redis-server"))
-        .find(|program| program.is_file())
-        .expect(MISSING)
 }
