@@ -6,6 +6,7 @@ mod check;
 mod keys;
 mod output;
 mod serve;
+mod shutdown;
 mod signals;
 mod store;
 mod tenants;

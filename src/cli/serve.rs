@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::output::{CommandError, print_if_read};
-use super::signals::{STOPPED_BY_SIGNAL, Signals};
+use super::shutdown::{
+    FINAL_WRITES_TIMEOUT, close_store, conclude, drain_deadline, end_at_last, wait_for_stop, wait_long_after_stop,
+};
+use super::signals::Signals;
 use super::welcome;
 use crate::admin::{self, Admin};
 use crate::config::{self, Secret, Settings, UpstreamService, UpstreamUrl};
@@ -27,17 +30,6 @@ use crate::telemetry::{self, Metrics, RunningLog};
 use crate::tenancy::{Directory, KeyText, StampRequired, Tenant};
 use crate::upstream::CONNECT_TIMEOUT;
 
-/// How long requests that are in flight may take to finish once the process was told to stop.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long all that may take which is still to be written at the end. What is written bounds itself; this is for
-/// what nobody thought of.
-const FINAL_WRITES_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long Redis may take at the end, and the times at which keys were last used.
-const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
-/// The exit status of a gateway whose audit does not have all that was answered.
-const UNRECORDED: u8 = 3;
-/// How long whoever still uses the store may take to give it back at the end.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Threads for SQL, the admin endpoints and the embedded service; the gateway has workers of its own.
 const BACKGROUND_THREADS: usize = 2;
 /// What a word from Redis may take, on top of what it allows.
@@ -166,14 +158,8 @@ async fn serve(
     );
     end_at_last(log.clone())?;
     let is_hurried = Arc::new(AtomicBool::new(false));
-    let hurried = hurry(signals, Arc::clone(&is_hurried), log);
-    let cut_off = running.stop(async {
-        tokio::select! {
-            () = hurried => {}
-            () = tokio::time::sleep(DRAIN_TIMEOUT) => {}
-        }
-    });
-    let cut_off = cut_off.await;
+    let deadline = drain_deadline(signals, Arc::clone(&is_hurried), log);
+    let cut_off = running.stop(deadline).await;
     let _ = stop.send(true);
     // What the store is still to be told is worth a moment, but not a wait for one that does not answer.
     let goodbye = async {
@@ -189,75 +175,6 @@ async fn serve(
     };
     close(&opened_store).await;
     Ok(conclude(cut_off, unrecorded, is_hurried.load(Ordering::Relaxed)))
-}
-
-/// Leaves the store as one whole file, where it is a file and nobody else has it open.
-async fn close(store: &OnceLock<Store>) {
-    if let Some(store) = store.get()
-        && tokio::time::timeout(CLOSE_TIMEOUT, store.close()).await.is_err()
-    {
-        tracing::warn!(
-            "the store is still in use; what was written last may stand in a journal beside its file"
-        );
-    }
-}
-
-/// Says in one last line what did not come to its end. None where nobody knows what was recorded.
-fn conclude(cut_off: i64, unrecorded: Option<Unrecorded>, is_hurried: bool) -> ExitCode {
-    let Some(unrecorded) = unrecorded else {
-        tracing::error!(cut_off, "stopped; nobody knows whether the audit has all records");
-        return ExitCode::from(UNRECORDED);
-    };
-    if !unrecorded.is_none() {
-        let Unrecorded { writes, refusals } = unrecorded;
-        tracing::error!(
-            cut_off,
-            writes,
-            refusals,
-            "stopped; the audit does not have all records"
-        );
-        return ExitCode::from(UNRECORDED);
-    }
-    if cut_off > 0 {
-        tracing::warn!(cut_off, "stopped; requests were cut off");
-    } else {
-        tracing::info!("stopped");
-    }
-    if is_hurried {
-        ExitCode::from(STOPPED_BY_SIGNAL)
-    } else {
-        ExitCode::SUCCESS
-    }
-}
-
-/// Ends the process, where a thread hangs that should stop it in order.
-fn end_at_last(log: Arc<RunningLog>) -> std::io::Result<()> {
-    let deadline = Instant::now() + DRAIN_TIMEOUT + FINAL_WRITES_TIMEOUT * 2;
-    let wait = move || {
-        while let Some(time_left) = deadline.checked_duration_since(Instant::now()) {
-            std::thread::park_timeout(time_left);
-        }
-        tracing::error!("stopped, though not all has come to its end");
-        log.flush();
-        std::process::exit(UNRECORDED.into());
-    };
-    std::thread::Builder::new().name("end".to_owned()).spawn(wait)?;
-    Ok(())
-}
-
-/// Done at the second signal to stop, which leaves no more time to requests. The third ends the process.
-async fn hurry(mut signals: Signals, is_hurried: Arc<AtomicBool>, log: Arc<RunningLog>) {
-    let (second, is_second) = oneshot::channel();
-    tokio::spawn(async move {
-        signals.next_stop().await;
-        is_hurried.store(true, Ordering::Relaxed);
-        // Nobody waits for it where requests have been dealt with.
-        let _ = second.send(());
-        signals.next_stop().await;
-        log.flush();
-        std::process::exit(STOPPED_BY_SIGNAL.into());
-    });
-    let _ = is_second.await;
 }
 
 /// How many connections of clients may be open, with as many descriptors as the system allows.
@@ -502,15 +419,4 @@ pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let listener = server::bind(address)?;
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
-}
-
-/// Until what is worth no longer wait at the end has had its time.
-async fn wait_long_after_stop(stopped: watch::Receiver<bool>) {
-    wait_for_stop(stopped).await;
-    tokio::time::sleep(GOODBYE_TIMEOUT).await;
-}
-
-async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is a stop as well.
-    let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
 }

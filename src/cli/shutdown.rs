@@ -1,0 +1,115 @@
+//! The end of a gateway, in order: requests, what is still to be written, and one last line about all that was left out.
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{oneshot, watch};
+use tokio::time::{sleep, timeout};
+
+use super::signals::{STOPPED_BY_SIGNAL, Signals};
+use crate::store::{Store, Unrecorded};
+use crate::telemetry::RunningLog;
+
+/// How long requests that are in flight may take to finish once the process was told to stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long all that may take which is still to be written at the end. What is written bounds itself; this is for
+/// what nobody thought of.
+pub(super) const FINAL_WRITES_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long Redis may take at the end, and the times at which keys were last used.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long whoever still uses the store may take to give it back at the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The exit status of a gateway whose audit does not have all that was answered.
+const UNRECORDED: u8 = 3;
+
+/// Done when what is in flight has had its time: at the second signal to stop at the latest. The third ends the process.
+pub(super) fn drain_deadline(
+    mut signals: Signals,
+    is_hurried: Arc<AtomicBool>,
+    log: Arc<RunningLog>,
+) -> impl Future<Output = ()> {
+    let (second, is_second) = oneshot::channel();
+    tokio::spawn(async move {
+        signals.next_stop().await;
+        is_hurried.store(true, Ordering::Relaxed);
+        // Nobody waits for it where requests have been dealt with.
+        let _ = second.send(());
+        signals.next_stop().await;
+        log.flush();
+        std::process::exit(STOPPED_BY_SIGNAL.into());
+    });
+    async {
+        tokio::select! {
+            _ = is_second => {}
+            () = sleep(DRAIN_TIMEOUT) => {}
+        }
+    }
+}
+
+/// Ends the process, where a thread hangs that should stop it in order.
+pub(super) fn end_at_last(log: Arc<RunningLog>) -> io::Result<()> {
+    let deadline = Instant::now() + DRAIN_TIMEOUT + FINAL_WRITES_TIMEOUT * 2;
+    let wait = move || {
+        while let Some(time_left) = deadline.checked_duration_since(Instant::now()) {
+            std::thread::park_timeout(time_left);
+        }
+        tracing::error!("stopped, though not all has come to its end");
+        log.flush();
+        std::process::exit(UNRECORDED.into());
+    };
+    std::thread::Builder::new().name("end".to_owned()).spawn(wait)?;
+    Ok(())
+}
+
+/// Leaves the store as one whole file, where it is a file and nobody else has it open.
+pub(super) async fn close_store(store: &OnceLock<Store>) {
+    if let Some(store) = store.get()
+        && timeout(CLOSE_TIMEOUT, store.close()).await.is_err()
+    {
+        tracing::warn!(
+            "the store is still in use; what was written last may stand in a journal beside its file"
+        );
+    }
+}
+
+/// Says in one last line what did not come to its end. None where nobody knows what was recorded.
+pub(super) fn conclude(cut_off: i64, unrecorded: Option<Unrecorded>, is_hurried: bool) -> ExitCode {
+    let Some(unrecorded) = unrecorded else {
+        tracing::error!(cut_off, "stopped; nobody knows whether the audit has all records");
+        return ExitCode::from(UNRECORDED);
+    };
+    if !unrecorded.is_none() {
+        let Unrecorded { writes, refusals } = unrecorded;
+        tracing::error!(
+            cut_off,
+            writes,
+            refusals,
+            "stopped; the audit does not have all records"
+        );
+        return ExitCode::from(UNRECORDED);
+    }
+    if cut_off > 0 {
+        tracing::warn!(cut_off, "stopped; requests were cut off");
+    } else {
+        tracing::info!("stopped");
+    }
+    if is_hurried {
+        ExitCode::from(STOPPED_BY_SIGNAL)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// Until what is worth no longer wait at the end has had its time.
+pub(super) async fn wait_long_after_stop(stopped: watch::Receiver<bool>) {
+    wait_for_stop(stopped).await;
+    sleep(GOODBYE_TIMEOUT).await;
+}
+
+pub(super) async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a stop as well.
+    let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
+}
