@@ -1,16 +1,22 @@
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use axum::routing::post;
-use serde_json::{Value, json};
+use axum::routing::{get, post};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, sleep, timeout};
 
+use super::adoption_jobs::AdoptionJob;
 use super::body::Fields;
 use super::problem::Problem;
 use super::tenants::check_configured;
-use super::{Admin, Named, answer, in_time, with};
+use super::{Admin, Named, answer, in_time};
 use crate::environment::EnvironmentId;
 use crate::gateway;
 use crate::store::Store;
@@ -18,9 +24,17 @@ use crate::tenancy::{Adoption, AdoptionRefusal, Tenant};
 
 /// How many environments one request can name: each costs the upstream's budget two requests.
 pub const MOST_ADOPTED_AT_ONCE: usize = 100;
+/// How long whoever asks for an adoption waits for its end. Later they ask how far it is.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Environments are adopted one after the other, but for those that take longer than this.
+const SLOW: Duration = Duration::from_secs(2);
+/// How many slow ones are waited for at once.
+const MAX_SLOW: usize = 8;
 
 pub(super) fn routes() -> Router<Admin> {
-    Router::new().route("/api/v1/tenants/{name}/environments", post(adopt))
+    Router::new()
+        .route("/api/v1/tenants/{name}/environments", post(adopt))
+        .route("/api/v1/adoptions/{id}", get(progress))
 }
 
 async fn adopt(
@@ -43,26 +57,71 @@ async fn adopt(
     if !admin.settings.ownership.is_stamping {
         return Err(Problem::NothingToAdopt);
     }
-    let tenant = Arc::new(in_time(admin.store()?.tenant(&tenant)).await?);
+    let store = admin.store()?.clone();
+    let tenant = Arc::new(in_time(store.tenant(&tenant)).await?);
     check_configured(&admin, &tenant.plan)?;
-    let mut outcomes = Vec::new();
-    for id in ids {
-        // Whoever asked may go away at any time; what was begun is finished all the same.
-        let adoption = adopt_one(admin.clone(), Arc::clone(&tenant), id.clone(), is_forced);
-        let adoption = tokio::spawn(adoption).await.map_err(|_| Problem::Internal)??;
-        outcomes.push(to_json(&id, &adoption));
+
+    let jobs = admin.adoptions.clone();
+    // Whoever asked may go away at any time; what was begun is finished all the same.
+    let job = jobs.start(tenant.name.clone(), ids.clone(), |job| {
+        run(admin, store, job, tenant, ids, is_forced)
+    })?;
+    let status = match timeout(ANSWER_WITHIN, job.finished()).await {
+        Ok(()) => StatusCode::OK,
+        Err(_elapsed) => StatusCode::ACCEPTED,
+    };
+    let mut response = answer(status, &job.to_json());
+    if let Ok(path) = HeaderValue::from_str(&job.path()) {
+        response.headers_mut().insert(LOCATION, path);
     }
-    Ok(answer(StatusCode::OK, &json!({ "data": outcomes })))
+    Ok(response)
+}
+
+async fn progress(State(admin): State<Admin>, Named(id): Named) -> Result<Response, Problem> {
+    let job = admin.adoptions.get(&id).ok_or(Problem::NoSuchAdoption)?;
+    Ok(answer(StatusCode::OK, &job.to_json()))
+}
+
+/// Adopts one environment after the other, and where they are slow several at once. After its time, or where the
+/// gateway stops, no further one is begun.
+async fn run(
+    admin: Admin,
+    store: Store,
+    job: Arc<AdoptionJob>,
+    tenant: Arc<Tenant>,
+    ids: Vec<EnvironmentId>,
+    is_forced: bool,
+) {
+    let deadline = Instant::now() + admin.settings.ownership.adoption_timeout;
+    let mut running = FuturesUnordered::new();
+    for (index, id) in ids.iter().enumerate() {
+        if Instant::now() >= deadline || admin.adoptions.is_stopping() {
+            break;
+        }
+        job.begin(index);
+        let adoption = adopt_one(&admin, &store, &tenant, id, is_forced);
+        running.push(async move { (index, adoption.await) });
+        let mut is_slow = pin!(sleep(SLOW));
+        while !running.is_empty() {
+            tokio::select! {
+                Some((index, adoption)) = running.next() => job.finish(index, adoption),
+                () = &mut is_slow, if running.len() < MAX_SLOW => break,
+            }
+        }
+    }
+    while let Some((index, adoption)) = running.next().await {
+        job.finish(index, adoption);
+    }
 }
 
 async fn adopt_one(
-    admin: Admin,
-    tenant: Arc<Tenant>,
-    id: EnvironmentId,
+    admin: &Admin,
+    store: &Store,
+    tenant: &Arc<Tenant>,
+    id: &EnvironmentId,
     is_forced: bool,
-) -> Result<Adoption, Problem> {
-    let store = admin.store()?;
-    let adoption = gateway::adopt(&admin.gateway, Arc::clone(&tenant), &id, is_forced).await;
+) -> Adoption {
+    let adoption = gateway::adopt(&admin.gateway, Arc::clone(tenant), id, is_forced).await;
     tracing::info!(
         tenant = tenant.name,
         environment = id.as_str(),
@@ -70,8 +129,8 @@ async fn adopt_one(
         outcome = adoption.name(),
         "the admin API was asked to adopt an environment"
     );
-    record_adoption(store, &id, &adoption).await;
-    Ok(adoption)
+    record_adoption(store, id, &adoption).await;
+    adoption
 }
 
 /// Tells the gateways that share the store to forget whose the environment was, where that may have changed.
@@ -83,17 +142,5 @@ async fn record_adoption(store: &Store, id: &EnvironmentId, adoption: &Adoption)
     if in_time(store.record_adoption(id)).await.is_err() {
         let environment = id.as_str();
         tracing::warn!(environment, "other gateways could not be told of an adoption");
-    }
-}
-
-fn to_json(id: &EnvironmentId, adoption: &Adoption) -> Value {
-    let content = json!({ "id": id, "outcome": adoption.name() });
-    match adoption {
-        Adoption::Refused(refusal) => with(
-            with(content, "code", refusal.code()),
-            "detail",
-            refusal.to_string(),
-        ),
-        _ => content,
     }
 }

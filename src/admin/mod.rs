@@ -5,6 +5,7 @@
 
 mod access;
 mod adoption;
+mod adoption_jobs;
 mod audit;
 mod body;
 mod health;
@@ -34,6 +35,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 pub use adoption::MOST_ADOPTED_AT_ONCE;
+pub use adoption_jobs::AdoptionJobs;
 
 use crate::config::Settings;
 use crate::gateway::Gateway;
@@ -58,6 +60,8 @@ pub struct Admin {
     pub store_health: Arc<StoreHealth>,
     /// What makes an environment a tenant's.
     pub gateway: Arc<Gateway>,
+    /// The adoptions that go on, or have ended not long ago.
+    pub adoptions: AdoptionJobs,
     /// Set when the process begins to stop, so that a balancer sends nothing new.
     pub is_stopping: Arc<AtomicBool>,
 }

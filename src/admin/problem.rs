@@ -49,6 +49,14 @@ pub(super) enum Problem {
         "ownership.stamp is off: environments are told apart by the credential alone, so there is nothing to adopt"
     )]
     NothingToAdopt,
+    #[error(
+        "there is no such adoption; a gateway remembers its own last hundred, and forgets them when it stops"
+    )]
+    NoSuchAdoption,
+    #[error("as many adoptions go on here as may at once; wait for one to finish")]
+    TooManyAdoptions,
+    #[error("this gateway is stopping; ask another one, or this one when it is back")]
+    Stopping,
     #[error(transparent)]
     Store(Arc<StoreError>),
     #[error("{0}; try again in a moment")]
@@ -120,6 +128,13 @@ impl Problem {
                 "Credential in use by another tenant",
             ),
             Self::NothingToAdopt => (StatusCode::CONFLICT, "stamp_off", "Nothing to adopt"),
+            Self::NoSuchAdoption => (StatusCode::NOT_FOUND, "adoption_not_found", "No such adoption"),
+            Self::TooManyAdoptions => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_adoptions",
+                "Too many adoptions",
+            ),
+            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping", "Stopping"),
             Self::Store(error) => store_problem(error),
             Self::StoreAway(_) | Self::NotReady => STORE_AWAY,
             Self::Internal => INTERNAL,

@@ -2,16 +2,21 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
-use super::admin_client::AdminClient;
-use super::output::{CommandError, format_table, print};
+use super::admin_client::{AdminClient, AdminError};
+use super::output::{CommandError, format_table, print, print_progress};
 use crate::admin::MOST_ADOPTED_AT_ONCE;
 use crate::config;
 use crate::environment::EnvironmentId;
+
+/// How often the gateway is asked how far it is.
+const PERIOD: Duration = Duration::from_secs(1);
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -40,19 +45,14 @@ pub(super) async fn run(config: Option<&Path>, options: Options) -> Result<ExitC
     let mut failure = None;
     for ids in options.environments.chunks(MOST_ADOPTED_AT_ONCE) {
         let document = json!({ "environments": ids, "force": options.force });
-        match admin.post(&path, &document).await {
-            Ok(answer) => rows.extend(
-                answer
-                    .get("data")
-                    .and_then(Value::as_array)
-                    .into_iter()
-                    .flatten()
-                    .map(read_outcome),
-            ),
-            Err(error) => {
-                failure = Some(error);
-                break;
-            }
+        let mut job = Value::Null;
+        if let Err(error) = run_job(&admin, &path, &document, &mut job).await {
+            failure = Some(error);
+        }
+        let outcomes = job.get("data").and_then(Value::as_array);
+        rows.extend(outcomes.into_iter().flatten().map(read_outcome));
+        if failure.is_some() {
+            break;
         }
     }
     // What was done is printed even where the rest failed.
@@ -65,6 +65,28 @@ pub(super) async fn run(config: Option<&Path>, options: Options) -> Result<ExitC
         None if rows.iter().all(|row| row.is_good) => Ok(ExitCode::SUCCESS),
         None => Ok(ExitCode::FAILURE),
     }
+}
+
+/// Asks for an adoption and waits for its end. What is known of it stands in `job` even where that is not reached.
+async fn run_job(
+    admin: &AdminClient<'_>,
+    path: &str,
+    document: &Value,
+    job: &mut Value,
+) -> Result<(), AdminError> {
+    *job = admin.post(path, document).await?;
+    let mut printed = None;
+    while job.get("status").and_then(Value::as_str) == Some("running") {
+        let [done, total] =
+            ["done", "total"].map(|name| job.get(name).and_then(Value::as_u64).unwrap_or_default());
+        if printed.replace(done) != Some(done) {
+            print_progress(&format!("{done} of {total} environments are done"));
+        }
+        sleep(PERIOD).await;
+        let id = job.get("id").and_then(Value::as_str).unwrap_or_default();
+        *job = admin.get(&format!("/api/v1/adoptions/{id}")).await?;
+    }
+    Ok(())
 }
 
 /// What became of one environment.

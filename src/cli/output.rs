@@ -81,6 +81,11 @@ pub(super) fn print_warning(text: &str) {
     write_error(format!("envgate: warning: {text}\n"));
 }
 
+/// Prints on standard error how far something is that takes long.
+pub(super) fn print_progress(text: &str) {
+    write_error(format!("{text}\n"));
+}
+
 /// As [`print`], for a process that goes on: where nobody makes room, it does without.
 pub(super) fn print_if_read(text: &str) -> io::Result<()> {
     let text = text.to_owned();

@@ -7,17 +7,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::output::{CommandError, print_if_read};
 use super::shutdown::{
-    FINAL_WRITES_TIMEOUT, close_store, conclude, drain_deadline, end_at_last, wait_for_stop, wait_long_after_stop,
+    CutOff, FINAL_WRITES_TIMEOUT, close_store, conclude, drain_deadline, end_at_last, wait_for_stop,
+    wait_long_after_stop,
 };
 use super::signals::Signals;
 use super::welcome;
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, AdoptionJobs};
 use crate::config::{self, Secret, Settings, UpstreamService, UpstreamUrl};
 use crate::contract;
 use crate::embedded;
@@ -107,7 +109,9 @@ async fn serve(
     let store = Arc::new(OnceLock::new());
     let store_health = Arc::new(StoreHealth::default());
     let settings = Arc::new(settings);
+    let adoptions = AdoptionJobs::default();
     let admin = Admin {
+        adoptions: adoptions.clone(),
         metrics: Arc::clone(&metrics),
         directory: Arc::clone(&directory),
         settings: Arc::clone(&settings),
@@ -147,7 +151,7 @@ async fn serve(
         signal = signals.next_stop() => signal,
         // It ends on its own only where going on would be of no use.
         ended = &mut background_task => {
-            close(&opened_store).await;
+            close_store(&opened_store).await;
             return ended.map_err(std::io::Error::other)?.map(|_| ExitCode::FAILURE);
         }
     };
@@ -158,8 +162,9 @@ async fn serve(
     );
     end_at_last(log.clone())?;
     let is_hurried = Arc::new(AtomicBool::new(false));
-    let deadline = drain_deadline(signals, Arc::clone(&is_hurried), log);
-    let cut_off = running.stop(deadline).await;
+    let deadline = drain_deadline(signals, Arc::clone(&is_hurried), log).shared();
+    let (requests, adoptions) = tokio::join!(running.stop(deadline.clone()), adoptions.stop(deadline));
+    let cut_off = CutOff { requests, adoptions };
     let _ = stop.send(true);
     // What the store is still to be told is worth a moment, but not a wait for one that does not answer.
     let goodbye = async {
@@ -173,7 +178,7 @@ async fn serve(
         Ok(ended) => Some(ended.map_err(std::io::Error::other)??),
         Err(_elapsed) => None,
     };
-    close(&opened_store).await;
+    close_store(&opened_store).await;
     Ok(conclude(cut_off, unrecorded, is_hurried.load(Ordering::Relaxed)))
 }
 

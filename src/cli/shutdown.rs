@@ -2,8 +2,8 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
@@ -75,26 +75,38 @@ pub(super) async fn close_store(store: &OnceLock<Store>) {
     }
 }
 
+/// What had no time left to come to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct CutOff {
+    pub(super) requests: i64,
+    pub(super) adoptions: usize,
+}
+
 /// Says in one last line what did not come to its end. None where nobody knows what was recorded.
-pub(super) fn conclude(cut_off: i64, unrecorded: Option<Unrecorded>, is_hurried: bool) -> ExitCode {
-    let Some(unrecorded) = unrecorded else {
-        tracing::error!(cut_off, "stopped; nobody knows whether the audit has all records");
+pub(super) fn conclude(cut_off: CutOff, unrecorded: Option<Unrecorded>, is_hurried: bool) -> ExitCode {
+    let (requests, adoptions) = (cut_off.requests, cut_off.adoptions);
+    let Some(Unrecorded { writes, refusals }) = unrecorded else {
+        tracing::error!(
+            requests,
+            adoptions,
+            "stopped; nobody knows whether the audit has all records"
+        );
         return ExitCode::from(UNRECORDED);
     };
-    if !unrecorded.is_none() {
-        let Unrecorded { writes, refusals } = unrecorded;
+    if (writes, refusals) != (0, 0) {
         tracing::error!(
-            cut_off,
+            requests,
+            adoptions,
             writes,
             refusals,
-            "stopped; the audit does not have all records"
+            "stopped; the audit does not have all that was answered"
         );
         return ExitCode::from(UNRECORDED);
     }
-    if cut_off > 0 {
-        tracing::warn!(cut_off, "stopped; requests were cut off");
-    } else {
+    if (requests, adoptions) == (0, 0) {
         tracing::info!("stopped");
+    } else {
+        tracing::warn!(requests, adoptions, "stopped; requests or adoptions were cut off");
     }
     if is_hurried {
         ExitCode::from(STOPPED_BY_SIGNAL)

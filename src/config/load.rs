@@ -214,9 +214,11 @@ impl Reader<'_> {
     fn ownership(&mut self) -> Option<Ownership> {
         let is_stamping = self.read("ownership.stamp", values::boolean);
         let stamp_key = self.read("ownership.stamp_key", values::stamp_key);
+        let adoption_timeout = self.read("ownership.adoption_timeout", values::duration);
         Some(Ownership {
             is_stamping: is_stamping?,
             stamp_key: stamp_key?,
+            adoption_timeout: adoption_timeout?,
         })
     }
 

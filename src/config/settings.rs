@@ -168,6 +168,8 @@ pub struct Ownership {
     pub is_stamping: bool,
     /// The metadata key of the stamp.
     pub stamp_key: StampKey,
+    /// For how long a request to adopt several environments begins with further ones.
+    pub adoption_timeout: Duration,
 }
 
 /// `[cache]`

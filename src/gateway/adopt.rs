@@ -1,5 +1,6 @@
 //! Environments from before the gateway, or of another tenant, become a tenant's.
 
+use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use super::response;
 use super::upstream_session::UpstreamSession;
 use crate::contract::{ApiError, ListQuery, Object, Operation, Target};
 use crate::environment::EnvironmentId;
-use crate::store::{AuditOperation, AuditOutcome};
+use crate::store::{Audit, AuditOperation, AuditOutcome};
 use crate::tenancy::{Adoption, AdoptionRefusal, Caller, Tenant};
 use crate::upstream::WriteSent;
 
@@ -22,39 +23,60 @@ use crate::upstream::WriteSent;
 ///
 /// Of two that adopt one environment through this gateway the second finds the first one's stamp.
 pub async fn adopt(gateway: &Gateway, tenant: Arc<Tenant>, id: &EnvironmentId, is_forced: bool) -> Adoption {
-    let _one_at_a_time = gateway.adopting.lock().await;
-    let caller = Caller::operator(tenant);
+    let _one_at_a_time = gateway.adoption_locks.lock(id.clone()).await;
     let write_sent = WriteSent::default();
-    let (mut log, mut draft) = (RequestLog::start(), AuditDraft::default());
-
-    let stamped = stamp_stored(
-        gateway,
-        &caller,
-        id,
-        is_forced,
-        &write_sent,
-        (&mut log, &mut draft),
-    );
-    let adoption = match stamped.await {
+    let mut guard = AdoptionGuard {
+        audit: gateway.audit.as_ref(),
+        caller: Caller::operator(tenant),
+        environment: id,
+        write_sent: &write_sent,
+        log: RequestLog::start(),
+        draft: AuditDraft::default(),
+        is_recorded: false,
+    };
+    let adoption = match stamp_stored(gateway, &mut guard, is_forced).await {
         Err(error) if is_not_found(&error) => Ok(Adoption::Refused(AdoptionRefusal::NotFound)),
         outcome => outcome,
     };
-    if let (Some(audit), Some((outcome, error))) = (&gateway.audit, ending(&draft, &write_sent, &adoption)) {
-        let ending = Ending {
-            outcome,
-            status: None,
-            error,
-        };
-        draft.hand_over(
-            audit,
-            AuditOperation::Adopt,
-            Some(id.clone()),
-            &caller,
-            &mut log,
-            ending,
-        );
-    }
+    guard.record(ending(&guard.draft, &write_sent, &adoption));
     adoption.unwrap_or_else(|error| Adoption::Refused(AdoptionRefusal::Upstream(error.to_string())))
+}
+
+/// What is to be known of an adoption when it ends. Where it is dropped before there is an answer, because the process
+/// stops, a stamp that had gone up is recorded all the same.
+struct AdoptionGuard<'a> {
+    audit: Option<&'a Audit>,
+    caller: Caller,
+    environment: &'a EnvironmentId,
+    write_sent: &'a WriteSent,
+    log: RequestLog,
+    draft: AuditDraft,
+    is_recorded: bool,
+}
+
+impl AdoptionGuard<'_> {
+    /// None leaves nothing to record.
+    fn record(&mut self, ending: Option<Ending>) {
+        self.is_recorded = true;
+        let (Some(audit), Some(ending)) = (self.audit, ending) else {
+            return;
+        };
+        let (draft, environment) = (mem::take(&mut self.draft), Some(self.environment.clone()));
+        let operation = AuditOperation::Adopt;
+        draft.hand_over(audit, operation, environment, &self.caller, &mut self.log, ending);
+    }
+}
+
+impl Drop for AdoptionGuard<'_> {
+    fn drop(&mut self) {
+        if !self.is_recorded && self.write_sent.is_set() {
+            self.record(Some(Ending {
+                outcome: AuditOutcome::Unknown,
+                status: None,
+                error: Some(AuditOutcome::CUT_OFF),
+            }));
+        }
+    }
 }
 
 /// Forgets whose these environments are, for every tenant.
@@ -64,14 +86,13 @@ pub fn forget_owners(gateway: &Gateway, ids: &[EnvironmentId]) {
     gateway.owners.forget(ids);
 }
 
-/// How an adoption ended, with which kind of error; none where the environment was the tenant's before, which
-/// leaves nothing to record.
+/// How an adoption ended; none where the environment was the tenant's before, which leaves nothing to record.
 fn ending(
     draft: &AuditDraft,
     write_sent: &WriteSent,
     adoption: &Result<Adoption, ApiError>,
-) -> Option<(AuditOutcome, Option<&'static str>)> {
-    Some(match adoption {
+) -> Option<Ending> {
+    let (outcome, error) = match adoption {
         Ok(Adoption::AlreadyOwn) => return None,
         Ok(Adoption::Adopted) => (AuditOutcome::Ok, None),
         // The upstream said that it has done it.
@@ -79,24 +100,28 @@ fn ending(
             (AuditOutcome::Unknown, Some(refusal.code()))
         }
         Ok(Adoption::Refused(refusal)) => (AuditOutcome::Refused, Some(refusal.code())),
-        Err(error) => (
-            draft.outcome(write_sent.is_set(), Some(error)),
-            Some(error.kind()),
-        ),
+        Err(error) => {
+            let outcome = draft.outcome(write_sent.is_set(), Some(error));
+            (outcome, Some(error.kind()))
+        }
+    };
+    Some(Ending {
+        outcome,
+        status: None,
+        error,
     })
 }
 
 async fn stamp_stored(
     gateway: &Gateway,
-    caller: &Caller,
-    id: &EnvironmentId,
+    guard: &mut AdoptionGuard<'_>,
     is_forced: bool,
-    write_sent: &WriteSent,
-    (log, draft): (&mut RequestLog, &mut AuditDraft),
 ) -> Result<Adoption, ApiError> {
-    let (owners, own_id) = (&gateway.owners, caller.tenant.id.0.as_str());
-    let plan = gateway.plans.of(&caller.tenant)?;
-    let mut upstream = UpstreamSession::new(caller, plan, &HeaderMap::new(), write_sent, log);
+    let (owners, id) = (&gateway.owners, guard.environment);
+    let own_id = guard.caller.tenant.id.0.as_str();
+    let plan = gateway.plans.of(&guard.caller.tenant)?;
+    let (headers, draft) = (HeaderMap::new(), &mut guard.draft);
+    let mut upstream = UpstreamSession::new(&guard.caller, plan, &headers, guard.write_sent, &mut guard.log);
 
     let target = |operation| Target {
         operation,

@@ -13,7 +13,7 @@
 //! | what a request is, as it comes in | `request` |
 //! | the plans, and what their requests go up with | `plans` |
 //! | whose an environment is | `ownership`; `list` picks the caller's, `adopt` makes one a tenant's |
-//! | what a plan allows, one update of an environment after the other | `policy` |
+//! | what a plan allows | `policy`; one update or adoption of an environment after the other, `locks` |
 //! | the upstream, with a slot in the budget, or by way of what others read | `upstream_session`, `shared_reads` |
 //! | what the gateway asks the upstream itself | `probe` |
 //! | the client meanwhile | `client_disconnect` |
@@ -28,6 +28,7 @@ mod exchange;
 mod head_limit;
 mod list;
 mod listener;
+mod locks;
 mod ownership;
 mod pace;
 mod plans;
@@ -46,6 +47,7 @@ mod write;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use self::locks::KeyedLocks;
 use self::ownership::Owners;
 use self::plans::Plans;
 use self::policy::UpdateLocks;
@@ -54,6 +56,7 @@ use self::shared_reads::SharedReads;
 use self::unread_answers::UnreadAnswers;
 use crate::config::{Listen, Settings, UpstreamService};
 use crate::contract::Dialect;
+use crate::environment::EnvironmentId;
 use crate::quota::Budget;
 use crate::store::Audit;
 use crate::telemetry::Metrics;
@@ -74,8 +77,8 @@ pub struct Gateway {
     owners: Owners,
     update_locks: UpdateLocks,
     reads: SharedReads,
-    /// One adoption at a time.
-    adopting: tokio::sync::Mutex<()>,
+    /// One adoption at a time of each environment, whoever it is for.
+    adoption_locks: KeyedLocks<EnvironmentId>,
     /// What is spoken to those who are not known yet.
     dialect: &'static Dialect,
     limits: BodyLimits,
@@ -113,7 +116,7 @@ impl Gateway {
             owners: Owners::new(&settings.ownership),
             update_locks: UpdateLocks::default(),
             reads: SharedReads::new(&settings.cache),
-            adopting: tokio::sync::Mutex::default(),
+            adoption_locks: KeyedLocks::default(),
             limits: BodyLimits {
                 max_bytes: settings.listen.max_body_bytes,
                 timeout: settings.listen.body_timeout,

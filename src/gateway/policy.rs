@@ -1,12 +1,7 @@
 //! Whether the environment that would result is one that the caller's plan allows.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use parking_lot::Mutex;
-use tokio::sync::OwnedMutexGuard;
-
 use super::exchange::Exchange;
+use super::locks::{KeyedLock, KeyedLocks};
 use super::ownership::OwnershipKey;
 use super::shared_reads::Freshness;
 use crate::contract::{ApiError, Operation};
@@ -69,27 +64,9 @@ impl Exchange<'_> {
     }
 }
 
-/// One update at a time for each environment of a plan with a policy: between the look at what is stored and
-/// the reply nobody else of this gateway changes it.
-#[derive(Default)]
-pub(super) struct UpdateLocks(Mutex<HashMap<OwnershipKey, Arc<tokio::sync::Mutex<()>>>>);
+/// One update at a time for each environment of a plan with a policy: between the look at what is stored and the
+/// reply nobody else of this gateway changes it.
+pub(super) type UpdateLocks = KeyedLocks<OwnershipKey>;
 
 /// Nobody else updates the environment, until this is dropped.
-pub(super) type UpdateLock = OwnedMutexGuard<()>;
-
-/// From so many on, locks that nobody holds or waits for are forgotten.
-const REMEMBERED_LOCKS: usize = 1024;
-
-impl UpdateLocks {
-    /// Waits until nobody else updates this environment.
-    async fn lock(&self, key: OwnershipKey) -> UpdateLock {
-        let lock = {
-            let mut locks = self.0.lock();
-            if locks.len() >= REMEMBERED_LOCKS {
-                locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-            }
-            Arc::clone(locks.entry(key).or_default())
-        };
-        lock.lock_owned().await
-    }
-}
+pub(super) type UpdateLock = KeyedLock;

@@ -26,6 +26,12 @@ pub enum AdoptionRefusal {
     /// The upstream answered the update, and the stamp is not in what it says is stored.
     #[error("the upstream took the stamp and does not show it")]
     NotKept,
+    /// There was no time left to begin with it.
+    #[error("there was no time left for it, so nothing was done; ask for it again")]
+    NotTried,
+    /// The gateway did not see how it ended.
+    #[error("it was cut off, so that nobody knows whether it was done; ask for it again, which does no harm")]
+    CutOff,
     /// The upstream refused, or could not be asked.
     #[error("{0}")]
     Upstream(String),
@@ -45,11 +51,13 @@ impl Adoption {
 
 impl AdoptionRefusal {
     /// What [`AdoptionRefusal::code`] can be.
-    pub const CODES: [&'static str; 5] = [
+    pub const CODES: [&'static str; 7] = [
         "environment_not_found",
         "another_tenants",
         "metadata_full",
         "stamp_not_kept",
+        "not_tried",
+        "cut_off",
         "upstream",
     ];
 
@@ -61,6 +69,8 @@ impl AdoptionRefusal {
             Self::AnothersOwn => "another_tenants",
             Self::MetadataFull(_) => "metadata_full",
             Self::NotKept => "stamp_not_kept",
+            Self::NotTried => "not_tried",
+            Self::CutOff => "cut_off",
             Self::Upstream(_) => "upstream",
         }
     }

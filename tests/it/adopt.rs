@@ -2,6 +2,7 @@
 
 mod audit;
 mod command;
+mod jobs;
 mod ownership;
 
 use std::collections::BTreeMap;

@@ -16,7 +16,7 @@ use crate::common::upstream::{Then, Upstream};
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 
 #[tokio::main(flavor = "current_thread")]
-async fn read(store: &str) -> Vec<AuditRecord> {
+pub async fn read(store: &str) -> Vec<AuditRecord> {
     let store = Store::open_existing(store).await.unwrap();
     let all = AuditQuery {
         limit: u16::MAX,
@@ -99,7 +99,7 @@ fn a_second_signal_cuts_a_write_off_and_it_is_recorded_as_unknown() {
     assert_eq!(records.len(), 1);
     assert_eq!(records[0].outcome, "unknown");
     assert_eq!(records[0].error.as_deref(), Some("cut_off"));
-    assert!(envgate.log().contains("cut_off=1"), "{}", envgate.log());
+    assert!(envgate.log().contains("requests=1"), "{}", envgate.log());
 }
 
 #[test]

@@ -190,6 +190,12 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         doc: "the metadata key of the stamp, which no tenant sees or writes; environments with another are nobody's",
     },
     SettingDoc {
+        path: "ownership.adoption_timeout",
+        form: "duration",
+        default: Some("10m"),
+        doc: "for how long a request to adopt several environments begins with further ones; each then has `upstream.timeout`",
+    },
+    SettingDoc {
         path: "quota.replicas",
         form: "1 to 1000",
         default: Some("1"),

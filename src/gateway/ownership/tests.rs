@@ -7,6 +7,7 @@ fn owners(is_stamping: bool) -> Owners {
     Owners::new(&config::Ownership {
         is_stamping,
         stamp_key: StampKey::default(),
+        adoption_timeout: Duration::from_secs(600),
     })
 }
 
