@@ -2,7 +2,9 @@
 
 mod admin_client;
 mod adopt;
+mod background;
 mod check;
+mod embedded_upstream;
 mod keys;
 mod output;
 mod serve;

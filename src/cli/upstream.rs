@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::embedded_upstream::bind;
 use super::output::{CommandError, print};
-use super::serve::bind;
 use super::signals::{STOPPED_BY_SIGNAL, Signals};
 use crate::config::{self, Log, LogFormat};
 use crate::contract;

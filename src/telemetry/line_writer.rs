@@ -73,8 +73,13 @@ impl LineWriter {
 
     /// Takes a line with its newline, unless it does not fit.
     pub fn push(&self, line: &[u8]) {
+        self.push_within(line, self.max_bytes);
+    }
+
+    /// As [`LineWriter::push`], for lines that leave room for others: they fit where no more than `max_bytes` wait.
+    pub fn push_within(&self, line: &[u8], max_bytes: usize) {
         let mut waiting = self.queue.waiting.lock();
-        if waiting.bytes.len() + line.len() > self.max_bytes {
+        if waiting.bytes.len() + line.len() > max_bytes.min(self.max_bytes) {
             return self.queue.lost.inc();
         }
         waiting.bytes.extend_from_slice(line);

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::IntCounter;
+use tracing::Metadata;
 use tracing_subscriber::filter::{Directive, EnvFilter, LevelFilter, ParseError};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt, registry};
@@ -35,6 +37,10 @@ pub enum LogError {
 const CAPPED: [&str; 2] = ["pingora_core=error", "pingora_http=error"];
 /// How much may wait for whoever reads standard error: some thousand lines.
 const MAX_WAITING_BYTES: usize = 1 << 20;
+/// How much of that the access log may take, so that it crowds no warning out.
+const MAX_ACCESS_BYTES: usize = MAX_WAITING_BYTES / 4 * 3;
+/// What a line for a request is about.
+const ACCESS_LOG: &str = "envgate::access";
 /// How long the last lines may take to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -70,24 +76,15 @@ pub fn start_log(settings: &Log, lost: IntCounter) -> Result<RunningLog, LogErro
     // A descriptor of its own: the lock of Rust's standard error would be held for as long as a write takes.
     let sink = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let lines = Arc::new(LineWriter::spawn("log", sink, MAX_WAITING_BYTES, lost)?);
+    let writer = EventWriter {
+        lines: Arc::clone(&lines),
+        is_text: settings.format == LogFormat::Text,
+        max_bytes: MAX_WAITING_BYTES,
+    };
+    let layer = fmt::layer().with_ansi(false).log_internal_errors(false);
     let layer = match settings.format {
-        LogFormat::Text => {
-            let lines = Arc::clone(&lines);
-            fmt::layer()
-                .with_ansi(false)
-                .log_internal_errors(false)
-                .with_writer(move || TextLines(Arc::clone(&lines)))
-                .boxed()
-        }
-        LogFormat::Json => {
-            let lines = Arc::clone(&lines);
-            fmt::layer()
-                .json()
-                .flatten_event(true)
-                .log_internal_errors(false)
-                .with_writer(move || JsonLines(Arc::clone(&lines)))
-                .boxed()
-        }
+        LogFormat::Text => layer.with_writer(writer).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_writer(writer).boxed(),
     };
     // try_init also routes the records of the `log` crate, Pingora's and rustls' among them, into tracing.
     registry().with(layer.with_filter(filter)).try_init()?;
@@ -108,29 +105,44 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     );
 }
 
-/// Gets each event whole, its newline included. JSON has escaped what could break a line.
-struct JsonLines(Arc<LineWriter>);
+/// Gets each event whole, its newline included.
+#[derive(Clone)]
+struct EventWriter {
+    lines: Arc<LineWriter>,
+    /// Whether what could break a line is to be escaped here, wherever in the event it stands. JSON has done so.
+    is_text: bool,
+    max_bytes: usize,
+}
 
-impl Write for JsonLines {
-    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        self.0.push(event);
-        Ok(event.len())
+impl<'a> MakeWriter<'a> for EventWriter {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Self {
+        let is_access = event.target() == ACCESS_LOG;
+        Self {
+            max_bytes: if is_access {
+                MAX_ACCESS_BYTES
+            } else {
+                MAX_WAITING_BYTES
+            },
+            ..self.clone()
+        }
     }
 }
 
-/// As [`JsonLines`]; what could break a line is escaped here, wherever in the event it stands.
-struct TextLines(Arc<LineWriter>);
-
-impl Write for TextLines {
+impl Write for EventWriter {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = event.strip_suffix(b"\n").unwrap_or(event);
-        match escape(text) {
-            None => self.0.push(event),
-            Some(escaped) => self.0.push(format!("{escaped}\n").as_bytes()),
+        match Some(text).filter(|_| self.is_text).and_then(escape) {
+            None => self.lines.push_within(event, self.max_bytes),
+            Some(escaped) => {
+                let line = format!("{escaped}\n");
+                self.lines.push_within(line.as_bytes(), self.max_bytes);
+            }
         }
         Ok(event.len())
     }
