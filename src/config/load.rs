@@ -114,6 +114,7 @@ impl Reader<'_> {
         let max_unread_bytes = self.read("listen.max_unread_bytes", |raw| {
             values::integer(raw, 1 << 20..=u32::MAX)
         });
+        let probe_half_closed = self.read("listen.probe_half_closed", values::boolean);
         Some(Listen {
             address: address?,
             max_body_bytes: max_body_bytes?,
@@ -124,6 +125,7 @@ impl Reader<'_> {
             write_timeout: write_timeout?,
             min_send_bytes_per_second: min_send_bytes_per_second?,
             max_unread_bytes: max_unread_bytes?,
+            probe_half_closed: probe_half_closed?,
         })
     }
 

@@ -62,6 +62,8 @@ pub struct Listen {
     pub min_send_bytes_per_second: usize,
     /// How many bytes of large answers may wait for their clients.
     pub max_unread_bytes: usize,
+    /// Whether a client that ended its side is asked for a sign of life.
+    pub probe_half_closed: bool,
 }
 
 /// `[admin]`

@@ -8,6 +8,7 @@ use pingora::protocols::http::ServerSession;
 use tokio::select;
 use tokio::time::sleep;
 
+use super::stream::client_stream;
 use crate::contract::ApiError;
 use crate::upstream::WriteSent;
 
@@ -21,6 +22,7 @@ const PATIENCE: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs
 /// whoever hears of it.
 pub(super) async fn unless_gone<T>(
     session: &mut ServerSession,
+    probes_half_closed: bool,
     write_sent: &WriteSent,
     exchange: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {
@@ -31,7 +33,7 @@ pub(super) async fn unless_gone<T>(
         () = sleep(UNWATCHED) => {}
     }
     // On the heap, because few get here, and it is large.
-    let gone = Box::pin(gone(session));
+    let gone = Box::pin(gone(session, probes_half_closed));
     select! {
         biased;
         outcome = &mut exchange => outcome,
@@ -45,9 +47,12 @@ pub(super) async fn unless_gone<T>(
 /// Waits until the client is gone for certain: for ever, if it stays.
 ///
 /// A client that ends its side of the connection may still want its answer, or may have closed it whole; both
-/// look alike. But a machine whose program has closed a connection answers whatever still comes with a reset,
-/// so the client is sent what every client of HTTP/1.1 passes over, a `100 Continue`.
-async fn gone(session: &mut ServerSession) {
+/// look alike. A machine whose program has closed a connection answers whatever still comes with a reset, but
+/// there is nothing to send that is not seen by a client that waits: HTTP/1.1 has `100 Continue`, which some
+/// clients take for a broken answer. So that is sent only where the operator wants it, and never to HTTP/1.0,
+/// which has no such thing. Otherwise such a client counts as one that waits until its machine resets the
+/// connection, by itself or because it does not know it any more when the kernel asks.
+async fn gone(session: &mut ServerSession, probes_half_closed: bool) {
     let ServerSession::H1(connection) = session else {
         // Without an error the stream is merely at its end.
         if session.read_body_or_idle(true).await.is_ok() {
@@ -60,9 +65,15 @@ async fn gone(session: &mut ServerSession) {
         Ok(read) => {
             // Something of the next request was read and is lost, or none will come.
             session.set_keepalive(None);
-            let understands_interim = session.req_header().version >= Version::HTTP_11;
-            if read > 0 || !understands_interim {
+            if read > 0 {
                 return pending().await;
+            }
+            let understands_interim = session.req_header().version >= Version::HTTP_11;
+            if !probes_half_closed || !understands_interim {
+                return match client_stream(session) {
+                    Some(stream) => stream.broken().await,
+                    None => pending().await,
+                };
             }
         }
     }

@@ -20,7 +20,7 @@ use super::head_limit::{HeadLimit, MAX_HEAD_BYTES};
 use super::pace::{Pace, WriteError};
 use super::request_log::{Identity, RequestLog};
 use super::response;
-use super::stream::ClientStream;
+use super::stream::{ClientStream, client_stream};
 use super::write;
 use crate::contract::{ApiError, MalformedHead};
 use crate::server::OpenConnection;
@@ -187,13 +187,5 @@ impl Connection {
         }
         log.finish(&Identity::default(), &self.gateway.metrics, status, Some(error));
         write::close(session).await;
-    }
-}
-
-/// The stream beneath a session; none beneath one of HTTP/2, whose head is there already.
-fn client_stream(session: &ServerSession) -> Option<&ClientStream> {
-    match session {
-        ServerSession::H1(session) => (**session.stream()).as_any().downcast_ref(),
-        _ => None,
     }
 }

@@ -141,7 +141,13 @@ async fn respond<'g>(
     // the heap, for those who come so far: in here it would make every future around it larger, several times
     // over.
     let carrying_out = Box::pin(exchange.carry_out());
-    client_disconnect::unless_gone(session, write_sent, carrying_out).await
+    client_disconnect::unless_gone(
+        session,
+        gateway.listen.probe_half_closed,
+        write_sent,
+        carrying_out,
+    )
+    .await
 }
 
 /// What the head of a request asks for, and who asks: known, and within their rights.

@@ -1,3 +1,4 @@
+use std::future::pending;
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
@@ -6,13 +7,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use pingora::protocols::http::ServerSession;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
     UniqueID, UniqueIDType,
 };
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::head_limit::HeadLimit;
@@ -50,7 +52,15 @@ impl ClientStream {
         self.socket.readable().await
     }
 
-    /// Lets the connection end with a reset when it is dropped, so that the kernel keeps nothing of what was sent.
+    /// Waits until the connection is broken: for ever, if it does not break.
+    pub(super) async fn broken(&self) {
+        if self.socket.ready(Interest::ERROR).await.is_err() {
+            pending().await
+        }
+    }
+
+    /// Lets the connection end with a reset when it is dropped, so that the kernel keeps nothing of what was
+    /// sent.
     pub(super) fn reset(&self) {
         if let Err(error) = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO)) {
             tracing::debug!(%error, "a connection cannot be reset");
@@ -84,6 +94,14 @@ impl ClientStream {
                 return Poll::Ready(Ok(sent - length));
             }
         }
+    }
+}
+
+/// The stream beneath a session; none beneath one of HTTP/2.
+pub(super) fn client_stream(session: &ServerSession) -> Option<&ClientStream> {
+    match session {
+        ServerSession::H1(session) => (**session.stream()).as_any().downcast_ref(),
+        _ => None,
     }
 }
 

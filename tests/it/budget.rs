@@ -236,7 +236,7 @@ fn a_client_that_is_gone_leaves_the_queue() {
         let mut leaving = Connection::open(envgate.gateway);
         leaving.write(&list_request(&envgate, &key).bytes());
         envgate.expect_metric(QUEUED, 1.0);
-        drop(leaving);
+        leaving.reset();
         envgate.expect_metric(QUEUED, 0.0);
 
         let mut half_closed = Connection::open(envgate.gateway);

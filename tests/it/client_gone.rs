@@ -53,6 +53,13 @@ fn ask(envgate: &Envgate, upstream: &Upstream, method: &str, body: Option<&str>)
     client
 }
 
+/// A gateway that finds out which of the clients that ended their side are gone.
+fn probing(upstream: &Upstream) -> Setup {
+    Setup::new()
+        .upstream(upstream.address)
+        .set("ENVGATE_LISTEN__PROBE_HALF_CLOSED", "true")
+}
+
 fn requests(operation: &str, error: &str, status: &str) -> String {
     format!(r#"envgate_requests_total{{error="{error}",operation="{operation}",status="{status}"}}"#)
 }
@@ -62,7 +69,7 @@ fn requests(operation: &str, error: &str, status: &str) -> String {
 #[case(Leaving::Resetting)]
 fn a_read_is_given_up_when_its_client_is_gone(#[case] leaving: Leaving) {
     let (upstream, _never_opened) = slow_upstream();
-    let envgate = Envgate::in_front_of(upstream.address);
+    let envgate = probing(&upstream).start();
     leaving.leave(ask(&envgate, &upstream, "GET", None));
     envgate.expect_metric(&requests("retrieve", "client_gone", "4xx"), 1.0);
     envgate.expect_metric(IN_FLIGHT, 0.0);
@@ -77,7 +84,7 @@ fn a_read_is_given_up_when_its_client_is_gone(#[case] leaving: Leaving) {
 #[case(Leaving::Resetting)]
 fn a_write_on_its_way_is_seen_to_its_end(#[case] leaving: Leaving) {
     let (upstream, gate) = slow_upstream();
-    let envgate = Envgate::in_front_of(upstream.address);
+    let envgate = probing(&upstream).start();
     leaving.leave(ask(&envgate, &upstream, "POST", Some(UPDATE)));
     pause(MOMENT);
     assert!(
@@ -96,10 +103,7 @@ fn a_write_on_its_way_is_seen_to_its_end(#[case] leaving: Leaving) {
 fn a_write_that_was_not_sent_when_its_client_left_is_never_sent() {
     let (upstream, gate) = slow_upstream();
     // With stamps, whose the environment is has to be asked for before an update.
-    let envgate = Setup::new()
-        .upstream(upstream.address)
-        .set("ENVGATE_OWNERSHIP__STAMP", "true")
-        .start();
+    let envgate = probing(&upstream).set("ENVGATE_OWNERSHIP__STAMP", "true").start();
     Leaving::Closing.leave(ask(&envgate, &upstream, "POST", Some(UPDATE)));
     envgate.expect_metric(&requests("update", "client_gone", "4xx"), 1.0);
     gate.open();
@@ -109,10 +113,15 @@ fn a_write_that_was_not_sent_when_its_client_left_is_never_sent() {
     assert!(seen[0].line.starts_with("GET"));
 }
 
-#[test]
-fn a_client_that_only_ended_its_side_gets_its_answer() {
+#[rstest]
+#[case(false)]
+#[case(true)]
+fn a_client_that_only_ended_its_side_gets_its_answer(#[case] is_probed: bool) {
     let (upstream, gate) = slow_upstream();
-    let envgate = Envgate::in_front_of(upstream.address);
+    let envgate = match is_probed {
+        true => probing(&upstream).start(),
+        false => Envgate::in_front_of(upstream.address),
+    };
     let mut client = ask(&envgate, &upstream, "GET", None);
     client.shutdown(Shutdown::Write).unwrap();
     pause(MOMENT);
@@ -120,16 +129,31 @@ fn a_client_that_only_ended_its_side_gets_its_answer() {
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     let (interim, last) = answer.split_at(answer.find("HTTP/1.1 200").expect(&answer));
+    let signs = if is_probed {
+        interim.replace("HTTP/1.1 100 Continue\r\n\r\n", "")
+    } else {
+        interim.to_owned()
+    };
     assert_eq!(
-        interim.replace("HTTP/1.1 100 Continue\r\n\r\n", ""),
-        "",
-        "signs of life at most"
+        signs, "",
+        "signs of life at most, and none where nobody asked for them"
     );
     assert!(
         last.ends_with('}') && last.contains("Connection: close"),
         "{last}"
     );
     envgate.expect_metric(&requests("retrieve", "none", "2xx"), 1.0);
+}
+
+#[test]
+fn a_client_that_ended_its_side_and_then_resets_is_gone() {
+    let (upstream, _never_opened) = slow_upstream();
+    let envgate = Envgate::in_front_of(upstream.address);
+    let client = ask(&envgate, &upstream, "GET", None);
+    client.shutdown(Shutdown::Write).unwrap();
+    pause(MOMENT);
+    Leaving::Resetting.leave(client);
+    envgate.expect_metric(&requests("retrieve", "client_gone", "4xx"), 1.0);
 }
 
 #[test]
@@ -190,7 +214,7 @@ fn a_client_that_leaves_during_the_test_of_an_open_circuit_makes_way_for_another
         envgate.metric("envgate_circuit_state") > 1.0
     });
     pause(Duration::from_millis(150));
-    Leaving::Closing.leave(ask(&envgate, &upstream, "GET", None));
+    Leaving::Resetting.leave(ask(&envgate, &upstream, "GET", None));
     let another = envgate.get("/v1/environments/env_another");
     assert_eq!(another.status, 503, "one tests");
     envgate.expect_metric(&requests("retrieve", "client_gone", "4xx"), 1.0);

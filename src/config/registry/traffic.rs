@@ -58,6 +58,12 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         doc: "how many bytes of answers over 64 KiB may wait for their clients, of one tenant a quarter of it; a read whose answer would be more is answered 503",
     },
     SettingDoc {
+        path: "listen.probe_half_closed",
+        form: "true or false",
+        default: Some("false"),
+        doc: "whether a client of HTTP/1.1 that ended its side while it waits is sent up to three `100 Continue`, to find out whether it is gone; some clients take them for a broken answer",
+    },
+    SettingDoc {
         path: "admin.address",
         form: "IP address and port",
         default: Some("127.0.0.1:9090"),
