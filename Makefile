@@ -9,7 +9,7 @@ export RUST_TEST_THREADS ?= 8
 .PHONY: help run test acceptance lint bench
 
 help: ## say what there is
-	@sed -n 's/^\([a-z]*\): ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z]*\): ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: ## start envgate with an environments service of its own behind it
 	@scripts/setup build

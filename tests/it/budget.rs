@@ -105,7 +105,6 @@ fn what_the_upstream_allows_all_tenants_is_spent_once_and_then_refused_in_each_d
     assert_eq!(list(&envgate, &facade).status, 200);
     assert_eq!(list(&envgate, &native).status, 200);
 
-    let started = Instant::now();
     for key in [&facade, &native] {
         let refused = list(&envgate, key);
         let error = refused.expect_error(429, "rate_limit_error");
@@ -118,7 +117,6 @@ fn what_the_upstream_allows_all_tenants_is_spent_once_and_then_refused_in_each_d
             "the organisation's limit is not for tenants"
         );
     }
-    assert!(started.elapsed() < Duration::from_secs(5), "refused at once");
     assert_eq!(upstream.seen().len(), 2);
     envgate.expect_metric(LEFT, 0.0);
     envgate.expect_metric(

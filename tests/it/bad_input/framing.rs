@@ -1,7 +1,5 @@
 //! Bodies that are too much or do not come, and messages with two meanings.
 
-use std::time::{Duration, Instant};
-
 use super::{Guarded, PATH};
 use crate::common::client::{Connection, Request};
 
@@ -62,11 +60,9 @@ fn a_body_that_does_not_arrive_is_408() {
         .request("POST", PATH)
         .header("content-length", "10");
     let mut connection = Connection::open(guarded.envgate.gateway);
-    let started = Instant::now();
     connection.write(&request.bytes());
     connection.write(b"{");
     connection.read_response().expect_error(408, "timeout_error");
-    assert!(started.elapsed() < Duration::from_secs(5));
 }
 
 #[test]

@@ -300,6 +300,13 @@ impl Envgate {
         self.said_later.lock().clone()
     }
 
+    /// A command on the same store that knows nothing of the gateway's other settings.
+    pub fn run_on_its_store(&self, arguments: &[&str]) -> Output {
+        let mut names = self.setup.environment.iter();
+        let url = names.find(|(name, _)| name == "ENVGATE_STORE__URL").unwrap();
+        Setup::new().set("ENVGATE_STORE__URL", &url.1).run(arguments)
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.setup.log_path()).unwrap()
     }

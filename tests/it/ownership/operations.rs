@@ -108,8 +108,12 @@ fn a_second_tenant_that_appears_under_a_running_gateway_without_stamp_stops_both
     let envgate = Setup::new().set("ENVGATE_OWNERSHIP__STAMP", "false").start();
     let demo = Tenant::demo(&envgate);
     assert_eq!(demo.get(EXAMPLE).status, 200);
-    // This command knows nothing of the gateway's settings.
-    assert!(envgate.run(&["tenants", "create", "two"]).status.success());
+    assert!(
+        envgate
+            .run_on_its_store(&["tenants", "create", "two"])
+            .status
+            .success()
+    );
     eventually("nobody is let through", || demo.get(EXAMPLE).status == 403);
     demo.get(COLLECTION).expect_error(403, "permission_error");
 }
