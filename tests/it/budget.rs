@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 use crate::common::client::{Connection, Request, Response};
-use crate::common::envgate::{Envgate, Setup, pause};
+use crate::common::envgate::{Envgate, Setup, eventually, pause};
 use crate::common::upstream::{ClosedPort, ENVIRONMENT, Then, Upstream};
 
 const LIMIT: &str = "anthropic-ratelimit-requests-limit";
@@ -381,4 +383,69 @@ fn check_finds_an_impossible_limit_with_its_place() {
         assert!(told.contains(place), "{told}");
     }
     assert!(told.contains("3 faults"), "{told}");
+}
+
+/// An upstream that takes so many requests in any two seconds, and says no to more.
+fn strict_upstream(limit: usize, refusal: &'static [(&'static str, &'static str)]) -> Upstream {
+    let accepted = Mutex::new(Vec::<Instant>::new());
+    Upstream::start(move |_, _| {
+        let mut accepted = accepted.lock();
+        let now = Instant::now();
+        accepted.retain(|at| now < *at + WINDOW);
+        if accepted.len() >= limit {
+            return Then::respond("429 Slow Down", refusal, "{}");
+        }
+        accepted.push(now);
+        empty_list()
+    })
+}
+
+const WINDOW: Duration = Duration::from_secs(2);
+const SHORT_WINDOW: &str = "[quota]\nwindow = \"2s\"\n";
+const LEARNED_READS: &str = r#"envgate_budget_learned_limit{budget="default",kind="reads"}"#;
+
+/// Lists until the upstream says no.
+fn list_until_refused(envgate: &Envgate, key: &str) -> usize {
+    let mut accepted = 0;
+    while list(envgate, key).status == 200 {
+        accepted += 1;
+    }
+    accepted
+}
+
+#[test]
+fn a_refusal_that_says_when_to_come_back_teaches_what_was_accepted_and_is_told() {
+    let upstream = strict_upstream(25, &[("retry-after", "2")]);
+    let (envgate, [key]) = served(&upstream, SHORT_WINDOW, "60s", ["default"]);
+    // A whole window has to lie behind.
+    pause(WINDOW);
+    assert_eq!(list_until_refused(&envgate, &key), 25);
+    envgate.expect_metric(LEARNED_READS, 25.0);
+    envgate.expect_metric(r#"envgate_budget_limit{budget="default",limit="reads"}"#, 25.0);
+    envgate.expect_log("the upstream takes no more than this in a minute");
+
+    // From now on it is envgate that keeps count, so the upstream says no to few.
+    let before = upstream.seen().len();
+    for _ in 0..60 {
+        list(&envgate, &key);
+    }
+    let sent = upstream.seen().len() - before;
+    assert!((50..=64).contains(&sent), "{sent}");
+    // It grows, and ends when it has doubled: by then it was tried with more for a while.
+    let metric = || envgate.metric(LEARNED_READS);
+    eventually("it grows", || metric() > 25.0);
+}
+
+#[test]
+fn a_refusal_that_says_nothing_more_teaches_nothing_and_means_a_few_seconds_silence() {
+    let upstream = strict_upstream(12, &[]);
+    let (envgate, [key]) = served(&upstream, SHORT_WINDOW, "2s", ["default"]);
+    pause(WINDOW);
+    assert_eq!(list_until_refused(&envgate, &key), 12);
+    envgate.expect_metric(CLOSED, 1.0);
+    let refused = list(&envgate, &key);
+    let error = refused.expect_error(429, "rate_limit_error");
+    assert_eq!(error["details"]["error_code"], "upstream_limit");
+    assert!((1..=3).contains(&retry_after(&refused)), "{refused:?}");
+    assert_eq!(envgate.metric(LEARNED_READS), 0.0);
 }

@@ -1,6 +1,7 @@
 //! Replicas that share a budget in Redis: together never over it, whatever dies.
 
 mod gateways;
+mod learning;
 mod replicas;
 mod seats;
 
