@@ -177,6 +177,11 @@ pub enum Problem {
     ReplicasMissing,
     #[error("expected \"redis://\" or \"rediss://\" and a host, or \"unix://\" and the path of a socket")]
     NotRedis,
+    #[error(
+        "the URL would be misread: in a password, `@` has to be written as `%40`, `#` as `%23`, `/` as `%2F`, `?` as \
+         `%3F` and `%` as `%25`"
+    )]
+    PasswordNotEncoded,
     #[error("expected a whole number from 1 to {most}, or \"unlimited\"")]
     NotLimit { most: u32 },
     #[error(transparent)]

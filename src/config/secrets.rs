@@ -54,6 +54,7 @@ pub(super) fn redis_url(
     environment: &BTreeMap<String, String>,
 ) -> Result<Secret, Problem> {
     let value = url(raw, variable, environment)?;
+    check_password(&value)?;
     Url::parse(&value)
         .ok()
         .filter(|url| match url.scheme() {
@@ -74,6 +75,7 @@ pub(super) fn store_url(
     let value = url(raw, variable, environment)?;
     let names_a_file = value.strip_prefix("sqlite:").is_some_and(|path| !path.is_empty());
     if !names_a_file {
+        check_password(&value)?;
         postgres::check_url(&value)?;
     }
     Ok(Secret::new(value))
@@ -89,6 +91,7 @@ pub(super) fn listen_url(
     if value == "off" {
         return Ok(StoreListen::Off);
     }
+    check_password(&value)?;
     postgres::check_url(&value).map_err(|problem| match problem {
         Problem::NotStore => Problem::NotListenUrl,
         other => other,
@@ -144,6 +147,26 @@ fn referred(
             }),
         _ => Err(Problem::NotSecret),
     }
+}
+
+/// Refuses a URL with a user or password that has a character in it which ends one: something else would be read.
+fn check_password(text: &str) -> Result<(), Problem> {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let before_query = rest.split_once('?').map_or(rest, |(before, _)| before);
+    let authority = if before_query.contains(['@', '/']) {
+        before_query
+    } else {
+        rest
+    };
+    let Some((user_and_password, _)) = authority.rsplit_once('@') else {
+        return Ok(());
+    };
+    let mut percents = user_and_password.split('%').skip(1);
+    let is_code = |after: &str| after.bytes().take_while(u8::is_ascii_hexdigit).take(2).count() == 2;
+    if user_and_password.contains(['@', '#', '/', '?']) || !percents.all(is_code) {
+        return Err(Problem::PasswordNotEncoded);
+    }
+    Ok(())
 }
 
 fn has_password(text: &str) -> bool {

@@ -133,3 +133,29 @@ fn nothing_shows_a_secret_in_debug() {
     let shown = format!("{:?}", settings("", &environment));
     assert!(!shown.contains("hunter2"), "{shown}");
 }
+
+#[test]
+fn a_password_that_would_make_a_url_be_misread_is_a_fault_that_hints_at_the_encoding() {
+    for (section, key, url) in [
+        ("quota", "redis", "redis://:hun@ter2@127.0.0.1/"),
+        ("quota", "redis", "redis://:hun#ter2@127.0.0.1/"),
+        ("quota", "redis", "redis://me:12#ter2@127.0.0.1/"),
+        ("quota", "redis", "rediss://:hun/ter2@127.0.0.1/"),
+        ("quota", "redis", "redis://:hun?ter2@127.0.0.1/"),
+        ("quota", "redis", "redis://:100%ter2@127.0.0.1/"),
+        ("store", "url", "postgres://me:hun#ter2@127.0.0.1/envgate"),
+    ] {
+        let text = format!("quota.replicas = 2\n{section}.{key}.env = \"URL\"\n");
+        let told = faults(&text, &[("URL", url)]).join("\n");
+        assert!(told.contains("`@` has to be written as `%40`"), "{url}: {told}");
+        assert!(!told.contains("ter2"), "{told}");
+    }
+    for url in [
+        "redis://:hun%40t%23er2@127.0.0.1/1",
+        "redis://127.0.0.1/0?protocol=resp3",
+        "unix:///run/redis.sock?pass=hun%40ter2",
+    ] {
+        let text = "[quota]\nreplicas = 2\nredis.env = \"URL\"\n";
+        assert_eq!(settings(text, &[("URL", url)]).quota.redis.unwrap().reveal(), url);
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::gateways::{Traffic, gateway};
 use super::replicas::{LEASE, LIMIT, Replica, SPAN, Upstream, Wire};
-use crate::common::envgate::{eventually, pause};
+use crate::common::envgate::{Setup, eventually, pause};
 use envgate_test_servers::redis::Redis;
 
 /// One comes and one goes, twice; then one of the new ones loses Redis.
@@ -116,4 +116,24 @@ fn five_replicas_for_two_are_noticed_and_three_of_them_send_nothing_without_redi
         gateway.expect_metric(r#"envgate_budget_stopped{budget="default"}"#, 0.0);
         assert_eq!(gateway.admin_get("/readyz").status, 200);
     }
+}
+
+#[test]
+fn a_redis_cluster_is_said_to_be_unsupported_once() {
+    let upstream = Arc::new(Traffic::default()).upstream();
+    let redis = Redis::start_with(&["--cluster-enabled", "yes"]);
+    let settings = format!("[quota]\nreplicas = 2\nredis = \"{}\"\n", redis.url());
+    let setup = Setup::new().upstream(upstream.address).file(&settings);
+    let mut started = setup.command(&["serve"]);
+    let log = setup.path().join("cluster.log");
+    started.stderr(std::fs::File::create(&log).unwrap());
+    let mut child = started.spawn().unwrap();
+    let read = || std::fs::read_to_string(&log).unwrap();
+    eventually("it is said", || {
+        read().contains("runs as a cluster, which is not supported")
+    });
+    pause(SPAN * 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(read().matches("not supported").count(), 1, "{}", read());
 }

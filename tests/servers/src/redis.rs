@@ -18,8 +18,13 @@ pub struct Redis {
 
 impl Redis {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server with more arguments.
+    pub fn start_with(arguments: &[&str]) -> Self {
         let directory = temporary_directory();
-        let child = run(directory.path());
+        let child = run(directory.path(), arguments);
         Self { child, directory }
     }
 
@@ -38,7 +43,7 @@ impl Redis {
 
     /// Starts a server that was killed again, on its socket and empty.
     pub fn start_again(&mut self) {
-        self.child = run(self.directory.path());
+        self.child = run(self.directory.path(), &[]);
     }
 }
 
@@ -52,12 +57,13 @@ fn socket(directory: &Path) -> PathBuf {
     directory.join("redis.sock")
 }
 
-fn run(directory: &Path) -> Child {
+fn run(directory: &Path, arguments: &[&str]) -> Child {
     let mut server = Command::new(find("redis-server", MISSING));
     server
         .args(["--port", "0", "--unixsocket"])
         .arg(socket(directory));
     server.args(["--save", "", "--appendonly", "no"]);
+    server.arg("--dir").arg(directory).args(arguments);
     let mut shell = Command::new("sh");
     let mut child = guarded::spawn(&mut shell, &server, "KILL", "").unwrap();
     let is_ready = || UnixStream::connect(socket(directory)).is_ok();
