@@ -82,8 +82,8 @@ async fn progress(State(admin): State<Admin>, Named(id): Named) -> Result<Respon
     Ok(answer(StatusCode::OK, &job.to_json()))
 }
 
-/// Adopts one environment after the other, and where they are slow several at once. After its time, or where the
-/// gateway stops, no further one is begun.
+/// Adopts one environment after the other, and where they are slow several at once. After its time, or where
+/// the gateway stops, no further one is begun.
 async fn run(
     admin: Admin,
     store: Store,

@@ -29,7 +29,8 @@ struct Jobs {
     is_stopping: bool,
 }
 
-/// Several environments that become a tenant's. It goes on whether anybody waits for it or not, and has an end.
+/// Several environments that become a tenant's. It goes on whether anybody waits for it or not, and has an
+/// end.
 pub(super) struct AdoptionJob {
     id: String,
     tenant: String,
@@ -94,8 +95,8 @@ impl AdoptionJobs {
         self.0.lock().is_stopping
     }
 
-    /// Begins nothing more, and lets what was begun finish until `deadline` is done. Gives back how many jobs were cut
-    /// off.
+    /// Begins nothing more, and lets what was begun finish until `deadline` is done. Gives back how many jobs
+    /// were cut off.
     pub async fn stop(&self, deadline: impl Future<Output = ()>) -> usize {
         let mut tasks = {
             let mut jobs = self.0.lock();
@@ -159,7 +160,8 @@ impl AdoptionJob {
             .await;
     }
 
-    /// How far it is, as the admin API tells it: what became of those that are done, and of all where it has ended.
+    /// How far it is, as the admin API tells it: what became of those that are done, and of all where it has
+    /// ended.
     pub(super) fn to_json(&self) -> Value {
         let progress = self.progress.borrow();
         let is_done = |(_, step): &&(EnvironmentId, Step)| matches!(step, Step::Done(_));

@@ -67,7 +67,8 @@ pub(super) async fn run(config: Option<&Path>, options: Options) -> Result<ExitC
     }
 }
 
-/// Asks for an adoption and waits for its end. What is known of it stands in `job` even where that is not reached.
+/// Asks for an adoption and waits for its end. What is known of it stands in `job` even where that is not
+/// reached.
 async fn run_job(
     admin: &AdminClient<'_>,
     path: &str,

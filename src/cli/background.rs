@@ -53,7 +53,11 @@ impl Background {
         let audit_writer = self.audit_writer.take();
         let last_used = async {
             tokio::select! {
-                () = store.record_last_used(&self.directory, &self.metrics, wait_for_stop(stopped.clone())) => {}
+                () = store.record_last_used(
+                    &self.directory,
+                    &self.metrics,
+                    wait_for_stop(stopped.clone()),
+                ) => {}
                 () = wait_long_after_stop(stopped.clone()) => {}
             }
         };

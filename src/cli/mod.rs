@@ -84,7 +84,8 @@ struct Config {
 }
 
 /// Runs the command that the process was started with. The exit status is 0, 1 where the command failed, or 2
-/// where it could not be understood.
+/// where it could not be understood; of `serve` also 3 where the audit does not have all that was answered, and
+/// 130 where a second signal cut off what was in flight.
 #[must_use]
 pub fn run() -> ExitCode {
     let command_line = CommandLine::parse();

@@ -97,7 +97,8 @@ fn write_error(text: String) {
     let _ = within_timeout(move || io::stderr().lock().write_all(text.as_bytes()));
 }
 
-/// What came of writing, if that took no longer than it may. A pipe that nobody reads would be waited for for ever.
+/// What came of writing, if that took no longer than it may. A pipe that nobody reads would be waited for for
+/// ever.
 fn within_timeout(write: impl FnOnce() -> io::Result<()> + Send + 'static) -> Option<io::Result<()>> {
     let (sender, outcome) = mpsc::channel();
     std::thread::spawn(move || {

@@ -1,4 +1,5 @@
-//! The end of a gateway, in order: requests, what is still to be written, and one last line about all that was left out.
+//! The end of a gateway, in order: requests, what is still to be written, and one last line about all that
+//! was left out.
 
 use std::io;
 use std::process::ExitCode;
@@ -15,8 +16,8 @@ use crate::telemetry::RunningLog;
 
 /// How long requests that are in flight may take to finish once the process was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long all that may take which is still to be written at the end. What is written bounds itself; this is for
-/// what nobody thought of.
+/// How long all that may take which is still to be written at the end. What is written bounds itself; this is
+/// for what nobody thought of.
 pub(super) const FINAL_WRITES_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long Redis may take at the end, and the times at which keys were last used.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -25,7 +26,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The exit status of a gateway whose audit does not have all that was answered.
 const UNRECORDED: u8 = 3;
 
-/// Done when what is in flight has had its time: at the second signal to stop at the latest. The third ends the process.
+/// Done when what is in flight has had its time: at the second signal to stop at the latest. The third ends
+/// the process.
 pub(super) fn drain_deadline(
     mut signals: Signals,
     is_hurried: Arc<AtomicBool>,

@@ -4,8 +4,8 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Those that end a process unless it says otherwise, and that mean nothing here. SIGPIPE is not among them, because
-/// Rust's runtime ignores it.
+/// Those that end a process unless it says otherwise, and that mean nothing here. SIGPIPE is not among them,
+/// because Rust's runtime ignores it.
 const IGNORED: [SignalKind; 4] = [
     SignalKind::user_defined1(),
     SignalKind::user_defined2(),
@@ -16,8 +16,8 @@ const IGNORED: [SignalKind; 4] = [
 /// The exit status of a process that was told twice to stop.
 pub(super) const STOPPED_BY_SIGNAL: u8 = 130;
 
-/// The signals of the process, from the moment of [`Signals::listen`] on: SIGTERM, SIGINT and SIGQUIT stop it, SIGHUP
-/// is told of in the log, others do nothing.
+/// The signals of the process, from the moment of [`Signals::listen`] on: SIGTERM, SIGINT and SIGQUIT stop
+/// it, SIGHUP is told of in the log, others do nothing.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,

@@ -42,8 +42,8 @@ pub async fn adopt(gateway: &Gateway, tenant: Arc<Tenant>, id: &EnvironmentId, i
     adoption.unwrap_or_else(|error| Adoption::Refused(AdoptionRefusal::Upstream(error.to_string())))
 }
 
-/// What is to be known of an adoption when it ends. Where it is dropped before there is an answer, because the process
-/// stops, a stamp that had gone up is recorded all the same.
+/// What is to be known of an adoption when it ends. Where it is dropped before there is an answer, because
+/// the process stops, a stamp that had gone up is recorded all the same.
 struct AdoptionGuard<'a> {
     audit: Option<&'a Audit>,
     caller: Caller,

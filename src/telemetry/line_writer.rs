@@ -1,7 +1,7 @@
 //! Lines on their way to a file that may be slow, stuck or full, without anybody who waits for it.
 //!
-//! `tracing-appender` has a writer of the same kind. It bounds lines instead of bytes, wakes its thread for each line,
-//! and a line that could not be written is not among those that it counts as lost.
+//! `tracing-appender` has a writer of the same kind. It bounds lines instead of bytes, wakes its thread for
+//! each line, and a line that could not be written is not among those that it counts as lost.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
@@ -18,8 +18,8 @@ const RETRY: Duration = Duration::from_millis(10);
 /// What a buffer keeps for the next lines once it was written.
 const KEPT_CAPACITY_BYTES: usize = 64 * 1024;
 
-/// Takes lines without waiting, and writes them on a thread of its own. What does not fit, or cannot be written, is
-/// counted as lost.
+/// Takes lines without waiting, and writes them on a thread of its own. What does not fit, or cannot be
+/// written, is counted as lost.
 #[derive(Debug)]
 pub struct LineWriter {
     queue: Arc<Queue>,
@@ -48,7 +48,8 @@ struct Waiting {
 }
 
 impl LineWriter {
-    /// Starts the thread, which writes to `sink` until the writer is dropped. At most `max_bytes` wait for it.
+    /// Starts the thread, which writes to `sink` until the writer is dropped. At most `max_bytes` wait for
+    /// it.
     ///
     /// # Errors
     /// Where no thread can be started.
@@ -76,7 +77,8 @@ impl LineWriter {
         self.push_within(line, self.max_bytes);
     }
 
-    /// As [`LineWriter::push`], for lines that leave room for others: they fit where no more than `max_bytes` wait.
+    /// As [`LineWriter::push`], for lines that leave room for others: they fit where no more than `max_bytes`
+    /// wait.
     pub fn push_within(&self, line: &[u8], max_bytes: usize) {
         let mut waiting = self.queue.waiting.lock();
         if waiting.bytes.len() + line.len() > max_bytes.min(self.max_bytes) {

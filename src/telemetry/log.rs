@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::IntCounter;
-use tracing::Metadata;
+use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::{Directive, EnvFilter, LevelFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt, registry};
 
@@ -61,8 +62,9 @@ impl Drop for RunningLog {
     }
 }
 
-/// Starts the log of the process, on standard error, where records of the `log` crate and messages of panics go too.
-/// Nobody who logs waits for standard error: lines that it does not take are lost, and counted in `lost`.
+/// Starts the log of the process, on standard error, where records of the `log` crate and messages of panics
+/// go too. Nobody who logs waits for standard error: lines that it does not take are lost, and counted in
+/// `lost`.
 ///
 /// # Errors
 /// [`LogError`] where the level is not understood, or a log was started before.
@@ -76,20 +78,28 @@ pub fn start_log(settings: &Log, lost: IntCounter) -> Result<RunningLog, LogErro
     // A descriptor of its own: the lock of Rust's standard error would be held for as long as a write takes.
     let sink = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let lines = Arc::new(LineWriter::spawn("log", sink, MAX_WAITING_BYTES, lost)?);
-    let writer = EventWriter {
-        lines: Arc::clone(&lines),
-        is_text: settings.format == LogFormat::Text,
-        max_bytes: MAX_WAITING_BYTES,
-    };
-    let layer = fmt::layer().with_ansi(false).log_internal_errors(false);
-    let layer = match settings.format {
-        LogFormat::Text => layer.with_writer(writer).boxed(),
-        LogFormat::Json => layer.json().flatten_event(true).with_writer(writer).boxed(),
-    };
+    let layer = layer(settings.format, Arc::clone(&lines));
     // try_init also routes the records of the `log` crate, Pingora's and rustls' among them, into tracing.
     registry().with(layer.with_filter(filter)).try_init()?;
     panic::set_hook(Box::new(log_panic));
     Ok(RunningLog(lines))
+}
+
+/// What makes lines of events.
+fn layer<S>(format: LogFormat, lines: Arc<LineWriter>) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let writer = EventWriter {
+        lines,
+        is_text: format == LogFormat::Text,
+        max_bytes: MAX_WAITING_BYTES,
+    };
+    let layer = fmt::layer().with_ansi(false).log_internal_errors(false);
+    match format {
+        LogFormat::Text => layer.with_writer(writer).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_writer(writer).boxed(),
+    }
 }
 
 /// In the place of the standard library's hook, which waits for standard error.
@@ -109,7 +119,8 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 #[derive(Clone)]
 struct EventWriter {
     lines: Arc<LineWriter>,
-    /// Whether what could break a line is to be escaped here, wherever in the event it stands. JSON has done so.
+    /// Whether what could break a line is to be escaped here, wherever in the event it stands. JSON has done
+    /// so.
     is_text: bool,
     max_bytes: usize,
 }
@@ -152,8 +163,8 @@ impl Write for EventWriter {
     }
 }
 
-/// The text with escapes for what ends a line, steers a terminal or turns the direction of writing; none where it has
-/// nothing of that.
+/// The text with escapes for what ends a line, steers a terminal or turns the direction of writing; none
+/// where it has nothing of that.
 fn escape(text: &[u8]) -> Option<String> {
     let is_plain = |byte: &u8| matches!(byte, b' '..=b'~');
     if text.iter().all(is_plain) {
@@ -223,5 +234,31 @@ mod tests {
         ] {
             assert_eq!(escape(text.as_bytes()).as_deref(), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_panic_is_one_line_of_the_log_whatever_it_says() {
+        let (mut reader, sink) = io::pipe().unwrap();
+        let lost = IntCounter::new("lost", "lost").unwrap();
+        let lines = Arc::new(LineWriter::spawn("test", sink, MAX_WAITING_BYTES, lost).unwrap());
+        let subscriber = registry().with(layer(LogFormat::Text, Arc::clone(&lines)));
+        tracing::subscriber::with_default(subscriber, || {
+            let hook = panic::take_hook();
+            panic::set_hook(Box::new(log_panic));
+            let outcome = panic::catch_unwind(|| panic!("first\nsecond \u{1b}[2J"));
+            panic::set_hook(hook);
+            outcome.unwrap_err();
+        });
+        drop(lines);
+        let mut text = String::new();
+        io::Read::read_to_string(&mut reader, &mut text).unwrap();
+        let [line] = text.lines().collect::<Vec<_>>()[..] else {
+            panic!("{text}");
+        };
+        assert!(
+            line.contains("ERROR") && line.contains(r"first\nsecond \x1b[2J"),
+            "{line}"
+        );
+        assert!(line.contains("log.rs"), "{line}");
     }
 }

@@ -29,7 +29,8 @@ fn sqlite(directory: &Path) -> String {
     format!("sqlite:{}", directory.join("envgate.db").display())
 }
 
-/// A gateway whose PostgreSQL goes away before 41 writes, and is stopped then. Gives back its exit status and log.
+/// A gateway whose PostgreSQL goes away before 41 writes, and is stopped then. Gives back its exit status and
+/// log.
 fn stop_without_store(database: &mut Server, setup: Setup) -> (Option<i32>, String) {
     let upstream = Upstream::always(Then::environment());
     let setup = setup.set("ENVGATE_STORE__URL", &database.url());

@@ -13,14 +13,14 @@ use crate::telemetry::LineWriter;
 /// How much may wait for a file that is slow: some thousand records.
 const MAX_WAITING_BYTES: usize = 8 << 20;
 
-/// A file that gets one JSON object a line, for whoever collects them. It stands beside the store: neither waits for
-/// the other.
+/// A file that gets one JSON object a line, for whoever collects them. It stands beside the store: neither
+/// waits for the other.
 #[derive(Debug)]
 pub(super) struct AuditFile(LineWriter);
 
 impl AuditFile {
-    /// Opens a file to write at its end. A new one is its owner's only. Lines that it does not take are counted in
-    /// `lost`.
+    /// Opens a file to write at its end. A new one is its owner's only. Lines that it does not take are
+    /// counted in `lost`.
     pub(super) fn open(path: &Path, lost: IntCounter) -> io::Result<Self> {
         let sink = Sink::open(path).map_err(|error| {
             let message = format!("the audit cannot be written to {}: {error}", path.display());
@@ -51,13 +51,14 @@ struct Sink {
 impl Sink {
     fn open(path: &Path) -> io::Result<Self> {
         let file = match path.to_str() {
-            // Opening these anew would fail where they are sockets, and write over what is in them where they are
-            // files.
+            // Opening these anew would fail where they are sockets, and write over what is in them where they
+            // are files.
             Some("/dev/stdout") => Some(io::stdout().as_fd().try_clone_to_owned()?.into()),
             Some("/dev/stderr") => Some(io::stderr().as_fd().try_clone_to_owned()?.into()),
             _ => match open(path) {
                 Err(error) if is_unread_pipe(path, &error) => {
-                    tracing::warn!(path = %path.display(), "nobody reads the pipe that the audit is written to");
+                    let path = path.display();
+                    tracing::warn!(%path, "nobody reads the pipe that the audit is written to");
                     None
                 }
                 outcome => Some(outcome?),

@@ -1,13 +1,13 @@
 //! The audit: who changed which environment, or was refused to, and what changed.
 //!
 //! ```text
-//! request tasks ─ AuditEntry ─▶ Audit: queue ─▶ intake ─ AuditRecord ─┬▶ pending ─▶ recorder ─▶ the store, else the spool
-//!                                 └ refusals that come again          └▶ a file of JSON lines
-//!                                   are counted
+//! request tasks ─ AuditEntry ─▶ Audit, a queue ─▶ intake ─ AuditRecord ─┬▶ pending ─▶ recorder ─▶ the store
+//!                                └ refusals that come again             │                    └ else the spool
+//!                                  are counted                          └▶ a file of JSON lines
 //! ```
 //!
-//! A request never waits for it. What does not fit is counted, each tenant for itself; the file and the store do not
-//! wait for each other.
+//! A request never waits for it. What does not fit is counted, each tenant for itself; the file and the store
+//! do not wait for each other.
 
 mod entry;
 mod file;

@@ -17,7 +17,8 @@ const MAX_REFUSALS: usize = 16 * 1024;
 const MAX_REFUSALS_OF_ONE_TENANT: usize = 1024;
 /// How large the documents of all that waits may be together; those of what comes then are left out.
 const MAX_DOCUMENT_BYTES: usize = 32 << 20;
-/// So many entries wake the writer. Not every entry does: that would cost each request more than all the rest.
+/// So many entries wake the writer. Not every entry does: that would cost each request more than all the
+/// rest.
 const ENOUGH: usize = 100;
 /// How often refusals that were counted are looked through.
 const COUNTING: Duration = Duration::from_secs(1);
@@ -78,8 +79,8 @@ impl Audit {
         }))
     }
 
-    /// Takes an entry without waiting. Refusals that come again are counted only; what does not fit is counted as
-    /// dropped.
+    /// Takes an entry without waiting. Refusals that come again are counted only; what does not fit is
+    /// counted as dropped.
     pub fn note(&self, entry: AuditEntry) {
         let mut waiting = self.0.waiting.lock();
         let dropped = if entry.outcome == AuditOutcome::Refused {

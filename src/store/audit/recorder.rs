@@ -71,8 +71,8 @@ impl Recorder {
         }
     }
 
-    /// Writes what is left, as far as the store takes it in time, and the rest to the spool. Gives back how many
-    /// refusals are lost.
+    /// Writes what is left, as far as the store takes it in time, and the rest to the spool. Gives back how
+    /// many refusals are lost.
     pub(super) async fn finish(mut self, store: &Store, mut pending: PendingRecords) -> u64 {
         pending.put_back(std::mem::take(&mut self.batch));
         let deadline = Instant::now() + self.timeout_at_end;
@@ -215,8 +215,8 @@ impl Recorder {
     }
 }
 
-/// Writes records, each once however often it is tried. Those that the store refuses for good do not keep it from
-/// taking the others; they are given back, by their place, with the reason.
+/// Writes records, each once however often it is tried. Those that the store refuses for good do not keep it
+/// from taking the others; they are given back, by their place, with the reason.
 async fn write<R: Borrow<AuditRecord>>(
     store: &Store,
     records: &[R],

@@ -8,14 +8,14 @@ use crate::tenancy::{KeyId, TenantId};
 
 /// How long refusals that come again are only counted.
 const PERIOD: Duration = Duration::from_secs(60);
-/// How many different refusals of one tenant are told apart at a time; about 1 KiB each. Those beyond are told apart by
-/// operation and error alone.
+/// How many different refusals of one tenant are told apart at a time; about 1 KiB each. Those beyond are
+/// told apart by operation and error alone.
 const MAX_OF_ONE_TENANT: usize = 256;
 /// How many of all tenants.
 const MAX_IN_ALL: usize = 16 * 1024;
 
-/// Refusals that come again: the first is for the audit at once, those that follow within a minute become one entry
-/// when the minute is over. So a client that asks the same thing for ever fills no disk.
+/// Refusals that come again: the first is for the audit at once, those that follow within a minute become one
+/// entry when the minute is over. So a client that asks the same thing for ever fills no disk.
 #[derive(Debug, Default)]
 pub(super) struct RepeatedRefusals {
     tenants: HashMap<TenantId, HashMap<Refusal, Counted>>,

@@ -20,9 +20,10 @@ const BELIEVED_AHEAD: SignedDuration = SignedDuration::from_mins(10);
 /// From where on it is worth a word.
 const REMARKABLY_AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
-/// How late it is, for retention. A clock that jumped ahead would make everything look old, and nothing brings back
-/// what was deleted. So the time moves on from what the store has seen, at most twice as fast as time goes by:
-/// a gateway that was off for a while catches up, and a clock that is wrong for an hour costs an hour.
+/// How late it is, for retention. A clock that jumped ahead would make everything look old, and nothing
+/// brings back what was deleted. So the time moves on from what the store has seen, at most twice as fast as
+/// time goes by: a gateway that was off for a while catches up, and a clock that is wrong for an hour costs
+/// an hour.
 #[derive(Clone, Copy, Debug)]
 struct RetentionClock {
     seen: Timestamp,

@@ -86,7 +86,8 @@ impl Store {
         .await
     }
 
-    /// As [`Store::write_audit`]; the inner error says why the store refuses a record among these, and always will.
+    /// As [`Store::write_audit`]; the inner error says why the store refuses a record among these, and always
+    /// will.
     pub(super) async fn insert_audit<R: Borrow<AuditRecord>>(
         &self,
         records: &[R],
@@ -172,8 +173,8 @@ async fn insert<R: Borrow<AuditRecord>>(
     }
 }
 
-/// Whether the database says that the fault is in what it was given: a value or a row that it cannot hold, or a rule
-/// that the row breaks. All else is a fault of the database or of the way to it, and may pass.
+/// Whether the database says that the fault is in what it was given: a value or a row that it cannot hold, or
+/// a rule that the row breaks. All else is a fault of the database or of the way to it, and may pass.
 fn is_refused_for_good(error: &sqlx::Error) -> bool {
     let code = match error {
         sqlx::Error::Encode(_) => return true,
@@ -184,8 +185,8 @@ fn is_refused_for_good(error: &sqlx::Error) -> bool {
     match code.parse::<u32>() {
         // SQLite's primary codes, in the lowest byte: TOOBIG, CONSTRAINT, MISMATCH.
         Ok(sqlite) if code.len() < 5 => matches!(sqlite & 0xff, 18..=20),
-        // Classes of SQLSTATE: data exception, integrity constraint violation, program limit exceeded, an exception
-        // that a trigger raised.
+        // Classes of SQLSTATE: data exception, integrity constraint violation, program limit exceeded, an
+        // exception that a trigger raised.
         _ => ["22", "23", "54", "P0"]
             .iter()
             .any(|class| code.starts_with(class)),

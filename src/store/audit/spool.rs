@@ -26,7 +26,8 @@ pub(super) struct SpooledRecords {
 }
 
 impl Spool {
-    /// Makes sure that the file can be written to. A new one is its owner's only, and so is an old one from now on.
+    /// Makes sure that the file can be written to. A new one is its owner's only, and so is an old one from
+    /// now on.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let opened = open(path).and_then(|file| {
             let metadata = file.metadata()?;

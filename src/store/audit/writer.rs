@@ -92,8 +92,8 @@ impl Audit {
 }
 
 impl AuditWriter {
-    /// Takes in what the spool has, and writes until `shutdown` is done; then all that is left, as far as the store
-    /// takes it in time. What it does not take goes to the spool, if there is one.
+    /// Takes in what the spool has, and writes until `shutdown` is done; then all that is left, as far as the
+    /// store takes it in time. What it does not take goes to the spool, if there is one.
     pub async fn run(self, store: &Store, shutdown: impl Future<Output = ()>) -> Unrecorded {
         let Self {
             mut intake,
