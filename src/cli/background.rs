@@ -10,7 +10,7 @@ use super::embedded_upstream::EmbeddedUpstream;
 use super::output::CommandError;
 use super::shutdown::{wait_for_stop, wait_long_after_stop};
 use super::welcome;
-use crate::config::Settings;
+use crate::config::{Secret, Settings};
 use crate::environment::EnvironmentId;
 use crate::gateway::{self, Gateway};
 use crate::store::{AuditWriter, Presence, Store, StoreError, StoreHealth, Unrecorded};
@@ -67,7 +67,7 @@ impl Background {
         };
         tokio::select! {
             () = store.sync_directory(
-                self.settings.store.listen_url(),
+                self.settings.store.listen_url.as_ref().map(Secret::reveal),
                 Arc::clone(&self.directory),
                 Arc::clone(&self.metrics),
                 forget,

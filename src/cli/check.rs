@@ -1,5 +1,7 @@
 //! `envgate check`: every fault of the settings at once, before anything is started.
 
+mod resources;
+
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,14 +15,13 @@ use tokio::time::Instant;
 use super::output::CommandError;
 use crate::config::{self, Access, ConfigErrors, Settings, UpstreamService};
 use crate::contract::{self, Operation, UpstreamErrorBody};
-use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tenancy::{StampRequired, Tenant};
 use crate::upstream::{Client, Origin, Reuse, Sender, request_headers};
 
-/// Reads the settings that `serve` would and proves the schemas; tells on standard error everything that is
-/// wrong with them or with the tenants that the store has under them, or on standard output in one line what
-/// was read. `upstream` asks for a proof of the credentials too.
+/// Reads the settings that `serve` would, proves the schemas, and tries what they name: addresses, the store, files,
+/// Redis. Tells on standard error everything that is wrong with them or with the tenants that the store has under
+/// them, and on standard output what was tried and what was read. `upstream` asks for a proof of the credentials too.
 #[must_use]
 pub(super) fn run(config: Option<&Path>, upstream: bool) -> ExitCode {
     let outcome = check(
@@ -49,7 +50,10 @@ fn check(
     if let Err(fault) = contract::prove_schemas() {
         return writeln!(err, "{fault}").map(|()| false);
     }
-    if !check_tenants(&settings, err)? {
+    let Some(tenants) = resources::try_all(&settings, out, err)? else {
+        return Ok(false);
+    };
+    if !check_tenants(&settings, &tenants, err)? {
         return Ok(false);
     }
     tell(&settings, config, out)?;
@@ -60,16 +64,8 @@ fn check(
     }
 }
 
-/// Whether every tenant is on a plan that is configured, and the environments of several are told apart. A
-/// store that is not there, or cannot be read as it is, has no say: `serve` makes it or brings it up to date.
-fn check_tenants(settings: &Settings, err: &mut impl Write) -> io::Result<bool> {
-    let tenants = match tenants(settings) {
-        Ok(tenants) => tenants,
-        Err(reason) => {
-            writeln!(err, "the plans of tenants were not checked: {reason}")?;
-            return Ok(true);
-        }
-    };
+/// Whether every tenant is on a plan that is configured, and the environments of several are told apart.
+fn check_tenants(settings: &Settings, tenants: &[Tenant], err: &mut impl Write) -> io::Result<bool> {
     let mut is_good = true;
     let named = tenants.iter().map(Tenant::name_and_plan);
     if let Err(required) = StampRequired::check(settings, named) {
@@ -87,14 +83,6 @@ fn check_tenants(settings: &Settings, err: &mut impl Write) -> io::Result<bool> 
         }
     }
     Ok(is_good)
-}
-
-#[tokio::main(flavor = "current_thread")]
-async fn tenants(settings: &Settings) -> Result<Vec<Tenant>, CommandError> {
-    match Store::open_to_look(settings.store.url.reveal()).await? {
-        Some((store, _)) => Ok(store.tenants().await?),
-        None => Ok(Vec::new()),
-    }
 }
 
 /// Proves every access that a plan has, each once.

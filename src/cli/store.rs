@@ -14,12 +14,14 @@ pub(super) enum Command {
     /// Write a copy of the store, as it is at one moment, into a new file; a gateway may go on meanwhile. SQLite only
     Backup {
         /// The file to make
-        file: PathBuf,
+        #[arg(value_name = "FILE")]
+        backup: PathBuf,
     },
     /// Put the store back to what a backup has. Refused while a gateway has it open. SQLite only
     Restore {
         /// The backup
-        file: PathBuf,
+        #[arg(value_name = "FILE")]
+        backup: PathBuf,
     },
 }
 
@@ -28,16 +30,16 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitC
     let settings = config::from_process(config)?;
     let url = settings.store.url.reveal();
     match command {
-        Command::Backup { file } => {
+        Command::Backup { backup } => {
             let store = Store::open_existing(url).await?;
-            let outcome = store.back_up(&file).await;
+            let outcome = store.back_up(&backup).await;
             store.close().await;
             outcome?;
-            print(&format!("backed up {} to {}", name(url), file.display()))?;
+            print(&format!("backed up {} to {}", name(url), backup.display()))?;
         }
-        Command::Restore { file } => {
-            Store::restore(url, &file).await?;
-            print(&format!("restored {} from {}", name(url), file.display()))?;
+        Command::Restore { backup } => {
+            Store::restore(url, &backup).await?;
+            print(&format!("restored {} from {}", name(url), backup.display()))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -201,7 +201,7 @@ pub enum Problem {
     SameAddress,
     #[error("expected \"sqlite:\" and the path of a file, or \"postgres://\", a host and a database")]
     NotStore,
-    #[error("expected \"postgres://\", a host and a database, or \"off\"")]
+    #[error("expected \"postgres://\", a host and a database")]
     NotListenUrl,
     #[error("only a PostgreSQL is listened to, and store.url is none")]
     NothingToListenTo,

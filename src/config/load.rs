@@ -9,8 +9,8 @@ use super::budget::Budget;
 use super::errors::{ConfigErrors, Problem, SourceLocation};
 use super::registry::{SETTINGS, SettingDoc};
 use super::settings::{
-    Admin, Audit, Cache, Circuit, Contract, Listen, Log, Ownership, Server, Settings, Store, StoreListen,
-    Upstream, UpstreamService, UpstreamUrl,
+    Admin, Audit, Cache, Circuit, Contract, Listen, Log, Ownership, Server, Settings, Store, Upstream,
+    UpstreamService, UpstreamUrl,
 };
 use super::source::Source;
 use super::tree::{Entries, Raw, WrittenValue};
@@ -229,16 +229,14 @@ impl Reader<'_> {
         let url = self.read("store.url", |raw| {
             secrets::store_url(raw, variable("store.url"), environment)
         });
-        let listen = self.read_or(
-            "store.listen_url",
-            |raw| secrets::listen_url(raw, variable("store.listen_url"), environment),
-            StoreListen::Store,
-        );
+        let listen_url = self.read_optional("store.listen_url", |raw| {
+            secrets::listen_url(raw, variable("store.listen_url"), environment)
+        });
         let store = Store {
             url: url?,
-            listen: listen?,
+            listen_url: listen_url?,
         };
-        if matches!(store.listen, StoreListen::Url(_)) && !store.may_have_replicas() {
+        if store.listen_url.is_some() && !store.may_have_replicas() {
             self.fault("store.listen_url", Problem::NothingToListenTo);
         }
         Some(store)

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::errors::Problem;
 use super::postgres;
-use super::settings::{Secret, StoreListen};
+use super::settings::Secret;
 use super::tree::Raw;
 
 /// The credential of an upstream; `variable` is what sets it in the environment.
@@ -81,22 +81,19 @@ pub(super) fn store_url(
     Ok(Secret::new(value))
 }
 
-/// Where a PostgreSQL is listened to, if that is not where the store is.
+/// Where a PostgreSQL is listened to.
 pub(super) fn listen_url(
     raw: &Raw,
     variable: Option<String>,
     environment: &BTreeMap<String, String>,
-) -> Result<StoreListen, Problem> {
+) -> Result<Secret, Problem> {
     let value = url(raw, variable, environment)?;
-    if value == "off" {
-        return Ok(StoreListen::Off);
-    }
     check_password(&value)?;
     postgres::check_url(&value).map_err(|problem| match problem {
         Problem::NotStore => Problem::NotListenUrl,
         other => other,
     })?;
-    Ok(StoreListen::Url(Secret::new(value)))
+    Ok(Secret::new(value))
 }
 
 /// A URL, which may be plain as long as no password is in it.

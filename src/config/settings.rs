@@ -188,19 +188,8 @@ pub struct Cache {
 pub struct Store {
     /// `sqlite:` and a path, or a `postgres://` URL.
     pub url: Secret,
-    /// Where a PostgreSQL tells of changes.
-    pub listen: StoreListen,
-}
-
-/// Where a PostgreSQL is listened to for changes, which are found by asking too.
-#[derive(Clone, Debug)]
-pub enum StoreListen {
-    /// Where the store is.
-    Store,
-    /// At a URL of its own, because a pooler stands before the store.
-    Url(Secret),
-    /// Nowhere.
-    Off,
+    /// Where a PostgreSQL is listened to for changes, which are found by asking too.
+    pub listen_url: Option<Secret>,
 }
 
 /// `[audit]`
@@ -270,16 +259,6 @@ impl Store {
     #[must_use]
     pub fn may_have_replicas(&self) -> bool {
         !self.url.reveal().starts_with("sqlite:")
-    }
-
-    /// The URL of the PostgreSQL that is listened to for changes, if there is one.
-    #[must_use]
-    pub fn listen_url(&self) -> Option<&str> {
-        match &self.listen {
-            StoreListen::Store => Some(self.url.reveal()).filter(|_| self.may_have_replicas()),
-            StoreListen::Url(url) => Some(url.reveal()),
-            StoreListen::Off => None,
-        }
     }
 }
 

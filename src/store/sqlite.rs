@@ -38,13 +38,13 @@ pub(super) async fn open_existing(
     rest: &str,
     health: &Arc<StoreHealth>,
 ) -> Result<Option<AnyPool>, StoreError> {
-    let path = path(rest)?;
+    let path = resolve(path(rest)?)?;
     if !path.exists() {
         return Ok(None);
     }
-    let pool = connect(path, health)
+    let pool = connect(&path, health)
         .await
-        .map_err(|error| StoreError::from(error).about(path))?;
+        .map_err(|error| StoreError::from(error).about(&path))?;
     Ok(Some(pool))
 }
 

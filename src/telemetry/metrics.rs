@@ -40,7 +40,7 @@ pub struct Metrics {
     pub panics: IntCounter,
     /// Lines of the log that standard error did not take.
     pub log_lines_lost: IntCounter,
-    /// Whether the store answered when it was last asked: 1 or 0.
+    /// Whether the store answered when it was last asked, and took the last write: 1 or 0.
     pub store_up: IntGauge,
     /// Times that the store did not answer.
     pub store_failures: IntCounter,
@@ -187,7 +187,10 @@ impl Metrics {
                 "envgate_log_lines_dropped_total",
                 "Lines of the log that are lost, because standard error did not take them.",
             )?,
-            store_up: add.gauge("envgate_store_up", "Whether the store answered when last asked.")?,
+            store_up: add.gauge(
+                "envgate_store_up",
+                "Whether the store answered when last asked, and took the last write.",
+            )?,
             store_failures: add.counter(
                 "envgate_store_failures_total",
                 "Times that the store did not answer.",

@@ -38,6 +38,7 @@ mod shared_reads;
 mod signals;
 mod slow_readers;
 mod stopping;
+mod store;
 mod tls;
 mod upstream_connections;
 mod upstream_faults;

@@ -24,7 +24,11 @@ struct Replicas {
 
 impl Replicas {
     fn start(database: &str) -> Self {
-        let setup = || Setup::new().set("ENVGATE_STORE__URL", database);
+        let setup = || {
+            Setup::new()
+                .set("ENVGATE_STORE__URL", database)
+                .set("ENVGATE_STORE__LISTEN_URL", database)
+        };
         let operator = setup();
         let (upstream, address) = start_upstream(&operator);
         let first = setup().upstream(address).start();

@@ -23,10 +23,10 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
     },
     SettingDoc {
         path: "store.listen_url",
-        form: "`postgres://` URL, a secret, or `off`",
+        form: "`postgres://` URL, or a secret",
         default: None,
-        doc: "where a PostgreSQL is listened to for changes, past a pooler; left out, where the store is; `off`, \
-              changes are found by asking alone, twice a second",
+        doc: "where a PostgreSQL, and no pooler, is listened to for changes; left out, they are found by asking alone, \
+              twice a second",
     },
     SettingDoc {
         path: "audit.enabled",

@@ -80,6 +80,15 @@ fn new_name() -> Result<String, NoRandomNumbers> {
 }
 
 impl RedisBudget {
+    /// Whether a URL is one of Redis. Nothing is connected.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub fn check_url(url: &str) -> Result<(), RedisBudgetError> {
+        Client::open(url)?;
+        Ok(())
+    }
+
     /// Makes the way to a budget; nothing is connected yet.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::store::error::within;
 use crate::store::key_columns::parse_timestamp;
+use crate::store::transaction::{query, query_scalar};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::text::format_timestamp;
@@ -99,7 +100,9 @@ impl Store {
         let seen = "SELECT at FROM audit_clock WHERE id = 1";
         let recorded = "SELECT at FROM audit ORDER BY at DESC LIMIT 1";
         for statement in [seen, recorded] {
-            let at: Option<String> = sqlx::query_scalar(statement).fetch_optional(&self.pool).await?;
+            let at: Option<String> = self
+                .read(async |connection| Ok(query_scalar(statement).fetch_optional(connection).await?))
+                .await?;
             if let Some(at) = at {
                 return Ok(Some(parse_timestamp(&at)?));
             }
@@ -109,15 +112,18 @@ impl Store {
 
     /// Another gateway may have seen more, unless what it has seen is not yet.
     async fn set_audit_clock(&self, time: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO audit_clock (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = $1 \
-             WHERE audit_clock.at < $1 OR audit_clock.at > $2",
-        )
-        .bind(format_timestamp(time))
-        .bind(format_timestamp(now))
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+        self.write(async |connection| {
+            query(
+                "INSERT INTO audit_clock (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = $1 \
+                 WHERE audit_clock.at < $1 OR audit_clock.at > $2",
+            )
+            .bind(format_timestamp(time))
+            .bind(format_timestamp(now))
+            .execute(connection)
+            .await?;
+            Ok(())
+        })
+        .await
     }
 }
 

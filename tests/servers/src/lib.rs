@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 mod guarded;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod redis;
 pub mod varnish;

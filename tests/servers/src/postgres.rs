@@ -153,6 +153,11 @@ impl Server {
         self.url.clone()
     }
 
+    /// Where its socket is.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Ends the server at once, as a crash would; every connection breaks.
     pub fn kill(&mut self) {
         guarded::end(&mut self.child);
@@ -226,7 +231,7 @@ fn command(program: &str) -> Command {
     as_its_user(find(program))
 }
 
-fn as_its_user(program: impl AsRef<OsStr>) -> Command {
+pub(crate) fn as_its_user(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir("/");
     if let Some((uid, gid)) = other_user() {
@@ -252,7 +257,7 @@ fn find(program: &str) -> PathBuf {
 }
 
 /// PostgreSQL refuses to run as root; its package has made a user for it.
-fn other_user() -> Option<(u32, u32)> {
+pub(crate) fn other_user() -> Option<(u32, u32)> {
     let is_root = fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0);
     if !is_root {
         return None;

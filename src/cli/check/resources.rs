@@ -1,0 +1,133 @@
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::Settings;
+use crate::quota::RedisBudget;
+use crate::server;
+use crate::store::{self, Schema, Store, StoreError};
+use crate::tenancy::Tenant;
+
+/// How long a gateway that runs may take to say so.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Tries what `serve` would need, and leaves it as it was: nothing is made, written or kept. Gives the tenants that the
+/// store has; none where something cannot be used.
+pub(super) fn try_all(
+    settings: &Settings,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<Option<Vec<Tenant>>> {
+    let mut tenants = Vec::new();
+    let mut tried = vec![
+        ("listen.address", try_to_listen(settings, settings.listen.address)),
+        ("admin.address", try_to_listen(settings, settings.admin.address)),
+        ("store.url", try_store(settings, &mut tenants)),
+    ];
+    if let Some(file) = &settings.audit.file {
+        tried.push(("audit.file", try_file(file)));
+    }
+    if let Some(spool) = &settings.audit.spool {
+        tried.push(("audit.spool", try_file(spool)));
+    }
+    if let Some(redis) = &settings.quota.redis {
+        let outcome = RedisBudget::check_url(redis.reveal());
+        let outcome = outcome.map(|()| "the URL is one of Redis; nothing was connected".to_owned());
+        tried.push(("quota.redis", outcome.map_err(|error| error.to_string())));
+    }
+    let mut is_good = true;
+    for (setting, outcome) in tried {
+        match outcome {
+            Ok(found) => writeln!(out, "ok: {setting}: {found}")?,
+            Err(reason) => {
+                is_good = false;
+                writeln!(err, "{setting}: {reason}")?;
+            }
+        }
+    }
+    Ok(is_good.then_some(tenants))
+}
+
+/// An address that a gateway has which runs is good: that is the one that will have it again.
+fn try_to_listen(settings: &Settings, address: SocketAddr) -> Result<String, String> {
+    match server::bind(address) {
+        Ok(_) => Ok(format!("{address} is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_running(settings.admin.address) => Ok(
+            format!("{address} is in use, and a gateway runs at admin.address"),
+        ),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn is_running(admin: SocketAddr) -> bool {
+    let ask = || -> io::Result<String> {
+        let mut connection = TcpStream::connect_timeout(&admin, ANSWER_TIMEOUT)?;
+        connection.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        connection.take(4096).read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.contains(r#"{"status":"ok"}"#))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn try_store(settings: &Settings, tenants: &mut Vec<Tenant>) -> Result<String, String> {
+    let url = settings.store.url.reveal();
+    let name = store::name(url);
+    let look = async {
+        let Some((store, schema)) = Store::open_to_look(url).await? else {
+            return Ok(format!("{name} is not there yet; serve makes it"));
+        };
+        let found = look_at(&store, schema, tenants).await;
+        store.close().await;
+        found.map(|found| format!("{name} {found}"))
+    };
+    look.await.map_err(|error: StoreError| error.to_string())
+}
+
+async fn look_at(store: &Store, schema: Schema, tenants: &mut Vec<Tenant>) -> Result<String, StoreError> {
+    match schema {
+        Schema::Missing => Ok("has no tables yet; serve makes them".to_owned()),
+        Schema::Outdated => {
+            // The tables of tenants seldom change; where they have, nothing can be said of tenants.
+            *tenants = store.tenants().await.unwrap_or_default();
+            Ok("has tables of an older version; serve brings them up to date".to_owned())
+        }
+        Schema::Current => {
+            *tenants = store.tenants().await?;
+            Ok(format!("can be read, tenants: {}", tenants.len()))
+        }
+    }
+}
+
+/// A file that is there is opened, but for a pipe or a device; of one that is not, the directory has to be there.
+fn try_file(path: &Path) -> Result<String, String> {
+    let describe = |error: io::Error| format!("{}: {error}", path.display());
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(format!("{} is a directory", path.display())),
+        Ok(found) if found.is_file() => {
+            OpenOptions::new().append(true).open(path).map_err(describe)?;
+            Ok(format!("{} can be written to", path.display()))
+        }
+        Ok(_) => Ok(format!(
+            "{} is no ordinary file, and was not opened",
+            path.display()
+        )),
+        Err(_) => {
+            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let directory = directory.unwrap_or(Path::new("."));
+            match fs::metadata(directory) {
+                Ok(found) if found.is_dir() => Ok(format!("{} is not there yet", path.display())),
+                Ok(_) => Err(format!("{} is no directory", directory.display())),
+                Err(error) => Err(format!(
+                    "{}: its directory {} cannot be used: {error}",
+                    path.display(),
+                    directory.display()
+                )),
+            }
+        }
+    }
+}
