@@ -23,6 +23,7 @@ mod clients;
 mod connections;
 mod documents;
 mod embedded;
+mod examples;
 mod exchange;
 mod faults;
 mod keys;
