@@ -55,7 +55,7 @@ impl CommandError {
         match self {
             Self::Store(error @ (StoreError::NoSuchTenant(_) | StoreError::NoSuchKey)) => Self::NotInStore {
                 error,
-                store: store::name(url),
+                store: store::display_name(url),
             },
             other => other,
         }

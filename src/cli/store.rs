@@ -7,7 +7,7 @@ use clap::Subcommand;
 
 use super::output::{CommandError, print};
 use crate::config;
-use crate::store::{Store, name};
+use crate::store::{Store, display_name};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -35,11 +35,19 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitC
             let outcome = store.back_up(&backup).await;
             store.close().await;
             outcome?;
-            print(&format!("backed up {} to {}", name(url), backup.display()))?;
+            print(&format!(
+                "backed up {} to {}",
+                display_name(url),
+                backup.display()
+            ))?;
         }
         Command::Restore { backup } => {
             Store::restore(url, &backup).await?;
-            print(&format!("restored {} from {}", name(url), backup.display()))?;
+            print(&format!(
+                "restored {} from {}",
+                display_name(url),
+                backup.display()
+            ))?;
         }
     }
     Ok(ExitCode::SUCCESS)

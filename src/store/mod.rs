@@ -41,7 +41,7 @@ pub use environments::{ListPosition, Page, PageRequest};
 pub use error::{StoreError, StoreFault};
 pub use health::StoreHealth;
 pub use keys::{IssuedKey, KeyState, ListedKey, Rotation};
-pub use open::name;
+pub use open::display_name;
 pub use presence::Presence;
 pub use schema::Schema;
 

@@ -14,14 +14,14 @@ impl Store {
     /// [`StoreError::BadUrl`], [`StoreError::Unreachable`], [`StoreError::Unusable`], [`StoreError::TooNew`] or
     /// [`StoreError::Migration`].
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        Self::open_watched(url, Arc::default()).await
+        Self::open_with_health(url, Arc::default()).await
     }
 
     /// The same; how the store does is noted in `health` from now on.
     ///
     /// # Errors
     /// Those of [`Store::open`].
-    pub async fn open_watched(url: &str, health: Arc<StoreHealth>) -> Result<Self, StoreError> {
+    pub async fn open_with_health(url: &str, health: Arc<StoreHealth>) -> Result<Self, StoreError> {
         let (backend, rest) = backend(url)?;
         let pool = match backend {
             Backend::Sqlite => sqlite::open(rest, &health).await?,
@@ -52,7 +52,7 @@ impl Store {
                 store.close().await;
                 Self::open(url).await
             }
-            Some((_, Schema::Missing)) | None => Err(StoreError::Missing(name(url))),
+            Some((_, Schema::Missing)) | None => Err(StoreError::Missing(display_name(url))),
         }
     }
 
@@ -89,7 +89,7 @@ impl Store {
 
 /// The store that a URL names, as a person may read it: without a password.
 #[must_use]
-pub fn name(url: &str) -> String {
+pub fn display_name(url: &str) -> String {
     match url.split_once(':') {
         Some(("sqlite", rest)) => sqlite::absolute(rest).display().to_string(),
         _ => postgres::name(url),

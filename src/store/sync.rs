@@ -36,7 +36,7 @@ impl Store {
         metrics: &Metrics,
     ) -> Result<Self, StoreError> {
         loop {
-            match Self::open_watched(url, Arc::clone(health)).await {
+            match Self::open_with_health(url, Arc::clone(health)).await {
                 Err(error) if error.may_pass() => {
                     metrics.store_failures.inc();
                     health.note_opening(&error);

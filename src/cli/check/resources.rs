@@ -76,7 +76,7 @@ fn is_running(admin: SocketAddr) -> bool {
 #[tokio::main(flavor = "current_thread")]
 async fn try_store(settings: &Settings, tenants: &mut Vec<Tenant>) -> Result<String, String> {
     let url = settings.store.url.reveal();
-    let name = store::name(url);
+    let name = store::display_name(url);
     let look = async {
         let Some((store, schema)) = Store::open_to_look(url).await? else {
             return Ok(format!("{name} is not there yet; serve makes it"));

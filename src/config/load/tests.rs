@@ -249,6 +249,16 @@ fn a_value_out_of_its_range_or_of_another_kind_is_refused() {
         ("quotas.default.requests_per_minute = 60", "unknown table"),
         ("store.url = \"mysql://db/envgate\"", "expected \"sqlite:\""),
         ("store.url = \"sqlite:\"", "expected \"sqlite:\""),
+        ("store.url = \"postgres://a,b/envgate\"", "several hosts"),
+        (
+            "store.url = \"postgres://a/envgate?target_session_attrs=read-write\"",
+            "target_session_attrs is not supported",
+        ),
+        (
+            "store.listen_url = \"postgres://db/envgate\"",
+            "only a PostgreSQL is listened to",
+        ),
+        ("store.listen_url = \"off\"", "expected \"postgres://\""),
     ] {
         let faults = faults(line, &[]);
         assert!(
