@@ -58,7 +58,10 @@ pub(super) fn redis_url(
     Url::parse(&value)
         .ok()
         .filter(|url| match url.scheme() {
-            "redis" | "rediss" => url.has_host(),
+            "redis" | "rediss" => {
+                let database = url.path().trim_matches('/');
+                url.has_host() && (database.is_empty() || database.parse::<u32>().is_ok())
+            }
             "unix" | "redis+unix" => !url.has_host() && url.path().len() > 1,
             _ => false,
         })

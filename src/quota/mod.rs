@@ -10,7 +10,8 @@
 //!
 //! Whoever arrives, leaves or sends takes one short lock and admits all whose turn that makes it. What time
 //! alone makes possible is admitted by one task for each budget, [`Budget::run`]. Where neither the budget
-//! nor the tenant has a limit there is no lock at all.
+//! nor the tenant has a limit nothing of that happens; only what the upstream accepts is counted, because a
+//! refusal turns that into a limit, see `learning`.
 //!
 //! `CapacityLimiter` alone knows whether there is room, and nothing in it waits. Where replicas share the
 //! budget it has what Redis has admitted, for which a second task of the budget asks, [`Budget::share`]; see

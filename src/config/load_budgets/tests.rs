@@ -145,6 +145,10 @@ fn every_fault_of_replicas_is_told_with_its_place() {
             "envgate.toml:6:9: quota.redis: expected \"redis://\" or \"rediss://\" and a host, or \"unix://\" and the path of a socket",
         ),
         (
+            "[quota]\nreplicas = 2\nredis = \"redis://127.0.0.1/cache\"\n",
+            "envgate.toml:6:9: quota.redis: expected \"redis://\" or \"rediss://\" and a host, or \"unix://\" and the path of a socket",
+        ),
+        (
             "[quota]\nreplicas = 2\nredis = \"redis://:secret@127.0.0.1/\"\n",
             "envgate.toml:6:9: quota.redis: a secret is never written here in plain; write { env = \"NAME\" } or \
              { file = \"path\" }, or set ENVGATE_QUOTA__REDIS",
