@@ -47,6 +47,12 @@ fn check(
         Ok(settings) => settings,
         Err(faults) => return complain(&faults, err).map(|()| false),
     };
+    for name in &settings.ignored_variables {
+        writeln!(
+            err,
+            "{name} sets nothing: names of settings have the form ENVGATE_SECTION__NAME"
+        )?;
+    }
     if let Err(fault) = contract::prove_schemas() {
         return writeln!(err, "{fault}").map(|()| false);
     }
@@ -135,7 +141,12 @@ async fn prove_upstream(
         limits.timeout,
         limits.max_response_bytes,
     )?;
-    let headers = request_headers(&HeaderMap::new(), access.workspace_id, client.translation());
+    let headers = request_headers(
+        &HeaderMap::new(),
+        limits.beta.clone(),
+        access.workspace_id,
+        client.translation(),
+    );
     let failed = |error: &dyn Error| CommandError::Upstream(error.to_string());
     let request = client
         .request(Operation::List, "/v1/environments?limit=1", headers, Bytes::new())

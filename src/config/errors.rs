@@ -159,6 +159,8 @@ pub enum Problem {
 
     #[error("expected 1 to 128 visible ASCII characters without spaces")]
     NotWorkspace,
+    #[error("expected the name of a beta: 1 to 128 visible ASCII characters without commas")]
+    NotBeta,
     #[error("there is no such table in [credentials]{}", hint(nearest))]
     UnknownCredential { nearest: Option<String> },
     #[error("the key of this credential is missing")]

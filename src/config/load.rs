@@ -38,10 +38,11 @@ const CACHE_TTL: Duration = Duration::from_secs(2);
 pub fn load(source: &Source) -> Result<Settings, ConfigErrors> {
     let mut errors = ConfigErrors::default();
     let mut entries = tree::read(&source.name, &source.text, &mut errors)?;
-    overlay::lay(&source.environment, &mut entries, &mut errors);
+    let ignored_variables = overlay::lay(&source.environment, &mut entries, &mut errors);
     let mut reader = Reader {
         entries,
         environment: &source.environment,
+        ignored_variables,
         errors,
     };
     let settings = reader.settings();
@@ -55,6 +56,7 @@ pub fn load(source: &Source) -> Result<Settings, ConfigErrors> {
 pub(super) struct Reader<'a> {
     pub(super) entries: Entries,
     pub(super) environment: &'a BTreeMap<String, String>,
+    ignored_variables: Vec<String>,
     errors: ConfigErrors,
 }
 
@@ -70,9 +72,10 @@ impl Reader<'_> {
         let quota = budgets.as_ref().and_then(|budgets| self.quota(budgets));
         let credentials = self.credentials();
         let is_embedded = !self.is_set("upstream.url");
-        let plans = contract
-            .as_ref()
-            .and_then(|contract| self.plans(contract, is_embedded));
+        let plans = match (&contract, &upstream) {
+            (Some(contract), Some(upstream)) => self.plans(contract, upstream, is_embedded),
+            _ => None,
+        };
         let store = self.store();
         let cache = self.cache(store.as_ref());
         let audit = self.audit();
@@ -93,6 +96,7 @@ impl Reader<'_> {
             audit: audit?,
             log: log?,
             server: server?,
+            ignored_variables: std::mem::take(&mut self.ignored_variables),
         })
     }
 
@@ -157,8 +161,12 @@ impl Reader<'_> {
         });
         let circuit = self.circuit();
         let is_listed_at_start = self.read("upstream.list_at_start", values::boolean);
+        let beta = self.read("upstream.beta", values::beta);
+        let workspace_id = self.read_optional("upstream.workspace_id", values::workspace_id);
         let budget = self.budget_name("upstream.budget");
         Some(Upstream {
+            beta: beta?,
+            workspace_id: workspace_id?,
             service,
             timeout: timeout?,
             max_response_bytes: max_response_bytes?,

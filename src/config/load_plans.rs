@@ -6,9 +6,9 @@ use std::num::NonZeroU16;
 use super::errors::Problem;
 use super::load::Reader;
 use super::plan::{DEFAULT_PLAN, PackageRule, Plan, Policy};
-use super::settings::{Contract, Credential};
+use super::settings::{Contract, Credential, Upstream};
 use super::{secrets, values};
-use crate::contract::{Operation, Strictness};
+use crate::contract::{BetaRules, Operation, Strictness};
 use crate::environment::PackageManager;
 use crate::text::nearest_name;
 
@@ -42,7 +42,12 @@ impl Reader<'_> {
     }
 
     /// The plans by name, the default one always among them.
-    pub(super) fn plans(&mut self, contract: &Contract, is_embedded: bool) -> Option<BTreeMap<String, Plan>> {
+    pub(super) fn plans(
+        &mut self,
+        contract: &Contract,
+        upstream: &Upstream,
+        is_embedded: bool,
+    ) -> Option<BTreeMap<String, Plan>> {
         let mut names: Vec<_> = self
             .entries
             .names_in("plans")
@@ -55,14 +60,20 @@ impl Reader<'_> {
         let plans: Vec<_> = names
             .into_iter()
             .map(|name| {
-                let plan = self.plan(&format!("plans.{name}"), contract, is_embedded);
+                let plan = self.plan(&format!("plans.{name}"), contract, upstream, is_embedded);
                 plan.map(|plan| (name, plan))
             })
             .collect();
         plans.into_iter().collect()
     }
 
-    fn plan(&mut self, table: &str, contract: &Contract, is_embedded: bool) -> Option<Plan> {
+    fn plan(
+        &mut self,
+        table: &str,
+        contract: &Contract,
+        upstream: &Upstream,
+        is_embedded: bool,
+    ) -> Option<Plan> {
         let at = |key: &str| format!("{table}.{key}");
         let operations = self.read_list(&at("operations"), values::operation);
         let dialect = self.read_or(&at("dialect"), values::dialect, contract.dialect);
@@ -73,6 +84,10 @@ impl Reader<'_> {
         );
         let host_format = self.read_or(&at("host_format"), values::rule, contract.strictness.host_format);
         let workspace_id = self.read_optional(&at("workspace_id"), values::workspace_id);
+        let betas = self.read_list(&at("betas"), |raw| {
+            values::beta(raw).and(values::text(raw).map(str::to_owned))
+        });
+        let may_force_delete = self.read(&at("force_delete"), values::boolean);
         let credential = self.plan_credential(&at("credential"), is_embedded);
         let requests_per_minute = self.read_or(&at("requests_per_minute"), values::limit, None);
         let concurrent_requests = self.read_or(&at("concurrent_requests"), values::limit, None);
@@ -89,7 +104,15 @@ impl Reader<'_> {
                 unknown_field: unknown_field?,
                 host_format: host_format?,
             },
-            workspace_id: workspace_id?,
+            workspace_id: workspace_id?.or_else(|| match &credential {
+                Some(None) => upstream.workspace_id.clone(),
+                _ => None,
+            }),
+            betas: BetaRules {
+                required: upstream.beta.clone(),
+                allowed: betas?,
+            },
+            may_force_delete: may_force_delete?,
             credential: credential?,
             requests_per_minute: requests_per_minute?,
             concurrent_requests: concurrent_requests?,

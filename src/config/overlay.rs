@@ -7,9 +7,15 @@ use super::registry::{PREFIX, SETTINGS, SettingDoc};
 use super::tree::{Entries, Raw, WrittenValue};
 use crate::text::nearest_name;
 
-/// Lays the variables over what the file set. A variable of ours that no setting has is a fault, unless the
-/// file takes a secret from it.
-pub(super) fn lay(environment: &BTreeMap<String, String>, entries: &mut Entries, errors: &mut ConfigErrors) {
+/// Lays the variables over what the file set. One that has the form of ours, `ENVGATE_SECTION__NAME`, and that no
+/// setting has is an error, unless the file takes a secret from it. The names of those without the form are given back:
+/// whoever sets one may have meant a setting, but Kubernetes makes such for a service that is called as we are.
+pub(super) fn lay(
+    environment: &BTreeMap<String, String>,
+    entries: &mut Entries,
+    errors: &mut ConfigErrors,
+) -> Vec<String> {
+    let mut without_form = Vec::new();
     let sources = secret_sources(entries);
     for (name, value) in environment.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
         let location = SourceLocation::Variable(name.clone());
@@ -18,10 +24,13 @@ pub(super) fn lay(environment: &BTreeMap<String, String>, entries: &mut Entries,
             entries
                 .settings
                 .insert(setting.path.to_owned(), WrittenValue { location, raw });
-        } else if !sources.contains(name) {
+        } else if !sources.contains(name) && name.contains("__") {
             errors.add(&location, "", unknown(name));
+        } else if !sources.contains(name) {
+            without_form.push(name.clone());
         }
     }
+    without_form
 }
 
 fn unknown(name: &str) -> Problem {

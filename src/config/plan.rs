@@ -3,7 +3,7 @@ use std::num::NonZeroU16;
 
 use http::HeaderValue;
 
-use crate::contract::{Dialect, Operation, Strictness};
+use crate::contract::{BetaRules, Dialect, Operation, Strictness};
 use crate::environment::{HostPattern, PackageManager, PackageName, Scope};
 
 /// The name of the plan that is there even when none is written.
@@ -20,6 +20,10 @@ pub struct Plan {
     pub strictness: Strictness,
     /// The value of `anthropic-workspace-id`; none where the upstream decides.
     pub workspace_id: Option<HeaderValue>,
+    /// What betas their requests have.
+    pub betas: BetaRules,
+    /// Whether they may delete with `force=true`.
+    pub may_force_delete: bool,
     /// The name of a credential in [`Settings::credentials`](super::Settings::credentials); none for the upstream's own.
     pub credential: Option<String>,
     /// Requests of one tenant that need the upstream, in any 60 seconds; none for no limit.

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::budget::Budget;
 use super::plan::Plan;
 use crate::contract::{Dialect, StampKey, Strictness};
@@ -39,6 +41,8 @@ pub struct Settings {
     pub log: Log,
     /// `[server]`.
     pub server: Server,
+    /// Variables whose names begin as ours do, and are none: whoever wrote them may have meant a setting.
+    pub ignored_variables: Vec<String>,
 }
 
 /// `[listen]`
@@ -88,6 +92,11 @@ pub struct Upstream {
     pub circuit: Circuit,
     /// Whether it is asked for a list at start, to see whether it takes the credentials.
     pub is_listed_at_start: bool,
+    /// The beta that every request goes up with, unless its client names one of the same kind.
+    pub beta: HeaderValue,
+    /// The value of `anthropic-workspace-id` with its own credential, where the plan has none; none where the upstream
+    /// decides.
+    pub workspace_id: Option<HeaderValue>,
     /// The name of the budget that requests with its own credential spend.
     pub budget: String,
 }

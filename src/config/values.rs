@@ -12,7 +12,7 @@ use super::errors::Problem;
 use super::plan::Install;
 use super::settings::LogFormat;
 use super::tree::{Raw, WrittenValue};
-use crate::contract::{Dialect, Operation, Rule, StampKey};
+use crate::contract::{BetaRules, Dialect, Operation, Rule, StampKey};
 use crate::environment::{HostPattern, Scope};
 use crate::text::{nearest_name, parse_duration};
 
@@ -163,6 +163,15 @@ pub(super) fn log_level(raw: &Raw) -> Result<String, Problem> {
 
 pub(super) fn operation(raw: &Raw) -> Result<Operation, Problem> {
     choice(raw, &Operation::NAMES, &Operation::ALL)
+}
+
+/// The name of a beta.
+pub(super) fn beta(raw: &Raw) -> Result<HeaderValue, Problem> {
+    let text = text(raw)?;
+    Some(text)
+        .filter(|text| BetaRules::is_name(text))
+        .and_then(|text| HeaderValue::from_str(text).ok())
+        .ok_or(Problem::NotBeta)
 }
 
 /// A value for `anthropic-workspace-id`.

@@ -1,7 +1,7 @@
 //! How an error is told: the one place that turns it into an answer.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -73,6 +73,9 @@ impl ApiError {
         let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
         if let Self::MethodNotAllowed { allow } = self {
             headers.push((ALLOW, HeaderValue::from_static(allow)));
+        }
+        if let Self::UnsupportedContentEncoding = self {
+            headers.push((ACCEPT_ENCODING, HeaderValue::from_static("identity")));
         }
         if let Self::Upstream(refusal) = self {
             headers.extend_from_slice(&refusal.headers);

@@ -75,6 +75,9 @@ pub enum ApiError {
     /// The content type or content encoding is not one that the API takes.
     #[error("{0}")]
     UnsupportedMediaType(&'static str),
+    /// The body is compressed, or encoded otherwise.
+    #[error("send the body without Content-Encoding")]
+    UnsupportedContentEncoding,
     /// The body is no JSON document.
     #[error("{} (line {}, column {})", .0.message, .0.line, .0.column)]
     Document(DocumentFault),
@@ -269,7 +272,7 @@ pub struct UpstreamError {
 
 impl ApiError {
     /// All labels that [`ApiError::kind`] gives.
-    pub const KINDS: [&'static str; 34] = [
+    pub const KINDS: [&'static str; 35] = [
         "unknown_path",
         "environment_not_found",
         "method_not_allowed",
@@ -286,6 +289,7 @@ impl ApiError {
         "body_too_large",
         "body_timeout",
         "unsupported_media_type",
+        "unsupported_content_encoding",
         "invalid_document",
         "schema_violation",
         "not_ready",
@@ -326,6 +330,7 @@ impl ApiError {
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::BodyTimeout(_) => "body_timeout",
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
+            Self::UnsupportedContentEncoding => "unsupported_content_encoding",
             Self::Document(_) => "invalid_document",
             Self::Violations(_) => "schema_violation",
             Self::NotReady => "not_ready",
@@ -365,7 +370,9 @@ impl ApiError {
             Self::HeaderTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType(_) | Self::UnsupportedContentEncoding => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
             Self::TenantLimit { .. } | Self::UpstreamLimit { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NotReady
             | Self::EnvironmentBusy

@@ -2,16 +2,18 @@
 
 #[cfg(test)]
 mod arbitrary;
+mod betas;
 mod dialect;
 mod document;
 mod echo;
 mod envelope;
 mod environment_edit;
 mod error;
-mod list_query;
+mod media_type;
 mod operation;
 mod operator_fault;
 mod page;
+mod query;
 mod reply;
 mod schema;
 mod span;
@@ -21,15 +23,17 @@ mod upstream_error;
 mod violation;
 mod warnings;
 
+pub use betas::{BETA, BetaRules};
 pub use dialect::Dialect;
 pub use document::{DocumentFault, DocumentFaultKind, parse_document};
 pub(crate) use echo::quoted;
 pub use envelope::{Answer, REQUEST_ID, RETRY_HEADERS, SHOULD_RETRY};
 pub use error::{ApiError, AuthenticationFailure, MalformedHead, ReplyError, UpstreamError};
-pub use list_query::{ListQuery, beta_only};
+pub use media_type::check_media_type;
 pub use operation::{Operation, Target};
 pub use operator_fault::{OperatorFault, SentTexts};
 pub use page::{ListedEnvironment, PageOutline};
+pub use query::RequestQuery;
 pub use reply::ReplyOutline;
 pub use schema::{SchemaFault, prove_schemas};
 pub use span::{Edits, Member, Object};

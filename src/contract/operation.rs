@@ -208,6 +208,8 @@ mod tests {
             "/v1/environments/a%252Fb",
             "/v1/environments/",
             "/v1/environments/%FF",
+            "/v1/environments/bridge",
+            "/v1/environments/%62ridge",
         ] {
             let error = Target::find(&Method::GET, path).unwrap_err();
             assert!(

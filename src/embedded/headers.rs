@@ -5,7 +5,8 @@ use super::refusal::Refusal;
 use crate::config::Secret;
 use crate::contract::ApiError;
 
-const BETA: &str = "managed-agents-2026-04-01";
+/// What a beta of this API begins with; a later one is taken as well.
+const BETA_PREFIX: &str = "managed-agents-";
 
 /// Checks what every request must carry: the credential, a version, and the beta of this API.
 pub(super) fn check(headers: &HeaderMap, credential: &Secret) -> Result<(), Refusal> {
@@ -30,9 +31,17 @@ fn check_version(headers: &HeaderMap) -> Result<(), Refusal> {
     let Some(version) = headers.get("anthropic-version") else {
         return bad("the anthropic-version header is required");
     };
-    match version.as_bytes().split(|byte| *byte == b'-').collect::<Vec<_>>()[..] {
-        [year, month, day] if is_number(year, 4) && is_number(month, 2) && is_number(day, 2) => Ok(()),
-        _ => bad("anthropic-version must be a date such as 2023-06-01"),
+    if is_date(version.as_bytes()) {
+        Ok(())
+    } else {
+        bad("anthropic-version must be a date such as 2023-06-01")
+    }
+}
+
+fn is_date(text: &[u8]) -> bool {
+    match text.split(|byte| *byte == b'-').collect::<Vec<_>>()[..] {
+        [year, month, day] => is_number(year, 4) && is_number(month, 2) && is_number(day, 2),
+        _ => false,
     }
 }
 
@@ -47,7 +56,8 @@ fn check_beta(headers: &HeaderMap) -> Result<(), Refusal> {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|name| name.trim() == BETA);
+        .filter_map(|name| name.trim().strip_prefix(BETA_PREFIX))
+        .any(|date| is_date(date.as_bytes()));
     if is_named {
         Ok(())
     } else {

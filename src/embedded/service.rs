@@ -12,7 +12,7 @@ use serde_json::json;
 use super::refusal::{Refusal, error_response};
 use super::{body, headers};
 use crate::config::Secret;
-use crate::contract::{ApiError, ListQuery, Operation, REQUEST_ID, Target};
+use crate::contract::{ApiError, Operation, REQUEST_ID, RequestQuery, Target, check_media_type};
 use crate::environment::{Environment, EnvironmentId};
 use crate::store::{ListPosition, PageRequest, Store};
 use crate::text::{CursorSealer, random_base58};
@@ -53,6 +53,9 @@ impl Service {
         let (parts, body) = request.into_parts();
         let target = Target::find(&parts.method, parts.uri.path())?;
         headers::check(&parts.headers, &self.credential)?;
+        if target.operation.takes_body() {
+            check_media_type(&parts.headers)?;
+        }
         let bytes = body::read(body).await?;
         match (target.operation, &target.environment) {
             (Operation::Create, _) => self.create(&bytes).await,
@@ -63,7 +66,7 @@ impl Service {
                     (Operation::List, _) => self.list(&parts.uri).await,
                     (Operation::Retrieve, Some(id)) => document(&self.store.environment(id).await?),
                     (Operation::Archive, Some(id)) => self.archive(id).await,
-                    (Operation::Delete, Some(id)) => self.delete(id).await,
+                    (Operation::Delete, Some(id)) => self.delete(id, &parts.uri).await,
                     _ => Err(ApiError::UnknownPath.into()),
                 }
             }
@@ -91,13 +94,15 @@ impl Service {
         document(&self.store.update_environment(id, archive).await?)
     }
 
-    async fn delete(&self, id: &EnvironmentId) -> Result<Bytes, Refusal> {
+    /// Nothing is ever queued here, so `force=true` is taken and changes nothing.
+    async fn delete(&self, id: &EnvironmentId, uri: &axum::http::Uri) -> Result<Bytes, Refusal> {
+        RequestQuery::parse(Operation::Delete, uri.query())?;
         self.store.delete_environment(id).await?;
         document(&json!({"id": id, "type": "environment_deleted"}))
     }
 
     async fn list(&self, uri: &axum::http::Uri) -> Result<Bytes, Refusal> {
-        let (query, _unknown_names) = ListQuery::parse(uri.query())?;
+        let (query, _unknown_names) = RequestQuery::parse(Operation::List, uri.query())?;
         // There is nothing secret about a position in this list.
         let sealer = CursorSealer::without_secret().map_err(|_| ApiError::Internal)?;
         let open = |cursor: &String| {

@@ -20,17 +20,21 @@ pub struct EnvironmentId(String);
 
 /// The text is no environment id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an environment id has 1 to 128 characters of A-Z, a-z, 0-9, _ and -")]
+#[error("an environment id has 1 to 128 characters of A-Z, a-z, 0-9, _ and -, and is not bridge")]
 pub struct InvalidEnvironmentId;
+
+/// Stands in the place of an id in the paths of another product.
+const OTHER_PRODUCT: &str = "bridge";
 
 impl EnvironmentId {
     /// Takes a text that is already decoded.
     ///
     /// # Errors
-    /// [`InvalidEnvironmentId`] where the text is empty, too long or has any other character.
+    /// [`InvalidEnvironmentId`] where the text is empty, too long or has any other character, and for `bridge`, which is
+    /// another product's path.
     pub fn parse(text: &str) -> Result<Self, InvalidEnvironmentId> {
         let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        if (1..=128).contains(&text.len()) && text.bytes().all(is_legal) {
+        if (1..=128).contains(&text.len()) && text.bytes().all(is_legal) && text != OTHER_PRODUCT {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidEnvironmentId)
@@ -98,7 +102,7 @@ mod tests {
 
     #[test]
     fn an_id_has_1_to_128_legal_characters() {
-        for text in ["", "env/1", "env 1", "env_é", &"a".repeat(129)] {
+        for text in ["", "env/1", "env 1", "env_é", "bridge", &"a".repeat(129)] {
             assert_eq!(EnvironmentId::parse(text), Err(InvalidEnvironmentId), "{text:?}");
         }
         assert!(EnvironmentId::parse(&"a".repeat(128)).is_ok());

@@ -4,7 +4,6 @@ use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
 
 use super::Gateway;
 use super::audit::{AuditDraft, Ending};
@@ -12,7 +11,7 @@ use super::ownership::{is_metadata_refused, is_not_found};
 use super::request_log::RequestLog;
 use super::response;
 use super::upstream_session::UpstreamSession;
-use crate::contract::{ApiError, ListQuery, Object, Operation, Target};
+use crate::contract::{ApiError, Object, Operation, RequestQuery, Target};
 use crate::environment::EnvironmentId;
 use crate::store::{Audit, AuditOperation, AuditOutcome};
 use crate::tenancy::{Adoption, AdoptionRefusal, Caller, Tenant};
@@ -120,8 +119,14 @@ async fn stamp_stored(
     let (owners, id) = (&gateway.owners, guard.environment);
     let own_id = guard.caller.tenant.id.0.as_str();
     let plan = gateway.plans.of(&guard.caller.tenant)?;
-    let (headers, draft) = (HeaderMap::new(), &mut guard.draft);
-    let mut upstream = UpstreamSession::new(&guard.caller, plan, &headers, guard.write_sent, &mut guard.log);
+    let draft = &mut guard.draft;
+    let mut upstream = UpstreamSession::new(
+        &guard.caller,
+        plan,
+        plan.own_headers(),
+        guard.write_sent,
+        &mut guard.log,
+    );
 
     let target = |operation| Target {
         operation,
@@ -129,7 +134,7 @@ async fn stamp_stored(
     };
     let retrieve = target(Operation::Retrieve);
     let stored = upstream
-        .send(&retrieve, &ListQuery::default(), Bytes::new())
+        .send(&retrieve, &RequestQuery::default(), Bytes::new())
         .await?;
     let stored = response::success(retrieve.operation, stored)?.body;
     match stamp_of(gateway, &stored) {
@@ -147,7 +152,7 @@ async fn stamp_stored(
     let body = stamp.ok_or(ApiError::Internal)?.into();
     let update = target(Operation::Update);
     let writing = gateway.reads.write(&plan.access, Some(id));
-    let reply = upstream.send(&update, &ListQuery::default(), body).await;
+    let reply = upstream.send(&update, &RequestQuery::default(), body).await;
     // Whatever came of it, it may have been written.
     drop(writing);
     owners.forget(std::slice::from_ref(id));

@@ -124,7 +124,10 @@ impl<'g> RequestGuard<'g> {
         let operation = identity.operation.filter(|operation| operation.is_write());
         if let (Some(audit), Some(operation), Some(caller)) = (self.audit, operation, &identity.caller) {
             let (draft, environment) = (mem::take(&mut self.draft), identity.environment.clone());
-            let operation = AuditOperation::Write(operation);
+            let operation = match identity.is_forced {
+                true => AuditOperation::ForceDelete,
+                false => AuditOperation::Write(operation),
+            };
             draft.hand_over(audit, operation, environment, caller, &mut self.log, ending);
         }
     }

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use pingora::protocols::http::ServerSession;
 use prometheus::{IntCounter, IntGauge};
@@ -34,7 +34,7 @@ use super::unread_answers::{NoRoom, UnreadAnswer};
 use super::upstream_session::UpstreamSession;
 use super::{client_disconnect, request, write};
 use crate::contract::{
-    Answer, ApiError, Dialect, ListQuery, Operation, Target, Warnings, beta_only, parse_document,
+    Answer, ApiError, Dialect, Operation, RequestQuery, Target, Warnings, check_media_type, parse_document,
 };
 use crate::tenancy::{self, Caller};
 use crate::upstream::WriteSent;
@@ -155,7 +155,8 @@ pub(super) struct JudgedHead<'g> {
     pub(super) target: Target,
     pub(super) caller: Caller,
     pub(super) plan: &'g ResolvedPlan,
-    pub(super) query: ListQuery,
+    pub(super) query: RequestQuery,
+    betas: HeaderValue,
     dropped_query_names: u64,
 }
 
@@ -193,29 +194,20 @@ fn judge_head<'g>(
     plan.plan.may(target.operation)?;
     caller.may(&target)?;
 
-    // Before the body too: a wrong parameter or label is known without it. Operations other than list know
-    // `beta` alone.
-    let (query, dropped) = match target.operation {
-        Operation::List => ListQuery::parse(head.uri.query())?,
-        _ => {
-            let (beta, dropped) = beta_only(head.uri.query())?;
-            (
-                ListQuery {
-                    beta,
-                    ..ListQuery::default()
-                },
-                dropped,
-            )
-        }
-    };
+    // Before the body too: a wrong parameter or label is known without it.
+    let (query, dropped) = RequestQuery::parse(target.operation, head.uri.query())?;
+    identity.is_forced = query.is_forced;
+    plan.plan.may_ask(&query)?;
+    let betas = plan.plan.betas.for_upstream(&head.headers)?;
     if target.operation.takes_body() {
-        request::check_content_type(&head.headers)?;
+        check_media_type(&head.headers)?;
     }
     Ok(JudgedHead {
         target,
         caller,
         plan,
         query,
+        betas,
         dropped_query_names: u64::try_from(dropped).unwrap_or(u64::MAX),
     })
 }
@@ -274,11 +266,12 @@ impl<'a> Exchange<'a> {
         guard: &'a mut RequestGuard<'_>,
     ) -> Self {
         let (write_sent, log) = (guard.write_sent, &mut guard.log);
+        let upstream_headers = head.plan.upstream_headers(headers, head.betas.clone());
         Self {
             gateway,
             head,
             document,
-            upstream: UpstreamSession::new(&head.caller, head.plan, headers, write_sent, log),
+            upstream: UpstreamSession::new(&head.caller, head.plan, upstream_headers, write_sent, log),
             audit: &mut guard.draft,
             freshness: Freshness::from_cache_control(headers),
             read_source: None,
@@ -350,7 +343,7 @@ impl<'a> Exchange<'a> {
     pub(super) async fn read(
         &mut self,
         target: &Target,
-        query: &ListQuery,
+        query: &RequestQuery,
         freshness: Freshness,
     ) -> Result<ReadReply, ApiError> {
         let (gateway, dialect) = (self.gateway, self.dialect());

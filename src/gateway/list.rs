@@ -2,7 +2,9 @@
 
 use super::exchange::Exchange;
 use super::response::{self, Accepted, Outline};
-use crate::contract::{ApiError, ListQuery, ListedEnvironment, Operation, PageOutline, ReplyError, Target};
+use crate::contract::{
+    ApiError, ListedEnvironment, Operation, PageOutline, ReplyError, RequestQuery, Target,
+};
 use crate::environment::EnvironmentId;
 use crate::tenancy::PagePosition;
 use crate::text::CursorSealer;
@@ -76,7 +78,7 @@ impl Exchange<'_> {
 }
 
 /// Where a list begins: at its start, or where the client's cursor says that this very list goes on.
-fn begin(query: &ListQuery, sealer: &CursorSealer, scope: &[&str]) -> Result<PagePosition, ApiError> {
+fn begin(query: &RequestQuery, sealer: &CursorSealer, scope: &[&str]) -> Result<PagePosition, ApiError> {
     let include_archived = query.include_archived.unwrap_or_default();
     let Some(cursor) = &query.page else {
         return Ok(PagePosition {
@@ -90,12 +92,13 @@ fn begin(query: &ListQuery, sealer: &CursorSealer, scope: &[&str]) -> Result<Pag
         .ok_or(BAD_CURSOR)
 }
 
-fn upstream_query(place: &PagePosition, beta: bool) -> ListQuery {
-    ListQuery {
+fn upstream_query(place: &PagePosition, beta: bool) -> RequestQuery {
+    RequestQuery {
         include_archived: place.include_archived.then_some(true),
         limit: Some(UPSTREAM_PAGE),
         page: place.upstream.clone(),
         beta,
+        ..RequestQuery::default()
     }
 }
 

@@ -13,7 +13,7 @@ use super::exchange::Exchange;
 use super::response::Accepted;
 use super::shared_reads::Freshness;
 use crate::config;
-use crate::contract::{ApiError, ListQuery, Operation, StampKey, Target, UpstreamError};
+use crate::contract::{ApiError, Operation, RequestQuery, StampKey, Target, UpstreamError};
 use crate::environment::EnvironmentId;
 use crate::tenancy::{Caller, Directory, TenantId};
 use crate::text::{CursorError, CursorSealer};
@@ -68,7 +68,7 @@ impl Exchange<'_> {
             environment: Some(id.clone()),
         };
         let asked_at = owners.epoch();
-        let outcome = self.read(&retrieve, &ListQuery::default(), freshness).await?;
+        let outcome = self.read(&retrieve, &RequestQuery::default(), freshness).await?;
         let outcome = outcome.accept(&retrieve, self.dialect());
         let stored = owners
             .settle(&retrieve, self.upstream.scope(), asked_at, outcome)?

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use crate::config::{self, Access, Secret, Settings};
 use crate::contract::ApiError;
@@ -31,10 +31,15 @@ pub(super) struct ResolvedPlan {
 }
 
 impl ResolvedPlan {
-    /// A client's header as it goes up.
-    pub(super) fn upstream_headers(&self, client: &HeaderMap) -> HeaderMap {
+    /// A client's header as it goes up, with these betas.
+    pub(super) fn upstream_headers(&self, client: &HeaderMap, betas: HeaderValue) -> HeaderMap {
         let workspace_id = self.plan.workspace_id.as_ref();
-        request_headers(client, workspace_id, self.upstream.translation())
+        request_headers(client, betas, workspace_id, self.upstream.translation())
+    }
+
+    /// The header of a request of the gateway's own.
+    pub(super) fn own_headers(&self) -> HeaderMap {
+        self.upstream_headers(&HeaderMap::new(), self.plan.betas.required.clone())
     }
 
     /// Whether a tenant of the plan may have one more request in flight beside so many.
@@ -155,10 +160,7 @@ fn budget(name: &str, limits: &config::Budget, quota: &config::Quota, metrics: &
 /// A credential's name and a workspace's id have no space in them, so no two accesses have one name.
 fn name_of(access: Access<'_>) -> Arc<str> {
     let credential = access.credential.unwrap_or_default();
-    let workspace = access
-        .workspace_id
-        .map(http::HeaderValue::as_bytes)
-        .unwrap_or_default();
+    let workspace = access.workspace_id.map(HeaderValue::as_bytes).unwrap_or_default();
     format!("{credential} {}", String::from_utf8_lossy(workspace)).into()
 }
 

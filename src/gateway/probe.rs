@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use tokio::time::{Instant, sleep};
 
 use super::Gateway;
@@ -95,7 +95,7 @@ async fn list_one(plan: &ResolvedPlan, within: Duration) -> Result<Reply, ProbeE
         },
     };
     let upstream = &plan.upstream;
-    let headers = plan.upstream_headers(&HeaderMap::new());
+    let headers = plan.own_headers();
     let request = upstream.request(Operation::List, PATH, headers, Bytes::new())?;
     let waiting = Instant::now() + within;
     let mut slot = plan.budget.enter(&quota, Kind::Read, waiting).await?;

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderName, TRANSFER_ENCODING, UPGRADE};
 use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorType};
 use tokio::time::timeout;
@@ -62,52 +60,6 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
     headers
         .get(EXPECT)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-}
-
-/// Whether the body can be JSON in UTF-8, as far as the header tells. Clients label JSON in several ways,
-/// `curl -d` as a form, so the label is only refused where it is sure to be something else.
-pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    if headers.contains_key(CONTENT_ENCODING) {
-        return Err(ApiError::UnsupportedMediaType(
-            "send the body without Content-Encoding",
-        ));
-    }
-    let mut values = headers.get_all(CONTENT_TYPE).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(()),
-        (Some(_), Some(_)) => Err(ApiError::UnsupportedMediaType("Content-Type came twice")),
-        (Some(value), None) if value.as_bytes() == b"application/json" => Ok(()),
-        (Some(value), None) => match value.to_str() {
-            Ok(value) => check_media_type(value),
-            Err(_) => Err(NOT_JSON),
-        },
-    }
-}
-
-const NOT_JSON: ApiError =
-    ApiError::UnsupportedMediaType("the body must be JSON: send Content-Type: application/json");
-
-fn check_media_type(value: &str) -> Result<(), ApiError> {
-    let mut parts = value.split(';').map(str::trim);
-    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let is_json = matches!(
-        essence.as_str(),
-        "application/json" | "text/plain" | "application/x-www-form-urlencoded"
-    ) || essence
-        .split_once('/')
-        .is_some_and(|(kind, subtype)| !kind.is_empty() && subtype.ends_with("+json"));
-    if !is_json {
-        return Err(NOT_JSON);
-    }
-    let is_other_charset = |parameter: &str| {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        name.trim().eq_ignore_ascii_case("charset")
-            && !value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-    };
-    if parts.any(is_other_charset) {
-        return Err(ApiError::UnsupportedMediaType("the body must be in UTF-8"));
-    }
-    Ok(())
 }
 
 /// How much of a request body the gateway takes, and for how long it waits.
@@ -194,46 +146,6 @@ fn broken(error: &Error) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn checked(content_type: &str) -> Result<(), ApiError> {
-        check_content_type(&HeaderMap::from_iter([(
-            CONTENT_TYPE,
-            content_type.parse().unwrap(),
-        )]))
-    }
-
-    #[test]
-    fn labels_under_which_clients_send_json_are_taken() {
-        for label in [
-            "application/json",
-            "Application/JSON; charset=UTF-8",
-            "application/json;charset=\"utf-8\"",
-            "application/merge-patch+json",
-            "text/plain",
-            "application/x-www-form-urlencoded",
-        ] {
-            assert!(checked(label).is_ok(), "{label}");
-        }
-        assert!(check_content_type(&HeaderMap::new()).is_ok(), "no label at all");
-    }
-
-    #[test]
-    fn labels_of_something_else_are_refused() {
-        for label in [
-            "multipart/form-data; boundary=x",
-            "application/xml",
-            "json",
-            "+json",
-            "application/json; charset=latin1",
-        ] {
-            assert!(
-                matches!(checked(label), Err(ApiError::UnsupportedMediaType(_))),
-                "{label}"
-            );
-        }
-        let encoded = HeaderMap::from_iter([(CONTENT_ENCODING, "gzip".parse().unwrap())]);
-        assert!(check_content_type(&encoded).is_err());
-    }
 
     #[test]
     fn a_field_is_found_in_a_raw_header_whatever_its_case() {

@@ -17,6 +17,8 @@ pub(super) struct Identity<'g> {
     pub(super) environment: Option<EnvironmentId>,
     pub(super) caller: Option<Caller>,
     pub(super) plan: Option<&'g ResolvedPlan>,
+    /// Whether it is a delete with `force=true`.
+    pub(super) is_forced: bool,
 }
 
 /// The name of a request and its times, for its answer, its metrics and its line in the access log.

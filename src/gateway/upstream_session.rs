@@ -14,13 +14,14 @@ use super::request_log::{RequestLog, WaitingFor};
 use super::response;
 use super::shared_reads::{Progress, ReadKey, Subject};
 use crate::contract::{
-    ApiError, ListQuery, Operation, OperatorFault, ReplyError, SentTexts, Target, UpstreamErrorBody,
+    ApiError, BETA, BetaRules, Operation, OperatorFault, ReplyError, RequestQuery, SentTexts, Target,
+    UpstreamErrorBody,
 };
 use crate::quota::{BudgetRejection, InFlightSlot, Kind, LimitedBy, Token};
 use crate::tenancy::{Caller, Tenant};
 use crate::upstream::{
-    BETA, Client, Deadline, REQUIRED_BETA, ReceivedBytes, Reply, Reuse, SendError, Sender, UpstreamRequest,
-    VERSION, WriteSent, client_values,
+    Client, Deadline, ReceivedBytes, Reply, Reuse, SendError, Sender, UpstreamRequest, VERSION, WriteSent,
+    client_values,
 };
 
 /// Who asks the upstream, for all of one exchange: a caller, by which plan and credential, with which header,
@@ -39,11 +40,11 @@ pub(super) struct UpstreamSession<'a> {
 }
 
 impl<'a> UpstreamSession<'a> {
-    /// For a request of `caller` that came with `headers`. Where a write of it is sent, `write_sent` is told.
+    /// For a request of `caller` that goes up with `headers`. Where a write of it is sent, `write_sent` is told.
     pub(super) fn new(
         caller: &'a Caller,
         plan: &'a ResolvedPlan,
-        headers: &HeaderMap,
+        headers: HeaderMap,
         write_sent: &'a WriteSent,
         log: &'a mut RequestLog,
     ) -> Self {
@@ -51,7 +52,7 @@ impl<'a> UpstreamSession<'a> {
             log,
             caller,
             plan,
-            headers: plan.upstream_headers(headers),
+            headers,
             write_sent,
             progress: Progress::default(),
             deadline: None,
@@ -90,7 +91,7 @@ impl<'a> UpstreamSession<'a> {
     }
 
     /// All that the reply to a retrieve, a list or a page of everybody's environments depends on.
-    pub(super) fn read_key(&self, target: &Target, query: &ListQuery, is_page: bool) -> ReadKey {
+    pub(super) fn read_key(&self, target: &Target, query: &RequestQuery, is_page: bool) -> ReadKey {
         let subject = match &target.environment {
             Some(id) => Subject::Environment(id.clone(), self.caller.tenant.id.clone()),
             None if is_page => Subject::Page,
@@ -101,7 +102,7 @@ impl<'a> UpstreamSession<'a> {
             access: Arc::clone(&self.plan.access),
             dialect: self.plan.plan.dialect.name,
             version: self.headers.get(VERSION).cloned(),
-            betas: self.headers.get(BETA).cloned(),
+            betas: self.headers.get(BETA).map(BetaRules::sorted),
             path_and_query: path_and_query(target, query),
         }
     }
@@ -117,7 +118,7 @@ impl<'a> UpstreamSession<'a> {
     pub(super) async fn send(
         &mut self,
         target: &Target,
-        query: &ListQuery,
+        query: &RequestQuery,
         body: Bytes,
     ) -> Result<Reply, ApiError> {
         let upstream = &*self.plan.upstream;
@@ -172,7 +173,7 @@ impl<'a> UpstreamSession<'a> {
             self.log.name_as_upstream(request_id);
         }
         let headers = || taken.unwrap_or_else(|| client_values(&self.headers));
-        match operator_fault(&reply, &sent_body, headers) {
+        match operator_fault(&reply, &sent_body, headers, &self.plan.plan.betas.required) {
             Some(fault) => {
                 let operation = operation.name();
                 tracing::error!(operation, %fault, "the upstream refuses requests for the operator's fault");
@@ -189,6 +190,7 @@ fn operator_fault(
     reply: &Reply,
     body: &[u8],
     headers: impl FnOnce() -> Vec<HeaderValue>,
+    required_beta: &HeaderValue,
 ) -> Option<OperatorFault> {
     if reply.status != StatusCode::BAD_REQUEST {
         return None;
@@ -200,7 +202,7 @@ fn operator_fault(
             texts.add_header(value);
         }
         // The gateway asks for it, whoever else does.
-        texts.remove(REQUIRED_BETA);
+        texts.remove(required_beta.to_str().unwrap_or_default());
         texts.is_in(message)
     })
 }
@@ -291,7 +293,7 @@ fn refusal(refused: BudgetRejection) -> ApiError {
 }
 
 /// The canonical path, and a query made anew from what was understood of the client's.
-fn path_and_query(target: &Target, query: &ListQuery) -> String {
+fn path_and_query(target: &Target, query: &RequestQuery) -> String {
     let (path, query) = (target.path(), query.to_query_string());
     if query.is_empty() {
         path

@@ -3,7 +3,9 @@ use serde_json::{Value, json};
 
 use super::Policy;
 use crate::config;
-use crate::contract::{ApiError, Dialect, Operation, Strictness, Violations, Warnings};
+use crate::contract::{
+    ApiError, BetaRules, Dialect, Operation, RequestQuery, Strictness, Violations, Warnings,
+};
 
 /// What the tenants of a plan may do, and how they are served.
 #[derive(Clone, Debug)]
@@ -12,9 +14,12 @@ pub struct Plan {
     pub dialect: &'static Dialect,
     /// The value of `anthropic-workspace-id`; none where the upstream decides.
     pub workspace_id: Option<HeaderValue>,
+    /// What betas their requests have.
+    pub betas: BetaRules,
     /// What their environments may be; none where nothing is asked.
     pub policy: Option<Policy>,
     name: String,
+    may_force_delete: bool,
     operations: Vec<Operation>,
     strictness: Strictness,
 }
@@ -26,8 +31,10 @@ impl Plan {
         Self {
             dialect: settings.dialect,
             workspace_id: settings.workspace_id.clone(),
+            betas: settings.betas.clone(),
             policy: settings.policy.as_ref().map(Policy::new),
             name: name.to_owned(),
+            may_force_delete: settings.may_force_delete,
             operations: settings.operations.clone(),
             strictness: settings.strictness,
         }
@@ -51,6 +58,20 @@ impl Plan {
             "the plan {} does not allow {}; it allows {allowed}",
             self.name,
             operation.name()
+        )))
+    }
+
+    /// Whether tenants of the plan may ask for something in this way.
+    ///
+    /// # Errors
+    /// [`ApiError::Forbidden`], which names the parameter and the plan.
+    pub fn may_ask(&self, query: &RequestQuery) -> Result<(), ApiError> {
+        if !query.is_forced || self.may_force_delete {
+            return Ok(());
+        }
+        Err(ApiError::Forbidden(format!(
+            "the plan {} does not allow force=true; a delete without it is refused while the environment is in use",
+            self.name
         )))
     }
 

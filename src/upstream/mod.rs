@@ -27,4 +27,4 @@ pub use connection::{ReceivedBytes, Reply, UpstreamRequest};
 pub use deadline::Deadline;
 pub use error::{SendError, SetUpError};
 pub use origin::{CONNECT_TIMEOUT, Origin};
-pub use translate::{BETA, REQUIRED_BETA, Translation, VERSION, client_values, request_headers};
+pub use translate::{Translation, VERSION, client_values, request_headers};

@@ -2,18 +2,16 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 
+use crate::contract::BETA;
+
 /// The header that carries a credential to the upstream.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Which version of the API is spoken; every translated header has it.
 pub const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
-/// Which betas are asked for; every translated header has it.
-pub const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 const WORKSPACE: HeaderName = HeaderName::from_static("anthropic-workspace-id");
 
 /// The version that the published contract names.
 const DEFAULT_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
-/// The beta without which the upstream does not know environments.
-pub const REQUIRED_BETA: &str = "managed-agents-2026-04-01";
 
 /// Headers that go up as they came. All others stay here, a client's credentials first of all.
 const PASSED: [HeaderName; 5] = [
@@ -35,12 +33,13 @@ pub struct Translation {
 }
 
 /// Translates a client's header for the upstream: one `X-Api-Key`, the operator's; one `anthropic-version`;
-/// one `anthropic-beta` without duplicates; `workspace_id`, if there is one, as `anthropic-workspace-id`,
+/// `betas` as `anthropic-beta`; `workspace_id`, if there is one, as `anthropic-workspace-id`,
 /// which is never the client's to choose; what is on the allow list; nothing else. Whoever sends a body tells
 /// its type.
 #[must_use]
 pub fn request_headers(
     client: &HeaderMap,
+    betas: HeaderValue,
     workspace_id: Option<&HeaderValue>,
     translation: &Translation,
 ) -> HeaderMap {
@@ -49,7 +48,7 @@ pub fn request_headers(
     headers.insert(HOST, translation.host.clone());
     headers.insert(API_KEY, translation.credential.clone());
     headers.insert(VERSION, version(client));
-    headers.insert(BETA, betas(client));
+    headers.insert(BETA, betas);
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(id) = workspace_id {
         headers.insert(WORKSPACE, id.clone());
@@ -94,31 +93,6 @@ fn is_date(bytes: &[u8]) -> bool {
         })
 }
 
-/// The client's betas, which may come as one list or as several headers, in first-seen order and once each,
-/// and the required one among them.
-fn betas(client: &HeaderMap) -> HeaderValue {
-    let mut names: Vec<&str> = client
-        .get_all(BETA)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(','))
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .collect();
-    let mut seen = Vec::with_capacity(names.len() + 1);
-    names.push(REQUIRED_BETA);
-    for name in names {
-        if !seen.contains(&name) {
-            seen.push(name);
-        }
-    }
-    match seen.as_slice() {
-        [REQUIRED_BETA] => HeaderValue::from_static(REQUIRED_BETA),
-        // Names out of legal values, joined by commas, are a legal value.
-        _ => HeaderValue::try_from(seen.join(",")).unwrap_or(HeaderValue::from_static(REQUIRED_BETA)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,7 +110,12 @@ mod tests {
             host: HeaderValue::from_static("api.example.com"),
             credential: HeaderValue::from_static("sk-operator"),
         };
-        request_headers(&map, workspace, &translation)
+        request_headers(
+            &map,
+            HeaderValue::from_static("managed-agents-2026-04-01"),
+            workspace,
+            &translation,
+        )
     }
 
     fn only<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
@@ -189,30 +168,6 @@ mod tests {
             "2023-06-01"
         );
         assert_eq!(only(&translated(&[]), "anthropic-version"), "2023-06-01");
-    }
-
-    #[test]
-    fn betas_become_one_list_without_duplicates_that_has_the_required_one() {
-        let required = "managed-agents-2026-04-01";
-        for (sent, expected) in [
-            (vec![], required.to_owned()),
-            (vec![required], required.to_owned()),
-            (
-                vec!["managed-agents-2026-04-01,managed-agents-2026-04-01"],
-                required.to_owned(),
-            ),
-            (vec!["custom-2026"], format!("custom-2026,{required}")),
-            (
-                vec![
-                    "files-api-2025-04-14, managed-agents-2026-04-01",
-                    "files-api-2025-04-14,,x",
-                ],
-                format!("files-api-2025-04-14,{required},x"),
-            ),
-        ] {
-            let sent: Vec<_> = sent.into_iter().map(|value| ("anthropic-beta", value)).collect();
-            assert_eq!(only(&translated(&sent), "anthropic-beta"), expected);
-        }
     }
 
     #[test]

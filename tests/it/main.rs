@@ -13,6 +13,7 @@ mod common;
 mod acceptance;
 mod admin;
 mod adopt;
+mod asking;
 mod audit;
 mod bad_input;
 mod budget;

@@ -31,7 +31,19 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         path: "plans.NAME.workspace_id",
         form: "text",
         default: None,
-        doc: "sent up as `anthropic-workspace-id`",
+        doc: "sent up as `anthropic-workspace-id`, which a tenant's own header never is; left out, `upstream.workspace_id` where the plan goes up with `upstream.credential`",
+    },
+    SettingDoc {
+        path: "plans.NAME.betas",
+        form: "list of names",
+        default: None,
+        doc: "what tenants may name in `anthropic-beta` besides `upstream.beta`; left out, every beta",
+    },
+    SettingDoc {
+        path: "plans.NAME.force_delete",
+        form: "true or false",
+        default: Some("false"),
+        doc: "whether tenants may delete with `force=true`, which ends queued work of the environment",
     },
     SettingDoc {
         path: "plans.NAME.credential",

@@ -118,6 +118,18 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         doc: "whether `serve` asks a real upstream for one list at start, so that a wrong credential or workspace is in the log before a tenant finds out",
     },
     SettingDoc {
+        path: "upstream.beta",
+        form: "name of a beta",
+        default: Some("managed-agents-2026-04-01"),
+        doc: "the beta that every request goes up with; a client that names another `managed-agents-…` has that instead",
+    },
+    SettingDoc {
+        path: "upstream.workspace_id",
+        form: "text",
+        default: None,
+        doc: "sent up as `anthropic-workspace-id` with `upstream.credential`; a plan may have another",
+    },
+    SettingDoc {
         path: "upstream.allow_plaintext",
         form: "true or false",
         default: Some("false"),

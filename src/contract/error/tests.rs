@@ -34,6 +34,7 @@ fn samples() -> Vec<ApiError> {
         ApiError::BodyTooLarge { limit: 1 },
         ApiError::BodyTimeout(second),
         ApiError::UnsupportedMediaType(""),
+        ApiError::UnsupportedContentEncoding,
         ApiError::Document(DocumentFault {
             kind: DocumentFaultKind::InvalidJson,
             message: String::new(),

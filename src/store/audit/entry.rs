@@ -51,17 +51,20 @@ impl AuditOutcome {
 pub enum AuditOperation {
     /// A tenant's write.
     Write(Operation),
+    /// A tenant's delete with `force=true`.
+    ForceDelete,
     /// The operator made an environment a tenant's.
     Adopt,
 }
 
 impl AuditOperation {
     /// All that records can be of.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Write(Operation::Create),
         Self::Write(Operation::Update),
         Self::Write(Operation::Delete),
         Self::Write(Operation::Archive),
+        Self::ForceDelete,
         Self::Adopt,
     ];
 
@@ -70,6 +73,7 @@ impl AuditOperation {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Write(operation) => operation.name(),
+            Self::ForceDelete => "force_delete",
             Self::Adopt => "adopt",
         }
     }
@@ -184,7 +188,9 @@ impl AuditEntry {
             _ => documents.before.as_deref().map_or(State::Unknown, State::Read),
         };
         let after = match (self.operation, self.outcome) {
-            (AuditOperation::Write(Operation::Delete), AuditOutcome::Ok) => State::Absent,
+            (AuditOperation::Write(Operation::Delete) | AuditOperation::ForceDelete, AuditOutcome::Ok) => {
+                State::Absent
+            }
             _ => documents.after.as_deref().map_or(State::Unknown, State::Read),
         };
         // Of an adoption the stamp is all that changed.

@@ -136,20 +136,22 @@ fn operations_without_a_body_take_none_or_an_empty_object() {
 fn content_types_and_encodings_that_cannot_be_json_are_415() {
     let guarded = Guarded::start();
     let request = || guarded.envgate.request("POST", PATH).body("{}");
-    for content_type in [
-        "application/xml",
-        "multipart/form-data; boundary=b",
-        "application/json; charset=utf-16",
-    ] {
+    for content_type in ["application/xml", "multipart/form-data; boundary=b"] {
         request()
             .header("content-type", content_type)
             .send()
             .expect_error(415, "invalid_request");
     }
-    request()
-        .header("content-encoding", "gzip")
-        .send()
-        .expect_error(415, "invalid_request");
+    let encoded = request().header("content-encoding", "gzip").send();
+    encoded.expect_error(415, "invalid_request");
+    assert_eq!(encoded.header("accept-encoding"), Some("identity"));
+    let latin = guarded
+        .envgate
+        .request("POST", PATH)
+        .header("content-type", "application/json; charset=iso-8859-1")
+        .body(b"{\"description\":\"caf\xe9\"}");
+    let error = latin.send().expect_error(400, "invalid_request");
+    assert_eq!(error["details"]["error_code"], "invalid_utf8", "{error}");
     drop(guarded);
     let upstream = Upstream::always(Then::environment());
     let envgate = Envgate::in_front_of(upstream.address);
@@ -157,10 +159,13 @@ fn content_types_and_encodings_that_cannot_be_json_are_415() {
         "application/x-www-form-urlencoded",
         "text/plain;charset=UTF-8",
         "application/merge-patch+json",
+        "application/json; charset=utf8",
+        "application/json; charset=iso-8859-1",
     ] {
         let response = envgate
             .request("POST", PATH)
             .header("content-type", content_type)
+            .header("content-encoding", "identity")
             .body("{}")
             .send();
         assert_eq!(response.status, 200, "{content_type}");

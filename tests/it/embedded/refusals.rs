@@ -79,6 +79,7 @@ async fn the_beta_of_this_api_is_named_somewhere() {
         &["files-api-2025-04-14, managed-agents-2026-04-01,x"],
         &["files-api-2025-04-14", "managed-agents-2026-04-01"],
         &["managed-agents-2026-04-01,managed-agents-2026-04-01"],
+        &["managed-agents-2027-01-01"],
     ] {
         list_with(&service, "anthropic-beta", values).await.ok();
     }

@@ -2,17 +2,19 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::ApiError;
+use super::{ApiError, Operation};
 
-/// The query of a list, as far as it is known.
+/// The query of a request, as far as its operation knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ListQuery {
-    /// Whether archived environments are listed too.
+pub struct RequestQuery {
+    /// Of a list: whether archived environments are listed too.
     pub include_archived: Option<bool>,
-    /// How many environments a page has at most: 1 to 1000.
+    /// Of a list: how many environments a page has at most, 1 to 1000.
     pub limit: Option<u16>,
-    /// The page, as the upstream named it in `next_page`.
+    /// Of a list: the page, as the upstream named it in `next_page`.
     pub page: Option<String>,
+    /// Of a delete: whether work of the environment that is queued goes with it. `force=false` is as good as none.
+    pub is_forced: bool,
     /// Whether `beta=true` came, as older clients send it with every request.
     pub beta: bool,
 }
@@ -24,31 +26,43 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-impl ListQuery {
-    /// Reads a query, and counts the parameters that no list knows; they are dropped.
+impl RequestQuery {
+    /// Reads the query of a request, and counts the parameters that its operation does not know; they are dropped.
     ///
     /// # Errors
     /// [`ApiError::BadQuery`] where a known parameter is repeated or has a value of the wrong type.
     ///
     /// ```
-    /// use envgate::contract::ListQuery;
+    /// use envgate::contract::{Operation, RequestQuery};
     ///
-    /// let (query, dropped) = ListQuery::parse(Some("limit=2&page=a%2Bb&colour=red")).unwrap();
+    /// let (query, dropped) = RequestQuery::parse(Operation::List, Some("limit=2&page=a%2Bb&colour=red")).unwrap();
     /// assert_eq!((query.limit, query.page.as_deref(), dropped), (Some(2), Some("a+b"), 1));
     /// assert_eq!(query.to_query_string(), "limit=2&page=a%2Bb");
-    /// assert!(ListQuery::parse(Some("limit=0")).is_err());
+    /// assert!(RequestQuery::parse(Operation::List, Some("limit=0")).is_err());
+    /// assert_eq!(RequestQuery::parse(Operation::Update, Some("limit=0")).unwrap().1, 1, "no update has it");
     /// ```
-    pub fn parse(query: Option<&str>) -> Result<(Self, usize), ApiError> {
+    pub fn parse(operation: Operation, query: Option<&str>) -> Result<(Self, usize), ApiError> {
+        let is_list = operation == Operation::List;
         let mut include_archived = Parameter::new("include_archived");
         let mut limit = Parameter::new("limit");
         let mut page = Parameter::new("page");
+        let mut force = Parameter::new("force");
         let mut beta = Parameter::new("beta");
         let mut dropped = 0;
         for (name, value) in pairs(query) {
             match name.as_deref() {
-                Some("include_archived") => include_archived.set(value, boolean, "must be true or false")?,
-                Some("limit") => limit.set(value, page_size, "must be a whole number from 1 to 1000")?,
-                Some("page") => page.set(value, text, "must be the next_page of an earlier answer")?,
+                Some("include_archived") if is_list => {
+                    include_archived.set(value, boolean, "must be true or false")?;
+                }
+                Some("limit") if is_list => {
+                    limit.set(value, page_size, "must be a whole number from 1 to 1000")?;
+                }
+                Some("page") if is_list => {
+                    page.set(value, text, "must be the next_page of an earlier answer")?;
+                }
+                Some("force") if operation == Operation::Delete => {
+                    force.set(value, boolean, "must be true or false")?;
+                }
                 Some("beta") => beta.set(value, boolean, "must be true or false")?,
                 _ => dropped += 1,
             }
@@ -57,6 +71,7 @@ impl ListQuery {
             include_archived: include_archived.value,
             limit: limit.value,
             page: page.value,
+            is_forced: force.value.unwrap_or(false),
             beta: beta.value.unwrap_or(false),
         };
         Ok((query, dropped))
@@ -75,36 +90,14 @@ impl ListQuery {
         if let Some(page) = &self.page {
             parts.push(format!("page={}", utf8_percent_encode(page, ENCODED)));
         }
+        if self.is_forced {
+            parts.push("force=true".to_owned());
+        }
         if self.beta {
             parts.push("beta=true".to_owned());
         }
         parts.join("&")
     }
-}
-
-/// Reads the query of an operation that knows `beta` only: whether `beta=true` came, and how many other
-/// parameters did; they are dropped.
-///
-/// # Errors
-/// [`ApiError::BadQuery`] where `beta` is repeated or neither true nor false.
-///
-/// ```
-/// use envgate::contract::beta_only;
-///
-/// assert_eq!(beta_only(Some("beta=true&x=1")).unwrap(), (true, 1));
-/// assert_eq!(beta_only(None).unwrap(), (false, 0));
-/// assert!(beta_only(Some("beta=true&beta=true")).is_err());
-/// ```
-pub fn beta_only(query: Option<&str>) -> Result<(bool, usize), ApiError> {
-    let mut beta = Parameter::new("beta");
-    let mut dropped = 0;
-    for (name, value) in pairs(query) {
-        match name.as_deref() {
-            Some("beta") => beta.set(value, boolean, "must be true or false")?,
-            _ => dropped += 1,
-        }
-    }
-    Ok((beta.value.unwrap_or(false), dropped))
 }
 
 /// A known parameter, and its value once it came.
@@ -178,7 +171,7 @@ mod tests {
 
     #[track_caller]
     fn refused(query: &str) -> (&'static str, &'static str) {
-        match ListQuery::parse(Some(query)) {
+        match RequestQuery::parse(Operation::List, Some(query)) {
             Err(ApiError::BadQuery { name, problem }) => (name, problem),
             other => panic!("{query} gave {other:?}"),
         }
@@ -187,7 +180,7 @@ mod tests {
     #[test]
     fn a_list_without_a_query_has_none_upstream() {
         for query in [None, Some(""), Some("&&"), Some("beta=false")] {
-            let (query, dropped) = ListQuery::parse(query).unwrap();
+            let (query, dropped) = RequestQuery::parse(Operation::List, query).unwrap();
             assert_eq!((query.to_query_string().as_str(), dropped), ("", 0));
         }
     }
@@ -204,7 +197,10 @@ mod tests {
             ("include_archived=false", "include_archived=false"),
         ] {
             assert_eq!(
-                ListQuery::parse(Some(query)).unwrap().0.to_query_string(),
+                RequestQuery::parse(Operation::List, Some(query))
+                    .unwrap()
+                    .0
+                    .to_query_string(),
                 expected
             );
         }
@@ -247,7 +243,7 @@ mod tests {
 
     #[test]
     fn unknown_names_are_dropped_and_counted() {
-        let (query, dropped) = ListQuery::parse(Some("a=1&a=2&%FF=3&Limit=5")).unwrap();
-        assert_eq!((query, dropped), (ListQuery::default(), 4));
+        let (query, dropped) = RequestQuery::parse(Operation::List, Some("a=1&a=2&%FF=3&Limit=5")).unwrap();
+        assert_eq!((query, dropped), (RequestQuery::default(), 4));
     }
 }
