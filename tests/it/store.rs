@@ -246,7 +246,7 @@ fn check_tries_what_serve_would_need_and_tells_all_of_it() {
     let address = taken.local_addr().unwrap().to_string();
     let bad = Setup::new()
         .set("ENVGATE_LISTEN__ADDRESS", &address)
-        .set("ENVGATE_QUOTA__REDIS", "redis://localhost/no-number")
+        .set("ENVGATE_QUOTA__REDIS", "redis://localhost/?protocol=resp9")
         .set("ENVGATE_QUOTA__REPLICAS", "2")
         .set("ENVGATE_AUDIT__FILE", "/nowhere/at/all/audit.jsonl")
         .set("ENVGATE_STORE__URL", "sqlite:/nowhere/at/all/envgate.db");
