@@ -1,6 +1,8 @@
 //! Replicas that share a budget, as they are, on a real Redis, with clocks that the test moves: whatever
 //! comes, goes, dies, is cut off or forgets, in whatever order, no more goes up than the limit.
 
+mod event;
+
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,6 +11,8 @@ use envgate_test_servers::redis::Redis;
 use proptest::prelude::*;
 use redis::{Connection, Script};
 use tokio::time::Instant;
+
+use event::{Event, MOST_ALIVE, event};
 
 use super::admission::{Admission, Ticket};
 use super::limits::{Kind, Limits, Rate, TenantLimits, TenantQuota};
@@ -28,8 +32,6 @@ const LIMITS: Limits = Limits {
 const REPLICAS: u32 = 2;
 /// Longer than a replica waits with its next message.
 const STEP: Duration = Duration::from_millis(2500);
-/// At most so many processes are there at once.
-const MOST_ALIVE: usize = 5;
 
 fn shared_limits() -> SharedLimits {
     SharedLimits {
@@ -41,47 +43,6 @@ fn shared_limits() -> SharedLimits {
         hold: 6 * SECOND,
         alone: 200 * SECOND,
     }
-}
-
-/// What happens to whom; a number picks one of those that are alive.
-#[derive(Clone, Debug)]
-enum Event {
-    Advance(u64),
-    Start {
-        is_cut: bool,
-    },
-    Stop(usize),
-    Crash(usize),
-    Cut(usize),
-    /// What it says arrives, and no answer does.
-    CutAnswers(usize),
-    Mend(usize),
-    /// Redis is started anew with all that it knew.
-    RestartRedis,
-    /// Redis is started anew and knows nothing.
-    EmptyRedis,
-    /// Its clock jumps by so many seconds. Where nobody is there to tell, that is as if they had gone by; so
-    /// is one.
-    JumpClock(i64),
-    /// The upstream refuses a read.
-    Refuse(usize),
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let which = 0..MOST_ALIVE;
-    prop_oneof![
-        8 => prop_oneof![1..10u64, 20..70u64, 60..130u64].prop_map(Event::Advance),
-        3 => prop::bool::weighted(0.2).prop_map(|is_cut| Event::Start { is_cut }),
-        2 => which.clone().prop_map(Event::Stop),
-        1 => which.clone().prop_map(Event::Crash),
-        2 => which.clone().prop_map(Event::Cut),
-        1 => which.clone().prop_map(Event::CutAnswers),
-        2 => which.clone().prop_map(Event::Mend),
-        1 => Just(Event::RestartRedis),
-        1 => Just(Event::EmptyRedis),
-        1 => prop_oneof![-400..0i64, 2..400i64].prop_map(Event::JumpClock),
-        1 => which.prop_map(Event::Refuse),
-    ]
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
