@@ -9,7 +9,7 @@ use super::budget::Budget;
 use super::errors::{ConfigErrors, Problem, SourceLocation};
 use super::registry::{SETTINGS, SettingDoc};
 use super::settings::{
-    Admin, Audit, Cache, Circuit, Contract, Listen, Log, Ownership, Server, Settings, Store, Upstream,
+    Admin, Audit, Cache, Circuit, Contract, List, Listen, Log, Ownership, Server, Settings, Store, Upstream,
     UpstreamService, UpstreamUrl,
 };
 use super::source::Source;
@@ -77,6 +77,7 @@ impl Reader<'_> {
             _ => None,
         };
         let store = self.store();
+        let list = self.list();
         let cache = self.cache(store.as_ref());
         let audit = self.audit();
         let log = self.log();
@@ -91,6 +92,7 @@ impl Reader<'_> {
             quota: quota?,
             credentials,
             plans: plans?,
+            list: list?,
             cache: cache?,
             store: store?,
             audit: audit?,
@@ -248,6 +250,13 @@ impl Reader<'_> {
             self.fault("store.listen_url", Problem::NothingToListenTo);
         }
         Some(store)
+    }
+
+    fn list(&mut self) -> Option<List> {
+        let requests = self.read("list.max_upstream_requests", |raw| values::integer(raw, 1..=1000));
+        Some(List {
+            max_upstream_requests: requests?,
+        })
     }
 
     /// What other gateways on the same store write is not seen here, so nothing is kept there unless that is wanted.

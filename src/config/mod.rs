@@ -32,8 +32,8 @@ pub use plan::{DEFAULT_PLAN, Install, PackageRule, Plan, Policy};
 pub use process::{credential_from_process, from_process};
 pub use registry::{SETTINGS, SettingDoc, SettingsRegistry};
 pub use settings::{
-    Admin, Audit, Cache, Circuit, Contract, Credential, Listen, Log, LogFormat, Ownership, Quota, Secret,
-    Server, Settings, Store, Upstream, UpstreamService, UpstreamUrl,
+    Admin, Audit, Cache, Circuit, Contract, Credential, List, Listen, Log, LogFormat, Ownership, Quota,
+    Secret, Server, Settings, Store, Upstream, UpstreamService, UpstreamUrl,
 };
 pub use source::Source;
 pub use url::UrlFault;

@@ -31,6 +31,8 @@ pub struct Settings {
     pub quota: Quota,
     /// `[plans]`: what tenants may do, by the plan's name; [`DEFAULT_PLAN`](super::DEFAULT_PLAN) is always there.
     pub plans: BTreeMap<String, Plan>,
+    /// `[list]`: how far a list looks for a tenant's own environments.
+    pub list: List,
     /// `[cache]`: replies to reads that serve several.
     pub cache: Cache,
     /// `[store]`: tenants and keys.
@@ -181,6 +183,13 @@ pub struct Ownership {
     pub stamp_key: StampKey,
     /// For how long a request to adopt several environments begins with further ones.
     pub adoption_timeout: Duration,
+}
+
+/// `[list]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct List {
+    /// How many upstream requests one list may cost that has found nothing yet.
+    pub max_upstream_requests: usize,
 }
 
 /// `[cache]`

@@ -94,6 +94,7 @@ impl ApiError {
     fn retry(&self) -> Retry {
         match self {
             Self::NotReady
+            | Self::ListUnfinished
             | Self::EnvironmentBusy
             | Self::OutOfResources
             | Self::UpstreamUnreachable

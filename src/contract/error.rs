@@ -111,6 +111,12 @@ pub enum ApiError {
         /// When another try could be worth it.
         retry_after: Duration,
     },
+    /// Nothing of the caller's was on as many pages of everybody's list as one request may read.
+    #[error(
+        "nothing of yours was found as far as one request may look; try again in a moment, and the list goes on \
+         from there"
+    )]
+    ListUnfinished,
     /// Other updates of the environment took all the time that there was; nothing was sent.
     #[error("another update of this environment is under way; try again in a moment")]
     EnvironmentBusy,
@@ -296,6 +302,7 @@ impl ApiError {
         "circuit_open",
         "tenant_limit",
         "upstream_limit",
+        "list_unfinished",
         "environment_busy",
         "upstream_unreachable",
         "out_of_resources",
@@ -337,6 +344,7 @@ impl ApiError {
             Self::CircuitOpen { .. } => "circuit_open",
             Self::TenantLimit { .. } => "tenant_limit",
             Self::UpstreamLimit { .. } => "upstream_limit",
+            Self::ListUnfinished => "list_unfinished",
             Self::EnvironmentBusy => "environment_busy",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::OutOfResources => "out_of_resources",
@@ -375,6 +383,7 @@ impl ApiError {
             }
             Self::TenantLimit { .. } | Self::UpstreamLimit { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NotReady
+            | Self::ListUnfinished
             | Self::EnvironmentBusy
             | Self::CircuitOpen { .. }
             | Self::OutOfResources

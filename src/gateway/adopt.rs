@@ -166,7 +166,10 @@ async fn stamp_stored(
     };
     draft.succeed(update.operation, &changed);
     Ok(match stamp_of(gateway, &changed) {
-        Some(stamp) if stamp == own_id => Adoption::Adopted,
+        Some(stamp) if stamp == own_id => {
+            gateway.unfinished_lists.forget(&guard.caller.tenant.id);
+            Adoption::Adopted
+        }
         _ => Adoption::Refused(AdoptionRefusal::NotKept),
     })
 }

@@ -331,6 +331,7 @@ impl<'a> Exchange<'a> {
             && let Some(id) = accepted.environment()
         {
             self.audit.environment = Some(id.clone());
+            gateway.unfinished_lists.forget(&head.caller.tenant.id);
             if let Some(writing) = &mut writing {
                 writing.made(id);
             }

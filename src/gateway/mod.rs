@@ -47,6 +47,7 @@ mod write;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use self::list::UnfinishedLists;
 use self::locks::KeyedLocks;
 use self::ownership::Owners;
 use self::plans::Plans;
@@ -76,6 +77,9 @@ pub struct Gateway {
     origin: Arc<Origin>,
     owners: Owners,
     update_locks: UpdateLocks,
+    unfinished_lists: UnfinishedLists,
+    /// How many upstream requests a list may cost that has found nothing yet.
+    max_list_requests: usize,
     reads: SharedReads,
     /// One adoption at a time of each environment, whoever it is for.
     adoption_locks: KeyedLocks<EnvironmentId>,
@@ -115,6 +119,8 @@ impl Gateway {
             dialect: settings.contract.dialect,
             owners: Owners::new(&settings.ownership),
             update_locks: UpdateLocks::default(),
+            unfinished_lists: UnfinishedLists::default(),
+            max_list_requests: settings.list.max_upstream_requests,
             reads: SharedReads::new(&settings.cache),
             adoption_locks: KeyedLocks::default(),
             limits: BodyLimits {

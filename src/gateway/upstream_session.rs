@@ -153,7 +153,13 @@ impl<'a> UpstreamSession<'a> {
         self.log.has_asked_budget = true;
         self.log.begin_waiting(WaitingFor::Others);
         let slot = match &mut self.slot {
-            Some(slot) => slot,
+            Some(slot) => {
+                // A list may cost any number of them.
+                if operation == Operation::List {
+                    slot.count_next().map_err(refusal)?;
+                }
+                slot
+            }
             none => none.insert(enter(self.plan, &self.caller.tenant, kind, until).await?),
         };
         let token = slot.token(kind, until).await.map_err(refusal)?;

@@ -6,7 +6,9 @@ use tokio::time::Instant;
 
 use super::capacity::CapacityLimiter;
 use super::fair_queue::{FairQueue, MAX_WAITING, QueueId};
-use super::limits::{BudgetRejection, Kind, Limits, Rate, RateLimitStatus, RejectionReason, TenantQuota};
+use super::limits::{
+    BudgetRejection, Kind, LimitedBy, Limits, Rate, RateLimitStatus, RejectionReason, TenantQuota,
+};
 use super::shared::{Message, ReplicaState, Wanted};
 use super::tenant_queue::{Arrival, Fifo};
 
@@ -138,6 +140,18 @@ impl<T> Admission<T> {
     /// A request that was admitted will never be sent.
     pub(super) fn give_back(&mut self, kind: Kind) {
         self.capacity.give_back(kind);
+    }
+
+    /// Reserves one more of the tenant's own limit for an exchange that is in flight.
+    pub(super) fn reserve_own(&mut self, queue: QueueId, now: Instant) -> Result<(), BudgetRejection> {
+        let opens_at = self.queue.reserve(queue, now);
+        opens_at.map_err(|opens_at| BudgetRejection {
+            limited_by: LimitedBy::Tenant,
+            because: RejectionReason::TooLate,
+            retry_after: opens_at
+                .saturating_duration_since(now)
+                .max(Duration::from_secs(1)),
+        })
     }
 
     /// The tenant's own limit has been used by one.

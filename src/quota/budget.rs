@@ -333,7 +333,7 @@ impl Budget {
         }
     }
 
-    fn count_refused(&self, refused: BudgetRejection) -> BudgetRejection {
+    pub(super) fn count_refused(&self, refused: BudgetRejection) -> BudgetRejection {
         let reasons = match refused.limited_by {
             LimitedBy::Tenant => &self.metrics.refused_by_tenant,
             LimitedBy::Upstream => &self.metrics.refused_by_upstream,

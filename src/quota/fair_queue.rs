@@ -172,6 +172,18 @@ impl<T> FairQueue<T> {
         self.change(id, now, |queue| queue.window.unstamp(at));
     }
 
+    /// Reserves one more request of the queue's own window, or says when that could have room.
+    pub(super) fn reserve(&mut self, id: QueueId, now: Instant) -> Result<(), Instant> {
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return Ok(());
+        };
+        if !queue.window.has_room(now) {
+            return Err(queue.window.opens_at(now).unwrap_or(now));
+        }
+        self.change(id, now, |queue| queue.window.reserve());
+        Ok(())
+    }
+
     /// One of the queue's requests never was sent.
     pub(super) fn give_back(&mut self, id: QueueId, now: Instant) {
         self.change(id, now, |queue| queue.window.give_back());

@@ -97,6 +97,27 @@ impl InFlightSlot {
     }
 }
 
+impl InFlightSlot {
+    /// Counts the next request against the tenant's own limit as well, where the exchange has used it already.
+    ///
+    /// # Errors
+    /// [`BudgetRejection`] where that has no room; nobody waits for it with a slot in flight.
+    pub fn count_next(&mut self) -> Result<(), BudgetRejection> {
+        let Some(slot) = &mut self.0 else {
+            return Ok(());
+        };
+        if slot.is_counted {
+            let queue = slot.queue;
+            let reserved = slot
+                .budget
+                .change(|admission, now| admission.reserve_own(queue, now));
+            reserved.map_err(|rejection| slot.budget.count_refused(rejection))?;
+            slot.is_counted = false;
+        }
+        Ok(())
+    }
+}
+
 impl Held {
     fn give_back_first(&mut self) {
         if let Some(kind) = self.first.take() {

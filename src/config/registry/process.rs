@@ -4,6 +4,12 @@ use super::SettingDoc;
 
 pub(super) const SETTINGS: &[SettingDoc] = &[
     SettingDoc {
+        path: "list.max_upstream_requests",
+        form: "1 to 1000",
+        default: Some("20"),
+        doc: "how many upstream requests one list may cost while it has found nothing of the tenant's; each counts against the tenant's limit",
+    },
+    SettingDoc {
         path: "cache.ttl",
         form: "duration or `off`",
         default: None,

@@ -47,6 +47,7 @@ fn samples() -> Vec<ApiError> {
         ApiError::CircuitOpen { retry_after: second },
         ApiError::TenantLimit { retry_after: second },
         ApiError::UpstreamLimit { retry_after: second },
+        ApiError::ListUnfinished,
         ApiError::EnvironmentBusy,
         ApiError::UpstreamUnreachable,
         ApiError::OutOfResources,
