@@ -278,7 +278,7 @@ pub struct UpstreamError {
 
 impl ApiError {
     /// All labels that [`ApiError::kind`] gives.
-    pub const KINDS: [&'static str; 35] = [
+    pub const KINDS: [&'static str; 36] = [
         "unknown_path",
         "environment_not_found",
         "method_not_allowed",
