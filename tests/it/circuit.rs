@@ -89,7 +89,7 @@ fn after_failures_in_a_row_nothing_is_sent_until_one_request_finds_the_upstream_
 #[test]
 fn what_says_that_nobody_is_there_opens_it_and_what_the_upstream_itself_says_does_not() {
     let advice: &[(&str, &str)] = &[("retry-after", "7")];
-    for (status, headers, opens) in [
+    let cases = [
         ("400 Bad Request", &[][..], false),
         ("404 Not Found", &[], false),
         ("429 Slow Down", &[], false),
@@ -100,7 +100,8 @@ fn what_says_that_nobody_is_there_opens_it_and_what_the_upstream_itself_says_doe
         ("504 Gateway Timeout", &[], true),
         ("529 Overloaded", &[], true),
         ("529 Overloaded", advice, false),
-    ] {
+    ];
+    let judge = |(status, headers, opens): (&str, &[(&str, &str)], bool)| {
         let upstream = Upstream::always(Then::respond(status, headers, ""));
         let envgate = gateway(&upstream);
         for _ in 0..3 {
@@ -114,7 +115,12 @@ fn what_says_that_nobody_is_there_opens_it_and_what_the_upstream_itself_says_doe
         let tenants_own = upstream.seen().len() - probes(&upstream);
         let expected = if opens { 3 } else { 4 };
         assert_eq!(tenants_own, expected, "{status} {headers:?}");
-    }
+    };
+    std::thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(move || judge(case));
+        }
+    });
 }
 
 #[test]

@@ -119,8 +119,8 @@ fn tenants_share_pages_of_the_upstream_and_see_their_own_in_them() {
     assert_eq!(third.header("envgate-cache"), Some("miss"), "something was made");
 }
 
-/// What came of a list that each of five tenants asks for at once.
-fn lists_of_five_tenants(upstream: &Upstream) -> Vec<Response> {
+/// What came of a list that each of five tenants asks for; the gate is opened once all do.
+fn lists_of_five_tenants(upstream: &Upstream, gate: &Gate) -> Vec<Response> {
     let setup = Setup::new()
         .upstream(upstream.address)
         .set("ENVGATE_OWNERSHIP__STAMP", "true")
@@ -136,6 +136,8 @@ fn lists_of_five_tenants(upstream: &Upstream) -> Vec<Response> {
         let leader = scope.spawn(|| list(&keys[0]));
         eventually("the first has asked", || !upstream.seen().is_empty());
         let others: Vec<_> = keys[1..].iter().map(|key| scope.spawn(|| list(key))).collect();
+        envgate.expect_metric("envgate_requests_in_flight", 5.0);
+        gate.open();
         let all = std::iter::once(leader).chain(others);
         all.map(|list| list.join().unwrap()).collect()
     })
@@ -147,7 +149,7 @@ fn a_list_that_hangs_for_the_first_is_everybodys_as_soon_as_another_has_asked() 
         0 => Then::Hang(Duration::from_secs(60)),
         _ => page("env_1", "null"),
     });
-    for answer in lists_of_five_tenants(&upstream) {
+    for answer in lists_of_five_tenants(&upstream, &Gate::default()) {
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
     assert_eq!(upstream.seen().len(), 2);
@@ -155,14 +157,16 @@ fn a_list_that_hangs_for_the_first_is_everybodys_as_soon_as_another_has_asked() 
 
 #[test]
 fn a_list_that_fails_for_the_first_tenant_is_asked_for_by_another() {
-    let upstream = Upstream::start(|number, _| match number {
+    let gate = Gate::default();
+    let all_ask = gate.clone();
+    let upstream = Upstream::start(move |number, _| match number {
         0 => {
-            pause(Duration::from_millis(500));
+            all_ask.wait();
             Then::Reset
         }
         _ => page("env_1", "null"),
     });
-    let mut answers = lists_of_five_tenants(&upstream).into_iter();
+    let mut answers = lists_of_five_tenants(&upstream, &gate).into_iter();
     let first = answers.next().unwrap();
     assert_eq!(first.expect_error(502, "api_error")["type"], "api_error");
     for answer in answers {

@@ -4,28 +4,10 @@ use std::time::Duration;
 
 use super::{Audited, read, sqlite};
 use crate::common::EXAMPLE;
-use crate::common::client::Connection;
 use crate::common::envgate::{Setup, eventually, pause};
 use crate::common::upstream::{Then, Upstream};
 use envgate::store::{AuditRecord, AuditTenant, Store};
 use envgate_test_servers::postgres::Server;
-use serde_json::Value;
-
-#[test]
-fn a_write_that_the_end_of_the_process_cut_off_is_recorded_as_unknown() {
-    let upstream = Upstream::always(Then::Hang(Duration::from_secs(30)));
-    let mut audited = Audited::start(Setup::new().upstream(upstream.address), Setup::start);
-    let request = audited.envgate.request("POST", "/v1/environments/env_1/archive");
-    let mut connection = Connection::open(audited.envgate.gateway);
-    connection.write(&request.bytes());
-    eventually("the write went up", || upstream.seen().len() == 1);
-    audited.stop();
-    let record = &audited.records(1)[0];
-    assert_eq!(record["operation"], "archive", "{record}");
-    assert_eq!(record["outcome"], "unknown", "{record}");
-    assert_eq!(record["error"], "cut_off", "{record}");
-    assert_eq!(record["status"], Value::Null, "{record}");
-}
 
 #[test]
 fn while_the_store_is_away_writes_go_on_and_are_recorded_when_it_is_back() {

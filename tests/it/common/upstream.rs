@@ -61,7 +61,7 @@ impl Gate {
         opened.notify_all();
     }
 
-    fn wait(&self) {
+    pub fn wait(&self) {
         let (is_open, opened) = &*self.0;
         opened.wait_while(&mut is_open.lock(), |is_open| !*is_open);
     }
