@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::client::{Request, Response};
-use crate::common::envgate::{Envgate, Setup, eventually, pause};
+use crate::common::envgate::{Envgate, Setup, eventually};
 use crate::common::upstream::{ENVIRONMENT, Gate, Then, Upstream};
 use parking_lot::Mutex;
 
