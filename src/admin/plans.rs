@@ -63,6 +63,8 @@ fn to_json(name: &str, plan: &Plan, tenants: &HashMap<String, i64>) -> Value {
         "requests_per_minute": plan.requests_per_minute,
         "concurrent_requests": plan.concurrent_requests,
         "weight": plan.weight,
+        "betas": plan.betas.allowed,
+        "force_delete": plan.may_force_delete,
         "policy": plan.policy.as_ref().map(policy),
     })
 }
@@ -77,6 +79,7 @@ fn policy(policy: &Policy) -> Value {
     json!({
         "networking": if policy.needs_limited_network { "limited" } else { "any" },
         "allowed_hosts": hosts.map(|hosts| hosts.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        "hosts": if policy.needs_public_hosts { "public" } else { "any" },
         "package_managers": policy.allows_package_managers,
         "mcp_servers": policy.allows_mcp_servers,
         "config_types": policy.config_types,

@@ -47,11 +47,8 @@ fn check(
         Ok(settings) => settings,
         Err(faults) => return complain(&faults, err).map(|()| false),
     };
-    for name in &settings.ignored_variables {
-        writeln!(
-            err,
-            "{name} sets nothing: names of settings have the form ENVGATE_SECTION__NAME"
-        )?;
+    for advice in settings.advice() {
+        writeln!(err, "{advice}")?;
     }
     if let Err(fault) = contract::prove_schemas() {
         return writeln!(err, "{fault}").map(|()| false);

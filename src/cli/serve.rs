@@ -43,7 +43,9 @@ pub(super) fn run(config: Option<&Path>) -> Result<ExitCode, CommandError> {
         &settings.log,
         metrics.log_lines_lost.clone(),
     )?);
-    warn_of_variables(&settings.ignored_variables);
+    for advice in settings.advice() {
+        tracing::warn!("{advice}");
+    }
     let background = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(BACKGROUND_THREADS)
         .thread_name("background")
@@ -54,16 +56,6 @@ pub(super) fn run(config: Option<&Path>) -> Result<ExitCode, CommandError> {
     background.shutdown_background();
     log.flush();
     outcome
-}
-
-/// Each by its name; what stands in it may be a secret.
-fn warn_of_variables(names: &[String]) {
-    for name in names {
-        tracing::warn!(
-            name,
-            "this variable sets nothing: names of settings have the form ENVGATE_SECTION__NAME"
-        );
-    }
 }
 
 async fn serve(

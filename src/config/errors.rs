@@ -161,6 +161,10 @@ pub enum Problem {
     NotWorkspace,
     #[error("expected the name of a beta: 1 to 128 visible ASCII characters without commas")]
     NotBeta,
+    #[error("policy.preset = \"locked\" does not allow that, and a rule beside it only narrows")]
+    WiderThanPreset,
+    #[error("this is no name on the public internet, and the policy allows no other")]
+    HostNotPublic,
     #[error("there is no such table in [credentials]{}", hint(nearest))]
     UnknownCredential { nearest: Option<String> },
     #[error("the key of this credential is missing")]

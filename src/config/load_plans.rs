@@ -7,9 +7,10 @@ use super::errors::Problem;
 use super::load::Reader;
 use super::plan::{DEFAULT_PLAN, PackageRule, Plan, Policy};
 use super::settings::{Contract, Credential, Upstream};
+use super::tree::Raw;
 use super::{secrets, values};
 use crate::contract::{BetaRules, Operation, Strictness};
-use crate::environment::PackageManager;
+use crate::environment::{HostPattern, PackageManager};
 use crate::text::nearest_name;
 
 impl Reader<'_> {
@@ -141,11 +142,20 @@ impl Reader<'_> {
 
     fn policy(&mut self, table: &str) -> Option<Policy> {
         let at = |key: &str| format!("{table}.{key}");
-        let needs_limited_network = self.read(&at("networking"), values::needs_limited_network);
-        let allowed_hosts = self.read_list(&at("allowed_hosts"), values::host);
-        let allows_package_managers = self.read(&at("package_managers"), values::boolean);
-        let allows_mcp_servers = self.read(&at("mcp_servers"), values::boolean);
-        let config_types = self.read_list(&at("config_types"), values::config_type);
+        let is_locked = self.read_optional(&at("preset"), values::preset)?.is_some();
+        let needs_limited_network = self.read_narrowed(&at("networking"), is_locked, true, |raw| {
+            values::needs_limited_network(raw)
+        });
+        let needs_public_hosts =
+            self.read_narrowed(&at("hosts"), is_locked, true, values::needs_public_hosts);
+        let allows_package_managers =
+            self.read_narrowed(&at("package_managers"), is_locked, false, values::boolean);
+        let allows_mcp_servers = self.read_narrowed(&at("mcp_servers"), is_locked, false, values::boolean);
+        let allowed_hosts = self.allowed_hosts(&at("allowed_hosts"), needs_public_hosts == Some(true));
+        let config_types = self.read_list(&at("config_types"), |raw| match values::config_type(raw)? {
+            other if is_locked && other != "cloud" => Err(Problem::WiderThanPreset),
+            config_type => Ok(config_type),
+        });
         let scopes = self.read_list(&at("scopes"), values::scope);
         let packages: Vec<_> = PackageManager::ALL
             .into_iter()
@@ -158,12 +168,39 @@ impl Reader<'_> {
             .collect();
         Some(Policy {
             needs_limited_network: needs_limited_network?,
-            allowed_hosts: allowed_hosts?,
+            needs_public_hosts: needs_public_hosts?,
+            // Of a list: where none is written, no host is on it.
+            allowed_hosts: allowed_hosts?.or_else(|| is_locked.then(Vec::new)),
             allows_package_managers: allows_package_managers?,
             allows_mcp_servers: allows_mcp_servers?,
             config_types: config_types?,
             scopes: scopes?,
             packages: packages.into_iter().collect::<Option<_>>()?,
+        })
+    }
+
+    /// A rule that the preset, if there is one, has settled: what is written beside it may say the same, and no less.
+    fn read_narrowed(
+        &mut self,
+        path: &str,
+        is_locked: bool,
+        locked: bool,
+        parse: impl Fn(&Raw) -> Result<bool, Problem>,
+    ) -> Option<bool> {
+        if !is_locked {
+            return self.read(path, parse);
+        }
+        let written = self.read_optional(path, |raw| match parse(raw)? {
+            value if value == locked => Ok(value),
+            _ => Err(Problem::WiderThanPreset),
+        })?;
+        Some(written.unwrap_or(locked))
+    }
+
+    fn allowed_hosts(&mut self, path: &str, must_be_public: bool) -> Option<Option<Vec<HostPattern>>> {
+        self.read_list(path, |raw| match values::host(raw)? {
+            host if must_be_public && !host.is_public() => Err(Problem::HostNotPublic),
+            host => Ok(host),
         })
     }
 

@@ -41,6 +41,8 @@ pub struct Plan {
 pub struct Policy {
     /// Whether networking must be limited.
     pub needs_limited_network: bool,
+    /// Whether `allowed_hosts` may list names on the public internet alone.
+    pub needs_public_hosts: bool,
     /// What `allowed_hosts` may list; none for everything.
     pub allowed_hosts: Option<Vec<HostPattern>>,
     /// Whether `allow_package_managers` may be true.

@@ -280,6 +280,31 @@ impl Store {
     }
 }
 
+impl Settings {
+    /// What an operator may not have meant, and that holds nothing up; each a sentence.
+    #[must_use]
+    pub fn advice(&self) -> Vec<String> {
+        // Never by its value, which may be a secret.
+        let variables = self.ignored_variables.iter().map(|name| {
+            format!("{name} sets nothing: names of settings have the form ENVGATE_SECTION__NAME")
+        });
+        let names_hosts = |plan: &Plan| {
+            plan.policy.as_ref().is_some_and(|policy| {
+                policy.allows_package_managers
+                    && (policy.allowed_hosts.is_some() || policy.needs_public_hosts)
+            })
+        };
+        let plans = self.plans.iter().filter(|(_, plan)| names_hosts(plan));
+        let plans = plans.map(|(name, _)| {
+            format!(
+                "plans.{name}.policy names hosts and lets allow_package_managers be true, which opens GitHub, GitLab and \
+                 the registries of packages and containers besides, uploads included; package_managers = false closes them"
+            )
+        });
+        variables.chain(plans).collect()
+    }
+}
+
 impl UpstreamUrl {
     /// Host and port as they stand in a `Host` header: the port only where it is not the scheme's own.
     #[must_use]

@@ -187,6 +187,15 @@ pub(super) fn needs_limited_network(raw: &Raw) -> Result<bool, Problem> {
     choice(raw, &["any", "limited"], &[false, true])
 }
 
+pub(super) fn needs_public_hosts(raw: &Raw) -> Result<bool, Problem> {
+    choice(raw, &["any", "public"], &[false, true])
+}
+
+/// Whether a preset is named: there is one.
+pub(super) fn preset(raw: &Raw) -> Result<(), Problem> {
+    choice(raw, &["locked"], &[()])
+}
+
 pub(super) fn host(raw: &Raw) -> Result<HostPattern, Problem> {
     Ok(HostPattern::parse(text(raw)?)?)
 }

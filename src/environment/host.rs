@@ -66,6 +66,53 @@ impl HostPattern {
     }
 }
 
+/// The last labels of names that are never somebody's on the public internet: what the registries of special use have
+/// (RFC 6761, 6762, 7686, 8375, 9476), and what networks at home and at work are called by habit.
+const PRIVATE_ENDS: [&str; 18] = [
+    "alt",
+    "arpa",
+    "corp",
+    "example",
+    "home",
+    "internal",
+    "intern",
+    "intranet",
+    "invalid",
+    "lan",
+    "local",
+    "localdomain",
+    "localhost",
+    "mail",
+    "onion",
+    "private",
+    "test",
+    "workgroup",
+];
+
+impl HostPattern {
+    /// Whether all hosts that this stands for are names on the public internet: not an address, however it is written, no
+    /// single label, no name of private or special use, and no wildcard of a whole top-level domain. Where a name points
+    /// is not asked.
+    ///
+    /// ```
+    /// use envgate::environment::HostPattern;
+    ///
+    /// for (host, is_public) in [("api.example.com", true), ("127.1", false), ("db.internal", false), ("*.com", false)] {
+    ///     assert_eq!(HostPattern::parse(host).unwrap().is_public(), is_public, "{host}");
+    /// }
+    /// ```
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        let Some((_, end)) = self.name.rsplit_once('.') else {
+            return false;
+        };
+        // No top-level domain has a digit but in the form xn--; what ends in a number is an address (WHATWG).
+        let is_top_level =
+            end.starts_with("xn--") || (end.len() >= 2 && end.bytes().all(|byte| byte.is_ascii_alphabetic()));
+        is_top_level && !PRIVATE_ENDS.contains(&end)
+    }
+}
+
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let wildcard = if self.is_wildcard { "*." } else { "" };
@@ -110,6 +157,50 @@ mod tests {
                 "{pattern} and {other}"
             );
         }
+    }
+
+    #[test]
+    fn public_are_names_and_neither_addresses_nor_names_of_private_networks() {
+        for text in [
+            "example.com",
+            "*.example.com",
+            "API.example.co.uk",
+            "xn--bcher-kva.example.org",
+            "a.xn--p1ai",
+        ] {
+            assert!(host(text).is_public(), "{text}");
+        }
+        for text in [
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f.1",
+            "0x7f000001",
+            "0X7F.0.0.0x1",
+            "017700000001",
+            "169.254.169.254",
+            "10.0.0.1",
+            "*.0.0.1",
+            "localhost",
+            "a.localhost",
+            "metadata",
+            "printer.local",
+            "metadata.google.internal",
+            "db.svc.cluster.local",
+            "router.home.arpa",
+            "1.0.0.127.in-addr.arpa",
+            "wiki.corp",
+            "nas.lan",
+            "x.onion",
+            "a.test",
+            "*.com",
+            "*.internal",
+            "a.c",
+            "a.b2",
+        ] {
+            assert!(!host(text).is_public(), "{text}");
+        }
+        assert!(HostPattern::parse("[::1]").is_err() && HostPattern::parse("::1").is_err());
     }
 
     #[test]

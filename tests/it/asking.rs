@@ -1,5 +1,7 @@
 //! What a request may ask for beside its body: betas, a forced delete, a workspace, an id.
 
+use serde_json::json;
+
 use crate::common::EXAMPLE;
 use crate::common::client::Request;
 use crate::common::envgate::{Envgate, Setup};
@@ -12,6 +14,12 @@ workspace_id = "wrkspc_operator"
 
 [plans.narrow]
 betas = ["files-1"]
+
+[plans.public]
+policy = { hosts = "public", package_managers = false }
+
+[plans.locked]
+policy = { preset = "locked", allowed_hosts = ["*.example.com"] }
 
 [plans.forceful]
 force_delete = true
@@ -181,4 +189,73 @@ fn variables_that_have_not_the_form_of_settings_are_told_by_name_and_hold_nothin
     }
     let wrong = Setup::new().set("ENVGATE_SECTION__NAME", "x").run(&["check"]);
     assert_eq!(wrong.status.code(), Some(1));
+}
+
+fn create(envgate: &Envgate, key: &str, networking: &serde_json::Value) -> crate::common::client::Response {
+    let body = json!({"name": "n", "config": {"type": "cloud", "networking": networking}});
+    Request::new(envgate.gateway, "POST", "/v1/environments")
+        .header("x-api-key", key)
+        .body(body.to_string())
+        .send()
+}
+
+#[test]
+fn a_policy_of_public_hosts_refuses_addresses_and_private_names_however_they_are_written() {
+    let (envgate, key, upstream) = on_plan("public");
+    for host in [
+        "127.1",
+        "0x7f.1",
+        "2130706433",
+        "10.0.0.1",
+        "localhost",
+        "printer.local",
+        "metadata.google.internal",
+        "*.com",
+    ] {
+        let error = create(
+            &envgate,
+            &key,
+            &json!({"type": "limited", "allowed_hosts": ["example.com", host]}),
+        )
+        .expect_error(403, "permission_error");
+        let violation = &error["details"]["violations"][0];
+        assert_eq!(violation["keyword"], "hosts", "{host}: {error}");
+        assert_eq!(violation["pointer"], "/config/networking/allowed_hosts/1");
+    }
+    // An address in brackets is no host name for the schema already.
+    create(
+        &envgate,
+        &key,
+        &json!({"type": "limited", "allowed_hosts": ["[::1]"]}),
+    )
+    .expect_error(400, "invalid_request");
+    create(&envgate, &key, &json!({"type": "unrestricted"})).expect_error(403, "permission_error");
+    assert!(upstream.seen().is_empty());
+    let public = create(
+        &envgate,
+        &key,
+        &json!({"type": "limited", "allowed_hosts": ["api.example.com"]}),
+    );
+    assert_eq!(public.status, 200, "{}", public.text());
+}
+
+#[test]
+fn a_locked_plan_reaches_the_public_hosts_of_its_list_and_nothing_else() {
+    let (envgate, key, upstream) = on_plan("locked");
+    for networking in [
+        json!({"type": "unrestricted"}),
+        json!({"type": "limited", "allow_package_managers": true}),
+        json!({"type": "limited", "allow_mcp_servers": true}),
+        json!({"type": "limited", "allowed_hosts": ["example.org"]}),
+        json!({"type": "limited", "allowed_hosts": ["10.0.0.1"]}),
+    ] {
+        create(&envgate, &key, &networking).expect_error(403, "permission_error");
+    }
+    assert!(upstream.seen().is_empty());
+    let listed = create(
+        &envgate,
+        &key,
+        &json!({"type": "limited", "allowed_hosts": ["api.example.com"]}),
+    );
+    assert_eq!(listed.status, 200, "{}", listed.text());
 }

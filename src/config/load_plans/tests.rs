@@ -204,3 +204,65 @@ fn the_example_shows_every_setting_of_plans() {
         assert!(is_shown, "{} is missing", setting.path);
     }
 }
+
+#[test]
+fn a_preset_settles_its_rules_and_what_stands_beside_it_only_narrows() {
+    let policy = |text: &str| {
+        let settings = settings(&format!("[plans.gold.policy]\npreset = \"locked\"\n{text}"), &[]);
+        settings.plans["gold"].policy.clone().unwrap()
+    };
+    let bare = policy("");
+    assert!(bare.needs_limited_network && bare.needs_public_hosts);
+    assert!(!bare.allows_package_managers && !bare.allows_mcp_servers);
+    assert_eq!(bare.allowed_hosts, Some(vec![]), "of a list, which is empty");
+    let same = policy(
+        "networking = \"limited\"\nhosts = \"public\"\nmcp_servers = false\nallowed_hosts = [\"a.com\"]",
+    );
+    assert_eq!(same.allowed_hosts.unwrap().len(), 1);
+    for (wider, location) in [
+        ("networking = \"any\"", "3:14: plans.gold.policy.networking"),
+        ("hosts = \"any\"", "3:9: plans.gold.policy.hosts"),
+        (
+            "package_managers = true",
+            "3:20: plans.gold.policy.package_managers",
+        ),
+        ("mcp_servers = true", "3:15: plans.gold.policy.mcp_servers"),
+        (
+            "config_types = [\"self_hosted\"]",
+            "3:17: plans.gold.policy.config_types",
+        ),
+    ] {
+        assert_eq!(
+            faults(&format!("[plans.gold.policy]\npreset = \"locked\"\n{wider}"), &[]),
+            [format!(
+                "envgate.toml:{location}: policy.preset = \"locked\" does not allow that, and a rule beside it only narrows"
+            )]
+        );
+    }
+}
+
+#[test]
+fn a_policy_of_public_hosts_lists_no_other() {
+    assert_eq!(
+        faults(
+            "[plans.gold.policy]\nhosts = \"public\"\nallowed_hosts = [\"a.com\", \"10.0.0.1\", \"db.internal\"]",
+            &[]
+        ),
+        ["3:27", "3:39"].map(|place| format!(
+            "envgate.toml:{place}: plans.gold.policy.allowed_hosts: this is no name on the public internet, and the policy \
+             allows no other"
+        ))
+    );
+}
+
+#[test]
+fn a_policy_that_names_hosts_and_lets_package_managers_through_is_advised_against() {
+    let advice = |text: &str| settings(&format!("[plans.gold.policy]\n{text}"), &[]).advice();
+    let [only] = &advice("allowed_hosts = [\"a.com\"]")[..] else {
+        panic!("one sentence");
+    };
+    assert!(only.starts_with("plans.gold.policy names hosts"), "{only}");
+    assert!(advice("allowed_hosts = [\"a.com\"]\npackage_managers = false").is_empty());
+    assert!(advice("networking = \"limited\"").is_empty());
+    assert!(advice("preset = \"locked\"").is_empty());
+}

@@ -70,10 +70,22 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         doc: "a tenant's share of the budget where tenants wait for each other",
     },
     SettingDoc {
+        path: "plans.NAME.policy.preset",
+        form: "`locked`",
+        default: None,
+        doc: "`limited`, no package managers, no MCP servers, and no hosts but the public ones of `allowed_hosts`; rules beside it only narrow",
+    },
+    SettingDoc {
         path: "plans.NAME.policy.networking",
         form: "`any` or `limited`",
         default: Some("any"),
-        doc: "whether networking must be limited; the three rules after this one want it limited too",
+        doc: "whether networking must be limited; the four rules after this one want it limited too",
+    },
+    SettingDoc {
+        path: "plans.NAME.policy.hosts",
+        form: "`any` or `public`",
+        default: Some("any"),
+        doc: "whether `allowed_hosts` may list names on the public internet alone: no addresses, single labels, `.local`, `.internal` and their like, no `*.com`",
     },
     SettingDoc {
         path: "plans.NAME.policy.allowed_hosts",

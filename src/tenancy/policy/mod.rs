@@ -55,12 +55,13 @@ impl Policy {
     /// All values of [`Violation::keyword`](crate::contract::Violation::keyword) that a policy gives: each is the name of
     /// the setting whose rule was broken, but for `form`, where an entry of a package list is not in the form of its
     /// manager, and `unknown`, where a policy meets what it does not know.
-    pub const KEYWORDS: [&'static str; 11] = [
+    pub const KEYWORDS: [&'static str; 12] = [
         "allow",
         "allowed_hosts",
         "config_types",
         "deny",
         "form",
+        "hosts",
         "install",
         "mcp_servers",
         "networking",

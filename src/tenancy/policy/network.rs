@@ -7,6 +7,7 @@ use crate::environment::{HostPattern, LimitedNetwork, Networking};
 pub(super) struct NetworkRules {
     /// An unrestricted network reaches everything, so every other rule asks for a limited one too.
     needs_limited: bool,
+    needs_public_hosts: bool,
     allowed_hosts: Option<Vec<HostPattern>>,
     allows_package_managers: bool,
     allows_mcp_servers: bool,
@@ -16,15 +17,18 @@ impl NetworkRules {
     pub(super) fn new(settings: &config::Policy) -> Self {
         let &config::Policy {
             needs_limited_network,
+            needs_public_hosts,
             allows_package_managers,
             allows_mcp_servers,
             ..
         } = settings;
         Self {
             needs_limited: needs_limited_network
+                || needs_public_hosts
                 || settings.allowed_hosts.is_some()
                 || !allows_package_managers
                 || !allows_mcp_servers,
+            needs_public_hosts,
             allowed_hosts: settings.allowed_hosts.clone(),
             allows_package_managers,
             allows_mcp_servers,
@@ -74,25 +78,35 @@ impl NetworkRules {
                 )
             });
         }
+        for (index, entry) in network.allowed_hosts.iter().enumerate() {
+            let path = networking_place().member("allowed_hosts").element(index);
+            self.judge_host(entry, path, findings);
+        }
+    }
+
+    fn judge_host(&self, entry: &str, path: FindingPath<'_>, findings: &mut Findings) {
+        let host = HostPattern::parse(entry);
+        if self.needs_public_hosts && !host.as_ref().is_ok_and(HostPattern::is_public) {
+            return findings.add(path, "hosts", |path| {
+                let why = "no name on the public internet, so the policy of this plan does not allow it";
+                (format!("{path} is {}, {why}", quote_stored(entry)), None)
+            });
+        }
         let Some(allowed) = &self.allowed_hosts else {
             return;
         };
-        for (index, entry) in network.allowed_hosts.iter().enumerate() {
-            let host = HostPattern::parse(entry);
-            let is_allowed = |host: &HostPattern| allowed.iter().any(|pattern| pattern.covers(host));
-            if host.as_ref().is_ok_and(is_allowed) {
-                continue;
-            }
-            let path = networking_place().member("allowed_hosts").element(index);
-            findings.add(path, "allowed_hosts", |path| {
-                let why = match host {
-                    Ok(_) => "which the policy of this plan does not allow",
-                    Err(_) => "no bare host name, so the policy of this plan does not allow it",
-                };
-                let hint = choices("the hosts that it allows", allowed.iter());
-                (format!("{path} is {}, {why}", quote_stored(entry)), Some(hint))
-            });
+        let is_allowed = |host: &HostPattern| allowed.iter().any(|pattern| pattern.covers(host));
+        if host.as_ref().is_ok_and(is_allowed) {
+            return;
         }
+        findings.add(path, "allowed_hosts", |path| {
+            let why = match host {
+                Ok(_) => "which the policy of this plan does not allow",
+                Err(_) => "no bare host name, so the policy of this plan does not allow it",
+            };
+            let hint = choices("the hosts that it allows", allowed.iter());
+            (format!("{path} is {}, {why}", quote_stored(entry)), Some(hint))
+        });
     }
 }
 

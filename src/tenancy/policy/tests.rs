@@ -12,6 +12,7 @@ use crate::environment::{EnvironmentId, HostPattern, PackageManager};
 pub(super) fn nothing() -> config::Policy {
     config::Policy {
         needs_limited_network: false,
+        needs_public_hosts: false,
         allowed_hosts: None,
         allows_package_managers: true,
         allows_mcp_servers: true,
@@ -108,6 +109,7 @@ fn a_policy_that_asks_for_nothing_allows_everything() {
 fn a_create_without_config_is_judged_as_unrestricted() {
     let limited_only = config::Policy {
         needs_limited_network: true,
+        needs_public_hosts: false,
         ..nothing()
     };
     assert_eq!(

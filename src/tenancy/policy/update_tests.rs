@@ -14,6 +14,7 @@ use crate::environment::{HostPattern, PackageManager};
 fn limited_only() -> config::Policy {
     config::Policy {
         needs_limited_network: true,
+        needs_public_hosts: false,
         ..nothing()
     }
 }
@@ -239,6 +240,7 @@ prop_compose! {
 prop_compose! {
     fn policy()(
         needs_limited_network in any::<bool>(),
+        needs_public_hosts in any::<bool>(),
         has_hosts in any::<bool>(),
         allows_package_managers in any::<bool>(),
         allows_mcp_servers in any::<bool>(),
@@ -247,6 +249,7 @@ prop_compose! {
         let packages = rule(PackageManager::Pip, Install::Any, None, &["evil"]);
         config::Policy {
             needs_limited_network,
+            needs_public_hosts,
             allowed_hosts: has_hosts.then(|| vec![HostPattern::parse("a.com").unwrap()]),
             allows_package_managers,
             allows_mcp_servers,

@@ -51,9 +51,12 @@ fn plans_are_told_as_the_settings_have_them_without_a_credential() {
             "requests_per_minute": 30,
             "concurrent_requests": null,
             "weight": 2,
+            "betas": null,
+            "force_delete": false,
             "policy": {
                 "networking": "limited",
                 "allowed_hosts": ["*.example.com"],
+                "hosts": "any",
                 "package_managers": true,
                 "mcp_servers": true,
                 "config_types": ["cloud"],
