@@ -177,7 +177,7 @@ fn a_wrong_parameter_is_named() {
         ("environment=a/b", "environment: "),
         (
             "operation=list",
-            "operation: expected one of create, update, delete, archive, adopt",
+            "operation: expected one of create, update, delete, archive, force_delete, adopt",
         ),
         ("operation=updat", "did you mean update?"),
         (
