@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
+use pingora::time::sleep as short_sleep;
 use tokio::select;
 use tokio::time::sleep;
 
@@ -30,7 +31,7 @@ pub(super) async fn unless_gone<T>(
     select! {
         biased;
         outcome = &mut exchange => return outcome,
-        () = sleep(UNWATCHED) => {}
+        () = short_sleep(UNWATCHED) => {}
     }
     // On the heap, because few get here, and it is large.
     let gone = Box::pin(gone(session, probes_half_closed));

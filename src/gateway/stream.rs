@@ -81,9 +81,14 @@ impl ClientStream {
                     more => Pin::new(&mut self.socket).poll_write(cx, more),
                 };
             }
-            let pieces = [IoSlice::new(held), IoSlice::new(more)];
-            let length = held.len();
-            let sent = ready!(Pin::new(&mut self.socket).poll_write_vectored(cx, &pieces))?;
+            let (length, socket) = (held.len(), Pin::new(&mut self.socket));
+            let sent = match more {
+                [] => ready!(socket.poll_write(cx, held))?,
+                more => {
+                    let pieces = [IoSlice::new(held), IoSlice::new(more)];
+                    ready!(socket.poll_write_vectored(cx, &pieces))?
+                }
+            };
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }

@@ -200,3 +200,39 @@ fn no_answer_of_the_tenants_address_may_be_kept_by_anybody() {
         assert_eq!(response.header("via"), Some("1.1 envgate"));
     }
 }
+
+/// Opens as many connections that are answered once and then idle.
+fn open_idle(envgate: &Envgate, count: usize) -> Vec<Connection> {
+    DescriptorLimit::raise().unwrap();
+    let request = envgate.request("GET", EXAMPLE).bytes();
+    let open = |_| {
+        let mut connection = Connection::open(envgate.gateway);
+        connection.write(&request);
+        assert_eq!(connection.read_response().status, 200);
+        connection
+    };
+    (0..count).map(open).collect()
+}
+
+#[test]
+fn idle_connections_cost_little_and_nothing_once_they_are_gone() {
+    const COUNT: usize = 1000;
+    // The allocator's own constant, which is ten seconds.
+    let envgate = Setup::new()
+        .set("_RJEM_MALLOC_CONF", "dirty_decay_ms:200,muzzy_decay_ms:0")
+        .start();
+    drop(open_idle(&envgate, 50));
+    let before = envgate.resident_bytes();
+    let grown_by = || envgate.resident_bytes().saturating_sub(before);
+    let mut waves = Vec::new();
+    for _ in 0..2 {
+        let connections = open_idle(&envgate, COUNT);
+        waves.push(grown_by() / COUNT);
+        drop(connections);
+        eventually("the memory is given back", || grown_by() < 4 * 1024 * COUNT);
+    }
+    assert!(
+        waves.iter().all(|bytes| *bytes <= 24 * 1024),
+        "{waves:?} bytes for each"
+    );
+}

@@ -41,13 +41,6 @@ fn ask_and_do_not_read(envgate: &Envgate) -> TcpStream {
     client
 }
 
-fn resident_bytes(envgate: &Envgate) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", envgate.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kib * 1024
-}
-
 const NOT_TAKEN: &str = r#"envgate_requests_total{error="answer_not_taken",operation="list",status="2xx"}"#;
 
 #[test]
@@ -134,10 +127,10 @@ fn answers_that_are_the_same_take_the_room_of_one() {
     });
     // They are once all have read the reply, which takes a moment.
     eventually("none holds an answer of its own", || {
-        resident_bytes(&envgate) < 160_000_000
+        envgate.resident_bytes() < 160_000_000
     });
     pause(Duration::from_millis(500));
-    let resident = resident_bytes(&envgate);
+    let resident = envgate.resident_bytes();
     assert!(resident < 160_000_000, "40 answers of 8 MB take {resident} bytes");
     drop(clients);
 }

@@ -326,6 +326,14 @@ impl Envgate {
         self.log()
     }
 
+    /// How much memory the process has.
+    pub fn resident_bytes(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib * 1024
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
