@@ -44,6 +44,8 @@ fn own_error(refusal: &Refusal, request_id: &str) -> ApiError {
         Refusal::Store(StoreError::NotFound) => return ApiError::EnvironmentNotFound,
         Refusal::Credential(_) => (StatusCode::UNAUTHORIZED, "authentication_error"),
         Refusal::Merge(_) => (StatusCode::BAD_REQUEST, "invalid_request_error"),
+        // With the type that the service itself sends.
+        Refusal::Store(StoreError::Conflict) => (StatusCode::CONFLICT, "invalid_request_error"),
         Refusal::Store(_) | Refusal::Api(_) => (StatusCode::INTERNAL_SERVER_ERROR, "api_error"),
     };
     let code = match refusal {
@@ -63,4 +65,18 @@ fn own_error(refusal: &Refusal, request_id: &str) -> ApiError {
         details: code.and_then(|code| to_raw_value(&json!({ "error_code": code })).ok()),
         headers: Vec::new(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conflict_is_409_with_the_type_of_a_bad_request_as_the_service_sends_it() {
+        let error = own_error(&Refusal::Store(StoreError::Conflict), "req_1");
+        let native = error.answer(&Dialect::ANTHROPIC, "req_1");
+        assert_eq!(native.status, StatusCode::CONFLICT);
+        let body: serde_json::Value = serde_json::from_slice(&native.body).unwrap();
+        assert_eq!(body["error"]["type"], "invalid_request_error");
+    }
 }

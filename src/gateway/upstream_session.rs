@@ -103,7 +103,14 @@ impl<'a> UpstreamSession<'a> {
             dialect: self.plan.plan.dialect.name,
             version: self.headers.get(VERSION).cloned(),
             betas: self.headers.get(BETA).map(BetaRules::sorted),
-            path_and_query: path_and_query(target, query),
+            // Older clients say `beta=true` with every request, which parts nobody's replies.
+            path_and_query: path_and_query(
+                target,
+                &RequestQuery {
+                    beta: false,
+                    ..query.clone()
+                },
+            ),
         }
     }
 

@@ -66,6 +66,35 @@ fn the_order_of_betas_does_not_part_readers() {
 }
 
 #[test]
+fn beta_true_in_the_query_does_not_part_readers() {
+    let (envgate, key, upstream) = on_plan("default");
+    for query in ["", "?beta=true", "?beta=false"] {
+        let path = format!("{EXAMPLE}{query}");
+        let reply = Request::new(envgate.gateway, "GET", &path)
+            .header("x-api-key", &key)
+            .send();
+        assert_eq!(reply.status, 200);
+    }
+    assert_eq!(upstream.seen().len(), 1);
+}
+
+#[test]
+fn a_write_without_a_body_goes_up_with_a_length_of_none() {
+    let (envgate, key, upstream) = on_plan("default");
+    let path = format!("{EXAMPLE}/archive");
+    // Official clients label even what they do not send.
+    let archive = Request::new(envgate.gateway, "POST", &path)
+        .header("x-api-key", &key)
+        .header("content-type", "application/xml");
+    assert_eq!(archive.send().status, 200);
+    let seen = &upstream.seen()[..];
+    let last = seen.last().unwrap();
+    assert_eq!(last.line, format!("POST {path} HTTP/1.1"));
+    assert_eq!(last.all("content-length"), ["0"]);
+    assert!(last.all("content-type").is_empty());
+}
+
+#[test]
 fn betas_without_measure_are_refused_before_anything_goes_up() {
     let (envgate, key, upstream) = on_plan("default");
     let many: Vec<_> = (0..65).map(|n| format!("beta-{n}")).collect();
