@@ -1,13 +1,17 @@
 //! The way of a request: each step, in order.
 //!
 //! ```text
-//! operation   method and path → operation and id        judge_head, before a byte of the body is read or
-//! asked for caller      key → tenant and plan right       may this tenant, with this key, do this? body
-//! under a size limit and a deadline document    strict parse, schema, precise violations  judge_body owner
-//! is this environment the tenant's?         Exchange::carry_out, while the client is watched reply       a
-//! cached or shared read ends here policy      is what would result allowed? answer      a slot in the
-//! budget, send reply       the dialect's resource or error record      metrics, access log, audit
-//! answer_request
+//! operation   method and path → operation and id         judge_head, before a byte of the body is asked for
+//! caller      key → tenant and plan
+//! right       may this tenant, with this key, do this?
+//! body        under a size limit and a deadline          request::read_body
+//! document    strict parse, schema, precise violations   judge_body
+//! owner       is this environment the tenant's?          Exchange::carry_out, while the client is watched
+//! reply       a cached or shared read ends here
+//! policy      is what would result allowed?
+//! answer      a slot in the budget, send
+//! reply       the dialect's resource or error
+//! record      metrics, access log, audit                 answer_request
 //! ```
 
 use std::panic::AssertUnwindSafe;
@@ -15,28 +19,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
-use jiff::Timestamp;
+use http::HeaderMap;
 use pingora::protocols::http::ServerSession;
 use prometheus::{IntCounter, IntGauge};
-use serde_json::{Map, Value};
 use tokio::time::timeout_at;
 
 use super::Gateway;
 use super::audit::{AuditDraft, RequestGuard};
+use super::judge::{Document, JudgedHead, judge_body, judge_head};
 use super::pace::{Pace, WriteError};
-use super::plans::ResolvedPlan;
 use super::request_log::{Identity, WaitingFor};
 use super::response::{self, Accepted, ReadReply};
 use super::shared_reads::{AskError, Freshness, ReadSource, Reader};
-use super::unread_answers::{NoRoom, UnreadAnswer};
+use super::unread_answers::{NoRoom, UnreadAnswer, UnreadAnswers};
 use super::upstream_session::UpstreamSession;
 use super::{client_disconnect, request, write};
-use crate::contract::{
-    Answer, ApiError, Dialect, Operation, RequestQuery, Target, Warnings, check_media_type, parse_document,
-};
-use crate::tenancy::{self, Caller};
+use crate::contract::{Answer, ApiError, Dialect, Operation, RequestQuery, Target};
 use crate::upstream::WriteSent;
 
 /// When a tenant may try again whose clients have not taken their answers.
@@ -50,7 +48,7 @@ pub(super) async fn answer_request(gateway: &Gateway, session: &mut ServerSessio
 
     let outcome = without_panic(respond(gateway, session, &mut guard), &gateway.metrics.panics).await;
     let RequestGuard { identity, log, .. } = &mut guard;
-    let (outcome, _unread) = gateway.take_in(outcome, identity);
+    let (outcome, _unread) = count_unread(&gateway.unread_answers, outcome, identity);
     let (mut answer, error) = match outcome {
         Ok(answer) => (answer, None),
         Err(error) => {
@@ -81,26 +79,24 @@ pub(super) async fn answer_request(gateway: &Gateway, session: &mut ServerSessio
     written
 }
 
-impl Gateway {
-    /// Counts an answer among those that wait for their clients. Where there is no room for it a read fails; a write
-    /// has been done, and says so.
-    fn take_in(
-        &self,
-        outcome: Result<Answer, ApiError>,
-        identity: &Identity<'_>,
-    ) -> (Result<Answer, ApiError>, Option<UnreadAnswer>) {
-        let (mut answer, caller) = match (outcome, &identity.caller) {
-            (Ok(answer), Some(caller)) => (answer, caller),
-            (outcome, _) => return (outcome, None),
-        };
-        match self.unread_answers.add(&caller.tenant.id, answer.body.clone()) {
-            Ok((body, unread)) => {
-                answer.body = body;
-                (Ok(answer), unread)
-            }
-            Err(NoRoom) if identity.operation.is_some_and(Operation::is_write) => (Ok(answer), None),
-            Err(NoRoom) => (Err(ApiError::OutOfResources), None),
+/// Counts an answer among those that wait for their clients. Where there is no room for it a read fails; a
+/// write has been done, and says so.
+fn count_unread(
+    unread_answers: &UnreadAnswers,
+    outcome: Result<Answer, ApiError>,
+    identity: &Identity<'_>,
+) -> (Result<Answer, ApiError>, Option<UnreadAnswer>) {
+    let (mut answer, caller) = match (outcome, &identity.caller) {
+        (Ok(answer), Some(caller)) => (answer, caller),
+        (outcome, _) => return (outcome, None),
+    };
+    match unread_answers.add(&caller.tenant.id, answer.body.clone()) {
+        Ok((body, unread)) => {
+            answer.body = body;
+            (Ok(answer), unread)
         }
+        Err(NoRoom) if identity.operation.is_some_and(Operation::is_write) => (Ok(answer), None),
+        Err(NoRoom) => (Err(ApiError::OutOfResources), None),
     }
 }
 
@@ -148,99 +144,6 @@ async fn respond<'g>(
         carrying_out,
     )
     .await
-}
-
-/// What the head of a request asks for, and who asks: known, and within their rights.
-pub(super) struct JudgedHead<'g> {
-    pub(super) target: Target,
-    pub(super) caller: Caller,
-    pub(super) plan: &'g ResolvedPlan,
-    pub(super) query: RequestQuery,
-    betas: HeaderValue,
-    dropped_query_names: u64,
-}
-
-/// A request body that may go up: the client's own bytes, what they say, and what was let through with a
-/// warning.
-#[derive(Default)]
-pub(super) struct Document {
-    bytes: Bytes,
-    pub(super) value: Value,
-    warnings: Warnings,
-}
-
-/// Judges all that a head tells. What it finds out of who asks for what is in `identity`, even if it fails.
-fn judge_head<'g>(
-    gateway: &'g Gateway,
-    head: &Parts,
-    identity: &mut Identity<'g>,
-) -> Result<JudgedHead<'g>, ApiError> {
-    // Before the caller, so that a wrong path says so whoever asks.
-    let target = Target::find(&head.method, head.uri.path())?;
-    identity.operation = Some(target.operation);
-
-    // Before the body, so that nobody without a key can make the gateway read one.
-    let key = tenancy::credential(&head.headers)?;
-    let caller = gateway.directory.caller(key, Timestamp::now())?;
-    identity.caller = Some(caller.clone());
-    identity.environment.clone_from(&target.environment);
-
-    // From here on the plan says what may be done, and everything that follows is done in its way.
-    let plan = gateway.plans.of(&caller.tenant)?;
-    identity.plan = Some(plan);
-    gateway.owners.check_alone(&gateway.directory, &plan.sharing)?;
-
-    // Before the body as well: what plan and key may not do is known without it.
-    plan.plan.may(target.operation)?;
-    caller.may(&target)?;
-
-    // Before the body too: a wrong parameter or label is known without it.
-    let (query, dropped) = RequestQuery::parse(target.operation, head.uri.query())?;
-    identity.is_forced = query.is_forced;
-    plan.plan.may_ask(&query)?;
-    let betas = plan.plan.betas.for_upstream(&head.headers)?;
-    if target.operation.takes_body() {
-        check_media_type(&head.headers)?;
-    }
-    Ok(JudgedHead {
-        target,
-        caller,
-        plan,
-        query,
-        betas,
-        dropped_query_names: u64::try_from(dropped).unwrap_or(u64::MAX),
-    })
-}
-
-/// Judges a body on a parsed copy; the bytes themselves go up as they came.
-fn judge_body(gateway: &Gateway, head: &JudgedHead<'_>, bytes: Bytes) -> Result<Document, ApiError> {
-    let operation = head.target.operation;
-    if !operation.takes_body() {
-        return match bytes.trim_ascii() {
-            b"" | b"{}" => Ok(Document::default()),
-            _ => Err(ApiError::UnexpectedBody),
-        };
-    }
-    let value = parse_document(&bytes).map_err(ApiError::Document)?;
-    let warnings = head
-        .plan
-        .plan
-        .validate(operation, &value)
-        .and_then(|warnings| gateway.owners.stamp_key.refuse(&value).map(|()| warnings))
-        .map_err(ApiError::Violations)?;
-    Ok(Document {
-        bytes,
-        value,
-        warnings,
-    })
-}
-
-impl Document {
-    /// How many pairs of metadata the client sent.
-    fn metadata_pairs(&self) -> usize {
-        let metadata = self.value.get("metadata").and_then(Value::as_object);
-        metadata.map_or(0, Map::len)
-    }
 }
 
 /// A request that was judged as far as that goes without asking anybody, and all that carrying it out needs.

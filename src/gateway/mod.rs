@@ -9,7 +9,7 @@
 //! |---|---|
 //! | listening, and the threads that serve | `listener`, `workers` |
 //! | the border to Pingora: a connection, and the stream beneath it | `connection`, `stream`, `head_limit` |
-//! | the way itself, step by step | `exchange` |
+//! | the way itself, step by step | `exchange`, of which `judge` needs no socket |
 //! | what a request is, as it comes in | `request` |
 //! | the plans, and what their requests go up with | `plans` |
 //! | whose an environment is | `ownership`; `list` picks the caller's, `adopt` makes one a tenant's |
@@ -26,6 +26,7 @@ mod client_disconnect;
 mod connection;
 mod exchange;
 mod head_limit;
+mod judge;
 mod list;
 mod listener;
 mod locks;

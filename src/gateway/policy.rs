@@ -64,8 +64,8 @@ impl Exchange<'_> {
     }
 }
 
-/// One update at a time for each environment of a plan with a policy: between the look at what is stored and the
-/// reply nobody else of this gateway changes it.
+/// One update at a time for each environment of a plan with a policy: between the look at what is stored and
+/// the reply nobody else of this gateway changes it.
 pub(super) type UpdateLocks = KeyedLocks<OwnershipKey>;
 
 /// Nobody else updates the environment, until this is dropped.

@@ -40,7 +40,8 @@ pub(super) struct UpstreamSession<'a> {
 }
 
 impl<'a> UpstreamSession<'a> {
-    /// For a request of `caller` that goes up with `headers`. Where a write of it is sent, `write_sent` is told.
+    /// For a request of `caller` that goes up with `headers`. Where a write of it is sent, `write_sent` is
+    /// told.
     pub(super) fn new(
         caller: &'a Caller,
         plan: &'a ResolvedPlan,
@@ -197,8 +198,8 @@ impl<'a> UpstreamSession<'a> {
     }
 }
 
-/// What a 400 blames the operator for, although the status blames the request. `body` and `headers` are what the
-/// request has told the upstream of its client's.
+/// What a 400 blames the operator for, although the status blames the request. `body` and `headers` are what
+/// the request has told the upstream of its client's.
 fn operator_fault(
     reply: &Reply,
     body: &[u8],
