@@ -1,14 +1,15 @@
 //! The upstream's budget: what goes up, who waits, who is refused, and what it is told.
 
+mod learning;
+mod updates;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
-
-use parking_lot::Mutex;
+use std::time::Duration;
 
 use crate::common::client::{Connection, Request, Response};
-use crate::common::envgate::{Envgate, Setup, eventually, pause};
-use crate::common::upstream::{ClosedPort, ENVIRONMENT, Then, Upstream};
+use crate::common::envgate::{Envgate, Setup, pause};
+use crate::common::upstream::{ClosedPort, Then, Upstream};
 
 const LIMIT: &str = "anthropic-ratelimit-requests-limit";
 const REMAINING: &str = "anthropic-ratelimit-requests-remaining";
@@ -177,55 +178,6 @@ fn a_tenant_is_told_of_its_own_limit_and_others_go_on() {
 }
 
 #[test]
-fn a_429_of_the_upstreams_silences_all_for_as_long_as_it_asks() {
-    let upstream = Upstream::start(|number, _| match number {
-        0 => Then::respond("429 Slow Down", &[("retry-after", "1")], "{}"),
-        _ => empty_list(),
-    });
-    let (envgate, [one, other]) = served(&upstream, "", "60s", ["default", "default"]);
-    let refused = list(&envgate, &one);
-    let error = refused.expect_error(429, "rate_limit_error");
-    assert_eq!(
-        error.get("details"),
-        None,
-        "the upstream's refusal, not ours: {error}"
-    );
-    let closed = Instant::now();
-    envgate.expect_metric(CLOSED, 1.0);
-    assert_eq!(list(&envgate, &other).status, 200, "it had to wait");
-    assert!(
-        closed.elapsed() >= Duration::from_millis(900),
-        "{:?}",
-        closed.elapsed()
-    );
-    envgate.expect_metric(CLOSED, 0.0);
-    assert_eq!(list(&envgate, &one).status, 200);
-    assert_eq!(upstream.seen().len(), 3);
-}
-
-#[test]
-fn an_absurd_retry_after_is_capped_or_means_a_few_seconds_and_is_told() {
-    for (value, seconds) in [
-        ("31536000", 290..=300),
-        ("Fri, 01 Jan 2038 00:00:00 GMT", 290..=300),
-        ("-5", 1..=3),
-        ("soon", 1..=3),
-    ] {
-        let upstream = Upstream::start(move |number, _| match number {
-            0 => Then::respond("429 Slow Down", &[("retry-after", value)], "{}"),
-            _ => empty_list(),
-        });
-        let (envgate, [key]) = served(&upstream, "", "2s", ["default"]);
-        list(&envgate, &key).expect_error(429, "rate_limit_error");
-        let next = list(&envgate, &key);
-        envgate.expect_log("the upstream asks for a silence");
-        let error = next.expect_error(429, "rate_limit_error");
-        assert_eq!(error["details"]["error_code"], "upstream_limit");
-        assert!(seconds.contains(&retry_after(&next)), "{value}: {next:?}");
-    }
-}
-
-#[test]
 fn a_client_that_is_gone_leaves_the_queue() {
     let upstream = Upstream::always(late(1500, EMPTY_LIST));
     let settings = "[budgets.default]\nconcurrent_requests = 1\n";
@@ -310,47 +262,6 @@ fn what_could_not_be_sent_is_not_counted() {
     envgate.expect_metric(IN_FLIGHT, 0.0);
 }
 
-const GUARDED: &str = "[plans.default.policy]\nconfig_types = [\"cloud\"]\n";
-const PATH: &str = "/v1/environments/env_1";
-
-#[test]
-fn an_update_waits_for_another_one_of_its_environment_until_its_deadline() {
-    let upstream = Upstream::always(late(700, ENVIRONMENT));
-    let envgate = served_alone(&upstream, GUARDED, "2s");
-    std::thread::scope(|scope| {
-        let first = scope.spawn(|| envgate.post(PATH, r#"{"name":"one"}"#));
-        pause(Duration::from_millis(100));
-        let late = envgate.post(PATH, r#"{"name":"two"}"#);
-        late.expect_error(503, "api_error");
-        assert_eq!(retry_after(&late), 1, "nothing was sent");
-        assert_eq!(first.join().unwrap().status, 200);
-    });
-    assert_eq!(upstream.seen().len(), 2);
-}
-
-#[test]
-fn a_write_that_could_not_be_seen_to_its_end_is_not_begun() {
-    let upstream = Upstream::always(late(1300, ENVIRONMENT));
-    let envgate = served_alone(&upstream, GUARDED, "2s");
-    let late = envgate.post(PATH, r#"{"name":"n"}"#);
-    late.expect_error(504, "timeout_error");
-    assert_eq!(late.header("x-should-retry"), None, "the write was not sent");
-    let lines: Vec<_> = upstream.seen().into_iter().map(|seen| seen.line).collect();
-    assert!(lines.len() == 1 && lines[0].starts_with("GET "), "{lines:?}");
-}
-
-#[test]
-fn an_update_that_needs_two_requests_spends_two_and_one_of_the_tenants() {
-    let upstream = Upstream::always(Then::environment());
-    let settings = format!(
-        "[budgets.default]\nrequests_per_minute = 10\n[plans.default]\nrequests_per_minute = 5\n{GUARDED}"
-    );
-    let envgate = served_alone(&upstream, &settings, "60s");
-    let updated = envgate.post(PATH, r#"{"name":"n"}"#);
-    assert_eq!((updated.status, updated.header(REMAINING)), (200, Some("4")));
-    envgate.expect_metric(LEFT, 8.0);
-}
-
 #[test]
 fn an_upstream_on_this_machine_is_unlimited_and_that_is_said() {
     let upstream = Upstream::always(empty_list());
@@ -383,69 +294,4 @@ fn check_finds_an_impossible_limit_with_its_place() {
         assert!(told.contains(place), "{told}");
     }
     assert!(told.contains("3 faults"), "{told}");
-}
-
-/// An upstream that takes so many requests in any two seconds, and says no to more.
-fn strict_upstream(limit: usize, refusal: &'static [(&'static str, &'static str)]) -> Upstream {
-    let accepted = Mutex::new(Vec::<Instant>::new());
-    Upstream::start(move |_, _| {
-        let mut accepted = accepted.lock();
-        let now = Instant::now();
-        accepted.retain(|at| now < *at + WINDOW);
-        if accepted.len() >= limit {
-            return Then::respond("429 Slow Down", refusal, "{}");
-        }
-        accepted.push(now);
-        empty_list()
-    })
-}
-
-const WINDOW: Duration = Duration::from_secs(2);
-const SHORT_WINDOW: &str = "[quota]\nwindow = \"2s\"\n";
-const LEARNED_READS: &str = r#"envgate_budget_learned_limit{budget="default",kind="reads"}"#;
-
-/// Lists until the upstream says no.
-fn list_until_refused(envgate: &Envgate, key: &str) -> usize {
-    let mut accepted = 0;
-    while list(envgate, key).status == 200 {
-        accepted += 1;
-    }
-    accepted
-}
-
-#[test]
-fn a_refusal_that_says_when_to_come_back_teaches_what_was_accepted_and_is_told() {
-    let upstream = strict_upstream(25, &[("retry-after", "2")]);
-    let (envgate, [key]) = served(&upstream, SHORT_WINDOW, "60s", ["default"]);
-    // A whole window has to lie behind.
-    pause(WINDOW);
-    assert_eq!(list_until_refused(&envgate, &key), 25);
-    envgate.expect_metric(LEARNED_READS, 25.0);
-    envgate.expect_metric(r#"envgate_budget_limit{budget="default",limit="reads"}"#, 25.0);
-    envgate.expect_log("the upstream takes no more than this in a minute");
-
-    // From now on it is envgate that keeps count, so the upstream says no to few.
-    let before = upstream.seen().len();
-    for _ in 0..60 {
-        list(&envgate, &key);
-    }
-    let sent = upstream.seen().len() - before;
-    assert!((50..=64).contains(&sent), "{sent}");
-    // It grows, and ends when it has doubled: by then it was tried with more for a while.
-    let metric = || envgate.metric(LEARNED_READS);
-    eventually("it grows", || metric() > 25.0);
-}
-
-#[test]
-fn a_refusal_that_says_nothing_more_teaches_nothing_and_means_a_few_seconds_silence() {
-    let upstream = strict_upstream(12, &[]);
-    let (envgate, [key]) = served(&upstream, SHORT_WINDOW, "2s", ["default"]);
-    pause(WINDOW);
-    assert_eq!(list_until_refused(&envgate, &key), 12);
-    envgate.expect_metric(CLOSED, 1.0);
-    let refused = list(&envgate, &key);
-    let error = refused.expect_error(429, "rate_limit_error");
-    assert_eq!(error["details"]["error_code"], "upstream_limit");
-    assert!((1..=3).contains(&retry_after(&refused)), "{refused:?}");
-    assert_eq!(envgate.metric(LEARNED_READS), 0.0);
 }
