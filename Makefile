@@ -3,8 +3,8 @@
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-# Most tests wait, for a deadline or for somebody else; more of them at once than there are cores costs nothing.
-export RUST_TEST_THREADS ?= 8
+# Most tests wait, for a deadline or for somebody else; a few more of them at once than there are cores cost nothing.
+export RUST_TEST_THREADS ?= 4
 
 .PHONY: help run test acceptance lint bench
 

@@ -172,7 +172,9 @@ fn a_list_that_fails_for_the_first_tenant_is_asked_for_by_another() {
     for answer in answers {
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
-    assert_eq!(upstream.seen().len(), 2);
+    // A request may be in flight and not wait yet when the first one fails: then it asks for itself.
+    let count = upstream.seen().len();
+    assert!((2..=3).contains(&count), "{count}");
 }
 
 #[test]
