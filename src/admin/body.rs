@@ -3,17 +3,17 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::problem::{FieldFault, Problem};
 use crate::contract::{parse_document, quoted};
+use crate::server::{ReadBodyError, read_body};
 use crate::text::{JsonPointer, json_kind, nearest_name};
 
 /// The largest body.
@@ -159,14 +159,10 @@ fn unknown_field(name: &str, known: &[&str]) -> FieldFault {
 }
 
 async fn read(body: Body) -> Result<Bytes, Problem> {
-    let too_large = Problem::TooLarge { limit: MAX_BYTES };
-    if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > MAX_BYTES) {
-        return Err(too_large);
-    }
-    match timeout(TIMEOUT, Limited::new(body, MAX_BYTES).collect()).await {
-        Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large),
-        _ => Err(Problem::Incomplete),
+    match timeout(TIMEOUT, read_body(body, MAX_BYTES)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(ReadBodyError::TooLarge)) => Err(Problem::TooLarge { limit: MAX_BYTES }),
+        Ok(Err(ReadBodyError::Incomplete)) | Err(_) => Err(Problem::Incomplete),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::config::{self, Secret};
+use crate::server::read_body;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -124,9 +125,8 @@ impl<'a> AdminClient<'a> {
             self.broken(cause(&error))
         })?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect();
-        let body = body.await.map_err(|error| self.broken(error))?;
-        Ok((status, body.to_bytes()))
+        let body = read_body(response.into_body(), MAX_ANSWER_BYTES).await;
+        Ok((status, body.map_err(|error| self.broken(error))?))
     }
 
     fn broken(&self, reason: impl ToString) -> AdminError {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::budget::{Budget, DEFAULT_BUDGET};
 use super::errors::Problem;
-use super::load::{Reader, variable};
+use super::reader::{Reader, variable};
 use super::settings::Quota;
 use super::{secrets, values};
 use crate::text::nearest_name;

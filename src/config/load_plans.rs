@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
 use super::errors::Problem;
-use super::load::Reader;
 use super::plan::{DEFAULT_PLAN, PackageRule, Plan, Policy};
+use super::reader::Reader;
 use super::settings::{Contract, Credential, Upstream};
 use super::tree::Raw;
 use super::{secrets, values};
@@ -179,7 +179,8 @@ impl Reader<'_> {
         })
     }
 
-    /// A rule that the preset, if there is one, has settled: what is written beside it may say the same, and no less.
+    /// A rule that the preset, if there is one, has settled: what is written beside it may say the same, and
+    /// no less.
     fn read_narrowed(
         &mut self,
         path: &str,

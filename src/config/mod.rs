@@ -16,6 +16,7 @@ mod overlay;
 mod plan;
 mod postgres;
 mod process;
+mod reader;
 mod registry;
 mod secrets;
 mod settings;

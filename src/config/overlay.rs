@@ -7,9 +7,10 @@ use super::registry::{PREFIX, SETTINGS, SettingDoc};
 use super::tree::{Entries, Raw, WrittenValue};
 use crate::text::nearest_name;
 
-/// Lays the variables over what the file set. One that has the form of ours, `ENVGATE_SECTION__NAME`, and that no
-/// setting has is an error, unless the file takes a secret from it. The names of those without the form are given back:
-/// whoever sets one may have meant a setting, but Kubernetes makes such for a service that is called as we are.
+/// Lays the variables over what the file set. One that has the form of ours, `ENVGATE_SECTION__NAME`, and
+/// that no setting has is an error, unless the file takes a secret from it. The names of those without the
+/// form are given back: whoever sets one may have meant a setting, but Kubernetes makes such for a service
+/// that is called as we are.
 pub(super) fn lay(
     environment: &BTreeMap<String, String>,
     entries: &mut Entries,

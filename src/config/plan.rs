@@ -24,7 +24,8 @@ pub struct Plan {
     pub betas: BetaRules,
     /// Whether they may delete with `force=true`.
     pub may_force_delete: bool,
-    /// The name of a credential in [`Settings::credentials`](super::Settings::credentials); none for the upstream's own.
+    /// The name of a credential in [`Settings::credentials`](super::Settings::credentials); none for the
+    /// upstream's own.
     pub credential: Option<String>,
     /// Requests of one tenant that need the upstream, in any 60 seconds; none for no limit.
     pub requests_per_minute: Option<u32>,
@@ -57,8 +58,8 @@ pub struct Policy {
     pub packages: BTreeMap<PackageManager, PackageRule>,
 }
 
-/// `[plans.NAME.policy.packages.MANAGER]`: what a package list may hold. Under any rule an entry must be a name and
-/// perhaps a version in the manager's own form.
+/// `[plans.NAME.policy.packages.MANAGER]`: what a package list may hold. Under any rule an entry must be a
+/// name and perhaps a version in the manager's own form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackageRule {
     /// Which versions.

@@ -9,8 +9,8 @@ use crate::environment::PackageManager;
 /// One setting as the documentation, the hints and the reader know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SettingDoc {
-    /// Table and key, `listen.address`. `NAME` stands for a name of the operator's choice, `MANAGER` for a package
-    /// manager.
+    /// Table and key, `listen.address`. `NAME` stands for a name of the operator's choice, `MANAGER` for a
+    /// package manager.
     pub path: &'static str,
     /// The values that it takes, in words.
     pub form: &'static str,
@@ -33,8 +33,8 @@ impl SettingDoc {
         self.path.split_once('.').map_or(self.path, |(_, key)| key)
     }
 
-    /// The environment variable that sets it and goes before the file; none where the path has a name of the operator's
-    /// choice, which no variable could tell from its upper case.
+    /// The environment variable that sets it and goes before the file; none where the path has a name of the
+    /// operator's choice, which no variable could tell from its upper case.
     ///
     /// ```
     /// let setting = |path| envgate::config::SETTINGS.find(path).unwrap();
@@ -97,8 +97,8 @@ impl SettingsRegistry {
             .find(|setting| setting.variable().as_deref() == Some(name))
     }
 
-    /// Looks a name up in a table, or among the tables where `table` is empty. `table` is a path as the registry writes
-    /// it.
+    /// Looks a name up in a table, or among the tables where `table` is empty. `table` is a path as the
+    /// registry writes it.
     pub(super) fn member(&self, table: &str, name: &str) -> Option<Known> {
         let part = self.parts(table).find(|part| match *part {
             ANY_NAME => true,

@@ -149,7 +149,8 @@ fn referred(
     }
 }
 
-/// Refuses a URL with a user or password that has a character in it which ends one: something else would be read.
+/// Refuses a URL with a user or password that has a character in it which ends one: something else would be
+/// read.
 fn check_password(text: &str) -> Result<(), Problem> {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let before_query = rest.split_once('?').map_or(rest, |(before, _)| before);

@@ -29,7 +29,8 @@ pub struct Settings {
     pub budgets: BTreeMap<String, Budget>,
     /// `[quota]`: who else spends them.
     pub quota: Quota,
-    /// `[plans]`: what tenants may do, by the plan's name; [`DEFAULT_PLAN`](super::DEFAULT_PLAN) is always there.
+    /// `[plans]`: what tenants may do, by the plan's name; [`DEFAULT_PLAN`](super::DEFAULT_PLAN) is always
+    /// there.
     pub plans: BTreeMap<String, Plan>,
     /// `[list]`: how far a list looks for a tenant's own environments.
     pub list: List,
@@ -86,7 +87,8 @@ pub struct Admin {
 pub struct Upstream {
     /// The service and the operator's credential for it; none for the embedded environments service.
     pub service: Option<UpstreamService>,
-    /// How long a request may take once it needs it: its turn in the budget, and all to the last byte of the last reply.
+    /// How long a request may take once it needs it: its turn in the budget, and all to the last byte of the
+    /// last reply.
     pub timeout: Duration,
     /// The largest reply body, in bytes.
     pub max_response_bytes: usize,
@@ -96,8 +98,8 @@ pub struct Upstream {
     pub is_listed_at_start: bool,
     /// The beta that every request goes up with, unless its client names one of the same kind.
     pub beta: HeaderValue,
-    /// The value of `anthropic-workspace-id` with its own credential, where the plan has none; none where the upstream
-    /// decides.
+    /// The value of `anthropic-workspace-id` with its own credential, where the plan has none; none where the
+    /// upstream decides.
     pub workspace_id: Option<HeaderValue>,
     /// The name of the budget that requests with its own credential spend.
     pub budget: String,

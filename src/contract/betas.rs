@@ -10,7 +10,8 @@ use super::echo::quoted;
 /// The header that names betas, in one list or in several lines.
 pub const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 
-/// A beta that the API of environments needs has a name that begins so; which one, an upstream may have its own mind.
+/// A beta that the API of environments needs has a name that begins so; which one, an upstream may have its
+/// own mind.
 const ENVIRONMENTS_PREFIX: &str = "managed-agents-";
 
 const MAX_NAMES: usize = 64;
@@ -50,12 +51,12 @@ impl BetaRules {
         (1..=MAX_NAME_BYTES).contains(&text.len()) && text.bytes().all(is_legal)
     }
 
-    /// The betas that go up: the client's in first-seen order and once each, and the required one, unless the client
-    /// names one of its kind.
+    /// The betas that go up: the client's in first-seen order and once each, and the required one, unless the
+    /// client names one of its kind.
     ///
     /// # Errors
-    /// [`ApiError::BadRequest`] where they are too many, too long or no names, [`ApiError::Forbidden`] for one that the
-    /// plan does not have.
+    /// [`ApiError::BadRequest`] where they are too many, too long or no names, [`ApiError::Forbidden`] for
+    /// one that the plan does not have.
     pub fn for_upstream(&self, client: &HeaderMap) -> Result<HeaderValue, ApiError> {
         let mut lines = client.get_all(&BETA).iter();
         match (lines.next(), lines.next()) {
@@ -94,7 +95,8 @@ impl BetaRules {
         HeaderValue::try_from(names.join(",")).map_err(|_| ApiError::Internal)
     }
 
-    /// The same betas in an order of their own, for what depends on which they are and not on how they were written.
+    /// The same betas in an order of their own, for what depends on which they are and not on how they were
+    /// written.
     #[must_use]
     pub fn sorted(betas: &HeaderValue) -> HeaderValue {
         let Ok(text) = betas.to_str() else {

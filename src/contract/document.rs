@@ -76,7 +76,8 @@ impl DocumentFault {
 /// beyond 64 levels. What kind of value the document holds is not judged here.
 ///
 /// # Errors
-/// A [`DocumentFault`] at the first place that cannot be taken. Its message never repeats a value of the body.
+/// A [`DocumentFault`] at the first place that cannot be taken. Its message never repeats a value of the
+/// body.
 ///
 /// ```
 /// use envgate::contract::{DocumentFaultKind, parse_document};
@@ -256,8 +257,8 @@ struct Seen {
 }
 
 /// The offset of the string or bracket with which `is_there` becomes true. The text up to there must be good
-/// JSON; it is, because the parser came that far. The parser itself cannot tell the place: it reports where it
-/// stands after an error of the visitor, not where the cause was.
+/// JSON; it is, because the parser came that far. The parser itself cannot tell the place: it reports where
+/// it stands after an error of the visitor, not where the cause was.
 #[cold]
 fn find(text: &str, is_there: impl Fn(&Seen) -> bool) -> usize {
     let mut seen = Seen::default();

@@ -7,9 +7,9 @@ use super::ApiError;
 const NOT_JSON: ApiError =
     ApiError::UnsupportedMediaType("the body must be JSON: send Content-Type: application/json");
 
-/// Whether the body can be JSON, as far as the header tells. Clients label JSON in several ways, `curl -d` as a form, so
-/// the label is only refused where it is sure to be something else. A charset says nothing of JSON (RFC 8259), whatever
-/// it names; what is not UTF-8 is refused for what it is, once it is read.
+/// Whether the body can be JSON, as far as the header tells. Clients label JSON in several ways, `curl -d` as
+/// a form, so the label is only refused where it is sure to be something else. A charset says nothing of JSON
+/// (RFC 8259), whatever it names; what is not UTF-8 is refused for what it is, once it is read.
 ///
 /// # Errors
 /// [`ApiError::UnsupportedMediaType`] or [`ApiError::UnsupportedContentEncoding`]

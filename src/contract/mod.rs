@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod arbitrary;
+mod authentication_failure;
 mod betas;
 mod dialect;
 mod document;
@@ -23,12 +24,13 @@ mod upstream_error;
 mod violation;
 mod warnings;
 
+pub use authentication_failure::AuthenticationFailure;
 pub use betas::{BETA, BetaRules};
 pub use dialect::Dialect;
 pub use document::{DocumentFault, DocumentFaultKind, parse_document};
 pub(crate) use echo::quoted;
 pub use envelope::{Answer, REQUEST_ID, RETRY_HEADERS, SHOULD_RETRY};
-pub use error::{ApiError, AuthenticationFailure, MalformedHead, ReplyError, UpstreamError};
+pub use error::{ApiError, MalformedHead, ReplyError, UpstreamError};
 pub use media_type::check_media_type;
 pub use operation::{Operation, Target};
 pub use operator_fault::{OperatorFault, SentTexts};

@@ -13,7 +13,8 @@ pub struct RequestQuery {
     pub limit: Option<u16>,
     /// Of a list: the page, as the upstream named it in `next_page`.
     pub page: Option<String>,
-    /// Of a delete: whether work of the environment that is queued goes with it. `force=false` is as good as none.
+    /// Of a delete: whether work of the environment that is queued goes with it. `force=false` is as good as
+    /// none.
     pub is_forced: bool,
     /// Whether `beta=true` came, as older clients send it with every request.
     pub beta: bool,
@@ -27,7 +28,8 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 impl RequestQuery {
-    /// Reads the query of a request, and counts the parameters that its operation does not know; they are dropped.
+    /// Reads the query of a request, and counts the parameters that its operation does not know; they are
+    /// dropped.
     ///
     /// # Errors
     /// [`ApiError::BadQuery`] where a known parameter is repeated or has a value of the wrong type.

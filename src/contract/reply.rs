@@ -5,7 +5,8 @@ use bytes::Bytes;
 use super::{Dialect, Edits, Object, Operation, ReplyError, StampKey};
 use crate::environment::EnvironmentId;
 
-/// What was read of a successful reply, once for all who get it: the text itself stays apart, so that it can be shared.
+/// What was read of a successful reply, once for all who get it: the text itself stays apart, so that it can
+/// be shared.
 #[derive(Debug)]
 pub struct ReplyOutline {
     /// Which environment it is; none where it is not one environment.
@@ -17,7 +18,8 @@ pub struct ReplyOutline {
 }
 
 impl ReplyOutline {
-    /// The reply as the dialect shows it; `body` is what the outline was made of. The same bytes where nothing changes.
+    /// The reply as the dialect shows it; `body` is what the outline was made of. The same bytes where
+    /// nothing changes.
     #[must_use]
     pub fn show(&self, body: &Bytes) -> Bytes {
         let text = std::str::from_utf8(body).unwrap_or_default();
@@ -36,13 +38,14 @@ impl ReplyOutline {
 }
 
 impl Dialect {
-    /// Reads the body of a successful upstream reply, and what makes the dialect's of it: the stamp of every environment
-    /// is hidden. What neither changes stays as it came, byte for byte: unknown fields, key order, white space, big
-    /// numbers. Replies are open: no more is asked of them than that a client can read them at all.
+    /// Reads the body of a successful upstream reply, and what makes the dialect's of it: the stamp of every
+    /// environment is hidden. What neither changes stays as it came, byte for byte: unknown fields, key
+    /// order, white space, big numbers. Replies are open: no more is asked of them than that a client can
+    /// read them at all.
     ///
     /// # Errors
-    /// [`ReplyError::NotAnObject`] where the body is not one JSON object, an environment has no `id`, or a list no
-    /// list of `data`.
+    /// [`ReplyError::NotAnObject`] where the body is not one JSON object, an environment has no `id`, or a
+    /// list no list of `data`.
     ///
     /// ```
     /// use bytes::Bytes;

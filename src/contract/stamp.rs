@@ -44,8 +44,9 @@ impl StampKey {
         }
     }
 
-    /// Refuses a request body whose metadata names the key, to set it or to remove it. `document` is the parsed
-    /// body, so a name that is written with escapes is found as well; only the top-level `metadata` is looked at.
+    /// Refuses a request body whose metadata names the key, to set it or to remove it. `document` is the
+    /// parsed body, so a name that is written with escapes is found as well; only the top-level `metadata` is
+    /// looked at.
     ///
     /// # Errors
     /// [`Violations`] with the one that points at the key.
@@ -68,8 +69,8 @@ impl StampKey {
         })
     }
 
-    /// Writes the stamp into the body of a create: into the `metadata` that is there, or one that is added. All
-    /// else stays as it is, byte for byte. None where the body, or its `metadata`, is no object.
+    /// Writes the stamp into the body of a create: into the `metadata` that is there, or one that is added.
+    /// All else stays as it is, byte for byte. None where the body, or its `metadata`, is no object.
     #[must_use]
     pub fn insert(&self, body: &str, value: &str) -> Option<String> {
         let object = Object::read(body)?;

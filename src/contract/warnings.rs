@@ -57,8 +57,8 @@ impl Warnings {
         self.total
     }
 
-    /// The value of the header `envgate-warning`: percent-encoded pointers, parted by commas, and as the last part
-    /// how many more there are, such as `+3`. None where there is no warning.
+    /// The value of the header `envgate-warning`: percent-encoded pointers, parted by commas, and as the last
+    /// part how many more there are, such as `+3`. None where there is no warning.
     #[must_use]
     pub fn header_value(&self) -> Option<HeaderValue> {
         if self.is_empty() {

@@ -1,11 +1,11 @@
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::refusal::Refusal;
 use crate::contract::{ApiError, Dialect, Operation, Rule, Strictness, parse_document};
+use crate::server::{ReadBodyError, read_body};
 
 /// The largest request body: 32 MB.
 pub(super) const MAX_BYTES: usize = 32 * 1024 * 1024;
@@ -16,18 +16,12 @@ const STRICTNESS: Strictness = Strictness {
     host_format: Rule::Allow,
 };
 
-/// Reads a body whole. One whose announced length is over the limit is refused before it is read.
+/// Reads a body whole.
 pub(super) async fn read(body: Body) -> Result<Bytes, Refusal> {
-    let too_large = || ApiError::BodyTooLarge { limit: MAX_BYTES };
-    let announced = body.size_hint().lower();
-    if usize::try_from(announced).map_or(true, |length| length > MAX_BYTES) {
-        return Err(too_large().into());
-    }
-    match Limited::new(body, MAX_BYTES).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large().into()),
-        Err(_) => Err(ApiError::BadRequest("the body did not arrive whole".into()).into()),
-    }
+    read_body(body, MAX_BYTES).await.map_err(|error| match error {
+        ReadBodyError::TooLarge => ApiError::BodyTooLarge { limit: MAX_BYTES }.into(),
+        ReadBodyError::Incomplete => ApiError::BadRequest("the body did not arrive whole".into()).into(),
+    })
 }
 
 /// Operations without a body take none, or an empty object, which some clients send for none.

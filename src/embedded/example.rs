@@ -13,7 +13,8 @@ pub const EXAMPLE_ID: &str = "env_011CZkZ9X2dpNyB7HsEFoRfW";
 const CREATED_AT: Timestamp = Timestamp::constant(1_780_048_800, 0);
 
 /// Puts the environment in that the documents of both dialects show, as it is before their update, so that
-/// their examples run as they stand. `metadata` is all the metadata it has. One that is there is left as it is.
+/// their examples run as they stand. `metadata` is all the metadata it has. One that is there is left as it
+/// is.
 ///
 /// # Errors
 /// [`StoreError::Unreachable`]

@@ -1,7 +1,8 @@
 //! An environments service of our own: the upstream of the first command and of every test.
 //!
-//! It speaks the native dialect over HTTP: `X-Api-Key`, `anthropic-version`, the beta of this API, Anthropic's
-//! error envelope. What it promises is what the contract says of the upstream, no more and no less strict.
+//! It speaks the native dialect over HTTP: `X-Api-Key`, `anthropic-version`, the beta of this API,
+//! Anthropic's error envelope. What it promises is what the contract says of the upstream, no more and no
+//! less strict.
 
 mod body;
 mod example;

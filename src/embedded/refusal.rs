@@ -38,7 +38,8 @@ pub(super) fn error_response(refusal: &Refusal, request_id: &str) -> Response<Bo
     response
 }
 
-/// The errors that an upstream alone has: the gateway meets them as [`ApiError::Upstream`], here they are made.
+/// The errors that an upstream alone has: the gateway meets them as [`ApiError::Upstream`], here they are
+/// made.
 fn own_error(refusal: &Refusal, request_id: &str) -> ApiError {
     let (status, error_type) = match refusal {
         Refusal::Store(StoreError::NotFound) => return ApiError::EnvironmentNotFound,

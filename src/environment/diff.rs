@@ -19,13 +19,13 @@ pub enum State<'a> {
     Read(&'a [u8]),
 }
 
-/// What a write changed, for those who may know that it happened but not every secret in it. None where too little is
-/// known to say.
+/// What a write changed, for those who may know that it happened but not every secret in it. None where too
+/// little is known to say.
 ///
-/// The difference is an RFC 6902 patch. Before each value that is replaced or removed stands a `test` with what it was.
-/// An environment that is new, or whose earlier state nobody read, is one `add` or `replace` of the whole. Every value
-/// of the metadata is masked, its name is not; so is `user:password@` in any URL. The metadata key `hidden` is left out.
-/// A patch of more than 16 KiB is `{"omitted_bytes": …}`.
+/// The difference is an RFC 6902 patch. Before each value that is replaced or removed stands a `test` with
+/// what it was. An environment that is new, or whose earlier state nobody read, is one `add` or `replace` of
+/// the whole. Every value of the metadata is masked, its name is not; so is `user:password@` in any URL. The
+/// metadata key `hidden` is left out. A patch of more than 16 KiB is `{"omitted_bytes": …}`.
 ///
 /// ```
 /// use envgate::environment::{State, diff};
@@ -104,8 +104,8 @@ fn patch(before: Document, after: Document) -> Option<Vec<PatchOperation>> {
     }
 }
 
-/// The difference of two documents, with what each value was. Every operation counts on those before it, so the
-/// document goes along with them.
+/// The difference of two documents, with what each value was. Every operation counts on those before it, so
+/// the document goes along with them.
 fn with_tests(mut document: Value, after: &Value) -> Vec<PatchOperation> {
     let mut tested = Vec::new();
     for operation in json_patch::diff(&document, after).0 {
@@ -163,8 +163,8 @@ fn hide_user_info(value: &mut Value) {
     }
 }
 
-/// A text with `***@` for the user and password of every URL in it. Requirements wrap URLs in many ways (`git+https://…`,
-/// `name @ https://…`), so whatever follows two slashes is looked at.
+/// A text with `***@` for the user and password of every URL in it. Requirements wrap URLs in many ways
+/// (`git+https://…`, `name @ https://…`), so whatever follows two slashes is looked at.
 fn without_user_info(text: &str) -> Cow<'_, str> {
     let mut shown = String::new();
     let mut rest = text;

@@ -1,7 +1,7 @@
 use std::fmt;
 
-/// A bare host name in lower case, perhaps with `*.` before it: an entry of `allowed_hosts`, or a pattern that such
-/// entries are held against.
+/// A bare host name in lower case, perhaps with `*.` before it: an entry of `allowed_hosts`, or a pattern
+/// that such entries are held against.
 ///
 /// ```
 /// use envgate::environment::HostPattern;
@@ -36,8 +36,8 @@ impl HostPattern {
     /// Takes a host name; capitals become small letters.
     ///
     /// # Errors
-    /// [`NotAHost`] for a scheme, a port, a path, a dot at the end, a wildcard anywhere but in front, or letters that are
-    /// not ASCII.
+    /// [`NotAHost`] for a scheme, a port, a path, a dot at the end, a wildcard anywhere but in front, or
+    /// letters that are not ASCII.
     pub fn parse(text: &str) -> Result<Self, NotAHost> {
         let (name, is_wildcard) = text.strip_prefix("*.").map_or((text, false), |name| (name, true));
         if text.len() > MAX_NAME || !name.split('.').all(is_label) {
@@ -49,8 +49,8 @@ impl HostPattern {
         })
     }
 
-    /// Whether every host that `other` stands for is one that this stands for. A wildcard stands for every subdomain, at
-    /// any depth, and not for the name itself.
+    /// Whether every host that `other` stands for is one that this stands for. A wildcard stands for every
+    /// subdomain, at any depth, and not for the name itself.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         if !self.is_wildcard {
@@ -66,8 +66,8 @@ impl HostPattern {
     }
 }
 
-/// The last labels of names that are never somebody's on the public internet: what the registries of special use have
-/// (RFC 6761, 6762, 7686, 8375, 9476), and what networks at home and at work are called by habit.
+/// The last labels of names that are never somebody's on the public internet: what the registries of special
+/// use have (RFC 6761, 6762, 7686, 8375, 9476), and what networks at home and at work are called by habit.
 const PRIVATE_ENDS: [&str; 18] = [
     "alt",
     "arpa",
@@ -90,9 +90,9 @@ const PRIVATE_ENDS: [&str; 18] = [
 ];
 
 impl HostPattern {
-    /// Whether all hosts that this stands for are names on the public internet: not an address, however it is written, no
-    /// single label, no name of private or special use, and no wildcard of a whole top-level domain. Where a name points
-    /// is not asked.
+    /// Whether all hosts that this stands for are names on the public internet: not an address, however it is
+    /// written, no single label, no name of private or special use, and no wildcard of a whole top-level
+    /// domain. Where a name points is not asked.
     ///
     /// ```
     /// use envgate::environment::HostPattern;

@@ -30,8 +30,8 @@ impl EnvironmentId {
     /// Takes a text that is already decoded.
     ///
     /// # Errors
-    /// [`InvalidEnvironmentId`] where the text is empty, too long or has any other character, and for `bridge`, which is
-    /// another product's path.
+    /// [`InvalidEnvironmentId`] where the text is empty, too long or has any other character, and for
+    /// `bridge`, which is another product's path.
     pub fn parse(text: &str) -> Result<Self, InvalidEnvironmentId> {
         let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         if (1..=128).contains(&text.len()) && text.bytes().all(is_legal) && text != OTHER_PRODUCT {

@@ -109,7 +109,8 @@ pub struct LimitedNetwork {
     pub allowed_hosts: Vec<String>,
 }
 
-/// The packages to install, a list for each package manager; an entry may name a version in its manager's way.
+/// The packages to install, a list for each package manager; an entry may name a version in its manager's
+/// way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "packages")]
 pub struct Packages {

@@ -5,11 +5,13 @@
 //! with hyper.
 
 mod acceptor;
+mod body;
 mod connections;
 mod descriptors;
 mod router;
 
 pub use acceptor::{Accepted, Acceptor, bind};
+pub use body::{ReadBodyError, read_body};
 pub use connections::{Connections, OpenConnection};
 pub use descriptors::DescriptorLimit;
 pub use router::serve;

@@ -30,7 +30,8 @@ pub struct Metrics {
     pub in_flight: IntGauge,
     /// How the upstream is doing.
     pub upstream: UpstreamMetrics,
-    /// Requests that the upstream turned away because of the operator's credential: a reason to page somebody.
+    /// Requests that the upstream turned away because of the operator's credential: a reason to page
+    /// somebody.
     pub upstream_credential_refused: IntCounter,
     /// Replies that broke the policy of a plan although the request had not: somebody wrote past the gateway.
     pub policy_breaches: IntCounter,
@@ -275,7 +276,8 @@ impl Metrics {
         self.reads.with_label_values(&[source]).inc();
     }
 
-    /// The metrics of a budget. `is_rated` says whether it has a limit of requests, of which some may be left.
+    /// The metrics of a budget. `is_rated` says whether it has a limit of requests, of which some may be
+    /// left.
     #[must_use]
     pub fn budget(&self, name: &str, is_rated: bool) -> BudgetMetrics {
         self.budgets.of(name, is_rated)

@@ -42,7 +42,8 @@ fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, ApiE
     }
 }
 
-/// The token of an `Authorization` header with the scheme Bearer, which is compared without case (RFC 9110 §11.1).
+/// The token of an `Authorization` header with the scheme Bearer, which is compared without case (RFC 9110
+/// §11.1).
 ///
 /// ```
 /// use envgate::tenancy::bearer_token;

@@ -128,8 +128,8 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// On what terms a key is given. The default is a key without label that never expires and may do all that its
-/// tenant may.
+/// On what terms a key is given. The default is a key without label that never expires and may do all that
+/// its tenant may.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyTerms {
     /// What people call it.

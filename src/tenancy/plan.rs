@@ -75,8 +75,8 @@ impl Plan {
         )))
     }
 
-    /// Checks the body of a create or an update in the plan's dialect, as strictly as the plan says. Under `config`
-    /// nothing is relaxed where there is a policy: it could not judge what it does not know.
+    /// Checks the body of a create or an update in the plan's dialect, as strictly as the plan says. Under
+    /// `config` nothing is relaxed where there is a policy: it could not judge what it does not know.
     ///
     /// # Errors
     /// All [`Violations`] of rules that are not relaxed.

@@ -22,9 +22,9 @@ pub type TenantRule<'a> = dyn Fn(&[Tenant]) -> Result<(), StampRequired> + Send 
 const MOST_NAMES: usize = 10;
 
 impl StampRequired {
-    /// Refuses settings that leave the stamp out where one credential, with one workspace, is more than one tenant's.
-    /// `tenants` are all there are, each by its name and the name of its plan. Suspended ones count too: their
-    /// environments are still there. One whose plan is not configured has no credential.
+    /// Refuses settings that leave the stamp out where one credential, with one workspace, is more than one
+    /// tenant's. `tenants` are all there are, each by its name and the name of its plan. Suspended ones count
+    /// too: their environments are still there. One whose plan is not configured has no credential.
     ///
     /// # Errors
     /// [`StampRequired`] for the first credential that is shared.
@@ -69,7 +69,8 @@ impl StampRequired {
         Self::check(settings, others.chain([(name, plan)]))
     }
 
-    /// What has to hold of all tenants for `name` to come to `plan`; none where the stamp tells environments apart.
+    /// What has to hold of all tenants for `name` to come to `plan`; none where the stamp tells environments
+    /// apart.
     pub fn rule<'a>(settings: &'a Settings, name: &'a str, plan: &'a str) -> Option<Box<TenantRule<'a>>> {
         if settings.ownership.is_stamping {
             return None;
@@ -80,7 +81,8 @@ impl StampRequired {
     }
 }
 
-/// Tenants who share an upstream credential while no stamp tells their environments apart. They cannot be served.
+/// Tenants who share an upstream credential while no stamp tells their environments apart. They cannot be
+/// served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SharedCredentials {
     sharing: usize,

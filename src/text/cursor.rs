@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 
 use super::{NoRandomNumbers, random_bytes};
 
-/// Seals the position of a page as a text with AES-256-GCM, so that nobody reads, changes or makes one, or uses it
-/// for another list.
+/// Seals the position of a page as a text with AES-256-GCM, so that nobody reads, changes or makes one, or
+/// uses it for another list.
 ///
 /// Nonces are random. Under one key that is safe for 2³² cursors and more (NIST SP 800-38D §8.3).
 ///
@@ -48,8 +48,8 @@ impl CursorSealer {
         Ok(Self(LessSafeKey::new(key)))
     }
 
-    /// A sealer with a key that everybody may know. It guards against mistakes, such as the cursor of another list,
-    /// where a position is no secret.
+    /// A sealer with a key that everybody may know. It guards against mistakes, such as the cursor of another
+    /// list, where a position is no secret.
     ///
     /// # Errors
     /// As [`CursorSealer::new`].
@@ -57,8 +57,8 @@ impl CursorSealer {
         Self::new(&[0; 32])
     }
 
-    /// Seals a position for one list, which `scope` names; no part of it may have a NUL. The text needs no escaping
-    /// in a query.
+    /// Seals a position for one list, which `scope` names; no part of it may have a NUL. The text needs no
+    /// escaping in a query.
     ///
     /// # Errors
     /// [`CursorError`]

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-/// A whole number and its unit: `ms`, `s`, `m`, `h` or `d`, a day being 24 hours; none for anything else, and for
-/// what is too long to count.
+/// A whole number and its unit: `ms`, `s`, `m`, `h` or `d`, a day being 24 hours; none for anything else, and
+/// for what is too long to count.
 ///
 /// ```
 /// use std::time::Duration;

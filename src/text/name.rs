@@ -1,8 +1,8 @@
 /// The longest name that is compared at all: comparing takes the product of both lengths.
 const LONGEST: usize = 64;
 
-/// The known name that `name` was most likely meant to be; none where none is near. Case makes no difference, two
-/// letters in each other's place are one mistake, and a third of a name may be wrong.
+/// The known name that `name` was most likely meant to be; none where none is near. Case makes no difference,
+/// two letters in each other's place are one mistake, and a third of a name may be wrong.
 ///
 /// ```
 /// use envgate::text::nearest_name;

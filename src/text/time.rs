@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::parse_duration;
 
-/// A time as the store and every answer of ours have it: RFC 3339 in UTC with microseconds, always as long, so that
-/// texts are in the order of their times.
+/// A time as the store and every answer of ours have it: RFC 3339 in UTC with microseconds, always as long,
+/// so that texts are in the order of their times.
 ///
 /// ```
 /// use envgate::text::format_timestamp;
@@ -18,8 +18,8 @@ pub fn format_timestamp(time: Timestamp) -> String {
     format!("{time:.6}")
 }
 
-/// A moment as a person writes it: a time from `now` such as `30d`, a date, which is its first moment in UTC, or a date
-/// and time of RFC 3339.
+/// A moment as a person writes it: a time from `now` such as `30d`, a date, which is its first moment in UTC,
+/// or a date and time of RFC 3339.
 ///
 /// # Errors
 /// What was expected, in words.

@@ -8,8 +8,9 @@ use super::shape::{Case, Kind, Others, RuleName, Shape};
 use super::wording;
 use crate::contract::{Rule, Strictness, Violation, Violations, Warnings};
 
-/// A walk over a body that breaks its schema, in document order. It tells what is wrong and keeps apart what an
-/// operator has relaxed. It stops once counting stops: a body of a megabyte can hold half a million violations.
+/// A walk over a body that breaks its schema, in document order. It tells what is wrong and keeps apart what
+/// an operator has relaxed. It stops once counting stops: a body of a megabyte can hold half a million
+/// violations.
 pub(super) struct SchemaExplainer {
     strictness: Strictness,
     refused: Violations,

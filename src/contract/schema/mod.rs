@@ -1,8 +1,8 @@
 //! The schemas of the request bodies: documents in `schemas/`, compiled once for the process.
 //!
-//! A body is judged by a JSON Schema validator. What that refuses is explained by a walk of our own over the same
-//! documents, because the validator's list of errors is built whole (a body of a megabyte can hold half a million),
-//! is in the order of keywords and not of the document, and does not know the nearest known name.
+//! A body is judged by a JSON Schema validator. What that refuses is explained by a walk of our own over the
+//! same documents, because the validator's list of errors is built whole (a body of a megabyte can hold half
+//! a million), is in the order of keywords and not of the document, and does not know the nearest known name.
 
 mod explainer;
 mod hint;

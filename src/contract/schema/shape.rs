@@ -4,8 +4,8 @@ use jsonschema::{PatternOptions, Uri, Validator};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// A schema taken apart, so that a walk over a body can tell in order, and in our words, what is wrong with it.
-/// The judge of a body is the JSON Schema validator that is compiled from the same document.
+/// A schema taken apart, so that a walk over a body can tell in order, and in our words, what is wrong with
+/// it. The judge of a body is the JSON Schema validator that is compiled from the same document.
 #[derive(Default)]
 pub(super) struct Shape {
     /// What the value is, in words.
@@ -104,8 +104,8 @@ impl Shape {
     }
 }
 
-/// The keywords that a schema of ours may have. Any other is a fault of the document: a rule that the walk does
-/// not know would be judged and never explained.
+/// The keywords that a schema of ours may have. Any other is a fault of the document: a rule that the walk
+/// does not know would be judged and never explained.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 struct Keywords {

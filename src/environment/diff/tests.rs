@@ -152,7 +152,8 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// The patch leads from one document to the other, so nothing that changed is left out, and every `test` is true.
+    /// The patch leads from one document to the other, so nothing that changed is left out, and every `test`
+    /// is true.
     #[test]
     fn applied_to_what_was_the_difference_gives_what_is(before in any_json(), after in any_json()) {
         let (before, after) = (json!({"field": before}), json!({"field": after}));

@@ -1,7 +1,7 @@
 //! `apt-get install`: `name`, `name=version`, `name:architecture`, `name:architecture=version`.
 //!
-//! Names are those of the Debian policy, section 5.6.7. Left out of what apt takes: `name/release`, `name-` (which
-//! removes), `task^`, files, and versions with wildcards.
+//! Names are those of the Debian policy, section 5.6.7. Left out of what apt takes: `name/release`, `name-`
+//! (which removes), `task^`, files, and versions with wildcards.
 
 use super::{Grammar, is_word};
 

@@ -1,4 +1,5 @@
-//! `cargo install`: `name`, `name@version`, where the version is exact, or a requirement that begins with its operator.
+//! `cargo install`: `name`, `name@version`, where the version is exact, or a requirement that begins with its
+//! operator.
 //!
 //! the Rust registry takes two names for the same that differ in case, or in `-` and `_`.
 

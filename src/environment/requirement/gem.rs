@@ -1,7 +1,7 @@
 //! `gem install`: `name`, `name:version`, where the version may be requirements such as `~>7.0` or `>=7,<8`.
 //!
-//! The form `name -v version` is two arguments and so no entry. RubyGems takes no new name that differs from an old one
-//! in case alone.
+//! The form `name -v version` is two arguments and so no entry. RubyGems takes no new name that differs from
+//! an old one in case alone.
 
 use super::{Grammar, ends_in, is_word};
 

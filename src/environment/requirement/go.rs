@@ -1,7 +1,7 @@
 //! `go install`: `path`, `path@version`, where the version is a query such as `v1.2.3`, `v1` or `latest`.
 //!
-//! The first element of a path is a domain, so the standard library, files and `./…` are no packages of a registry; nor
-//! are patterns with `...`. Case is not told apart: the large hosts of modules do not either.
+//! The first element of a path is a domain, so the standard library, files and `./…` are no packages of a
+//! registry; nor are patterns with `...`. Case is not told apart: the large hosts of modules do not either.
 
 use super::{Grammar, is_word, semver};
 

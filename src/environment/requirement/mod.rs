@@ -1,8 +1,8 @@
 //! What one entry of a package list asks for, read in the documented command-line form of its manager.
 //!
-//! Each grammar takes a name and, where one is given, a version from the manager's registry. Options, files, URLs,
-//! aliases and patterns are no requirement, although some of the managers would take them: what cannot be compared
-//! by name cannot be judged by name.
+//! Each grammar takes a name and, where one is given, a version from the manager's registry. Options, files,
+//! URLs, aliases and patterns are no requirement, although some of the managers would take them: what cannot
+//! be compared by name cannot be judged by name.
 
 mod apt;
 mod cargo;
@@ -166,7 +166,8 @@ impl PackageName {
     }
 }
 
-/// Whether a text is not empty, begins and ends with a letter or a digit, and `is_inner` holds for all between.
+/// Whether a text is not empty, begins and ends with a letter or a digit, and `is_inner` holds for all
+/// between.
 fn is_word(text: &str, is_inner: impl Fn(u8) -> bool) -> bool {
     let (Some(first), Some(last)) = (text.bytes().next(), text.bytes().next_back()) else {
         return false;

@@ -1,8 +1,8 @@
 //! `npm install`: `name`, `@scope/name`, either with `@version`, `@range` or `@tag`.
 //!
-//! Names are those that the registry takes today, which have no capitals; the few old ones that do are refused, for two
-//! that differ in case alone are two packages. Left out of what npm takes: aliases (`name@npm:other`), files, URLs,
-//! `user/repository`, and ranges with spaces or `||`.
+//! Names are those that the registry takes today, which have no capitals; the few old ones that do are
+//! refused, for two that differ in case alone are two packages. Left out of what npm takes: aliases
+//! (`name@npm:other`), files, URLs, `user/repository`, and ranges with spaces or `||`.
 
 use super::{Grammar, ends_in, semver};
 

@@ -1,8 +1,8 @@
 //! `pip install`: `name`, `name[extra,…]`, either with version specifiers; names are compared by PEP 503.
 //!
-//! Extras are understood and need no rule of their own: they ask for more of what the package depends on anyway. Left out
-//! of what pip takes: options, files, URLs, `name @ URL`, environment markers (an environment has one Python), and
-//! spaces.
+//! Extras are understood and need no rule of their own: they ask for more of what the package depends on
+//! anyway. Left out of what pip takes: options, files, URLs, `name @ URL`, environment markers (an
+//! environment has one Python), and spaces.
 
 use super::{Grammar, ends_in, is_word};
 

@@ -37,7 +37,8 @@ fn is_identifiers(text: &str, is_legal: impl Fn(&str) -> bool) -> bool {
     text.split('.').all(is_identifier)
 }
 
-/// Whether a text has the characters of a version or of a range without spaces, such as `^1.2`, `1.x` or `>=1,<2`.
+/// Whether a text has the characters of a version or of a range without spaces, such as `^1.2`, `1.x` or
+/// `>=1,<2`.
 pub(super) fn is_range(text: &str) -> bool {
     let is_start = |byte: u8| byte.is_ascii_alphanumeric() || b"^~<>=*".contains(&byte);
     let is_inner = |byte: u8| is_start(byte) || b".+,-".contains(&byte);

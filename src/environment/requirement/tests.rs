@@ -289,7 +289,8 @@ proptest! {
     }
 }
 
-/// What the judges of versions themselves call exact; ours may refuse more, but calls nothing pinned that they do not.
+/// What the judges of versions themselves call exact; ours may refuse more, but calls nothing pinned that
+/// they do not.
 fn is_pinned_by_the_book(manager: PackageManager, entry: &str) -> bool {
     use std::str::FromStr;
 

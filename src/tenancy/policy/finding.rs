@@ -144,7 +144,8 @@ pub(super) fn choices(what: &str, allowed: impl ExactSizeIterator<Item = impl Di
     format!("{what}: {}{more}", named.join(", "))
 }
 
-/// A stored text as an answer may repeat it: in quotes, or described where it is long or might hold a password.
+/// A stored text as an answer may repeat it: in quotes, or described where it is long or might hold a
+/// password.
 pub(super) fn quote_stored(text: &str) -> String {
     let has_user = text.split_once(':').is_some_and(|(_, rest)| rest.contains('@'));
     let may_be_secret = text.contains("://") || has_user;

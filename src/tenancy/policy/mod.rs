@@ -1,8 +1,8 @@
 //! The policy of a plan: what an environment may be, judged on the environment that would result.
 //!
-//! An update leaves out what it does not change, so a request alone says little: it is merged with what is stored, and
-//! the judge sees the whole. What the rules of the service itself would refuse is judged all the same, for an upstream
-//! may be laxer than the model here. What a rule cannot judge breaks it.
+//! An update leaves out what it does not change, so a request alone says little: it is merged with what is
+//! stored, and the judge sees the whole. What the rules of the service itself would refuse is judged all the
+//! same, for an upstream may be laxer than the model here. What a rule cannot judge breaks it.
 
 mod apt_pattern;
 mod finding;
@@ -22,7 +22,8 @@ use crate::environment::{Config, CreateParams, Environment, MergeError, NullMean
 
 pub use stored::read_stored;
 
-/// The fields of a body that make an environment. Where a plan lets unknown ones through, no policy looks at those.
+/// The fields of a body that make an environment. Where a plan lets unknown ones through, no policy looks at
+/// those.
 const FIELDS: [&str; 5] = ["config", "description", "metadata", "name", "scope"];
 
 /// Why an update is not to be sent.
@@ -52,9 +53,9 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// All values of [`Violation::keyword`](crate::contract::Violation::keyword) that a policy gives: each is the name of
-    /// the setting whose rule was broken, but for `form`, where an entry of a package list is not in the form of its
-    /// manager, and `unknown`, where a policy meets what it does not know.
+    /// All values of [`Violation::keyword`](crate::contract::Violation::keyword) that a policy gives: each is
+    /// the name of the setting whose rule was broken, but for `form`, where an entry of a package list is not
+    /// in the form of its manager, and `unknown`, where a policy meets what it does not know.
     pub const KEYWORDS: [&'static str; 12] = [
         "allow",
         "allowed_hosts",
@@ -93,10 +94,10 @@ impl Policy {
 
     /// Judges what an update would give, by its body and what is stored.
     ///
-    /// The service does not say whether a null in `config`, or for it or the scope, means the same as nothing or
-    /// resets what is stored, so both must hold. Each rule looks at one value alone, and each value is that of one
-    /// of two environments: of the one where every null means nothing, or of the one where every null resets.
-    /// So these two stand for all.
+    /// The service does not say whether a null in `config`, or for it or the scope, means the same as nothing
+    /// or resets what is stored, so both must hold. Each rule looks at one value alone, and each value is
+    /// that of one of two environments: of the one where every null means nothing, or of the one where every
+    /// null resets. So these two stand for all.
     ///
     /// # Errors
     /// [`UpdateRejection`]
