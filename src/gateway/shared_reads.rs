@@ -298,6 +298,7 @@ impl<F: Future<Output = Result<ReadReply, AskError>>> Attempt<'_, '_, F> {
     /// Waits for what others ask for, and asks too where the upstream keeps silent.
     async fn wait(&mut self, read: &Arc<InFlightRead>) -> Waited {
         let (in_flight, reader) = (&self.reads.in_flight, self.reader);
+        tracing::debug!("waits for a read that is on its way");
         loop {
             let outcome = select! {
                 biased;
