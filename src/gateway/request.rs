@@ -11,23 +11,9 @@ use tokio::time::timeout;
 
 use crate::contract::ApiError;
 
-/// The largest request header: request line, names and values together. Pingora's own limit is 1 MiB.
-const MAX_HEADER_BYTES: usize = 32 * 1024;
-
-/// Refuses a header that can be understood in more than one way, or is too large to be looked at.
+/// Refuses a header that can be understood in more than one way. How large it is was judged while it was read.
 pub(super) fn check_framing(session: &ServerSession) -> Result<(), ApiError> {
     let head = session.req_header();
-    let request_line = head.method.as_str().len() + head.raw_path().len();
-    let fields: usize = head
-        .headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum();
-    if request_line + fields > MAX_HEADER_BYTES {
-        return Err(ApiError::HeaderTooLarge {
-            limit: MAX_HEADER_BYTES,
-        });
-    }
     if head.headers.contains_key(UPGRADE) {
         return Err(ApiError::BadRequest(
             "this API has no other protocol to upgrade to".into(),
