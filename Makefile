@@ -4,7 +4,7 @@
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 # Most tests wait, for a deadline or for somebody else; a few more of them at once than there are cores cost nothing.
-export RUST_TEST_THREADS ?= 4
+export RUST_TEST_THREADS ?= 6
 
 .PHONY: help run test acceptance lint bench
 

@@ -70,6 +70,11 @@ impl Upstream {
         let mut sent = self.sent.lock().clone();
         sent.sort_unstable();
         let limit = usize::try_from(LIMIT).unwrap();
+        let within = |first: &Instant| {
+            sent.partition_point(|at| *at < *first + SPAN) - sent.partition_point(|at| at < first)
+        };
+        let most = sent.iter().map(within).max().unwrap_or_default();
+        println!("at most {most} of {limit} in any window, {} in all", sent.len());
         for (first, one_too_many) in sent.iter().zip(sent.iter().skip(limit)) {
             let stretch = *one_too_many - *first;
             assert!(
