@@ -39,7 +39,7 @@ pub use adoption_jobs::AdoptionJobs;
 
 use crate::config::Settings;
 use crate::gateway::Gateway;
-use crate::server::{self, Connections};
+use crate::server::{self, Connections, TlsListener};
 use crate::store::{Store, StoreError, StoreHealth};
 use crate::telemetry::Metrics;
 use crate::tenancy::Directory;
@@ -71,18 +71,27 @@ const MAX_CONNECTIONS: usize = 256;
 /// How long the store may take for one request.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves until `shutdown` is done.
+/// Serves until `shutdown` is done, in TLS if there is any.
 ///
 /// # Errors
 /// Where the listener fails.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<TlsListener>>,
     admin: Admin,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let connections = Connections::new(MAX_CONNECTIONS, Some(admin.metrics.connections("admin")));
     let header_timeout = admin.settings.listen.header_timeout;
-    server::serve(listener, router(admin), connections, header_timeout, shutdown).await
+    server::serve(
+        listener,
+        tls,
+        router(admin),
+        connections,
+        header_timeout,
+        shutdown,
+    )
+    .await
 }
 
 /// The admin endpoints: `/metrics`, `/healthz`, `/readyz`, and the API under `/api/v1`.

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::admin_client::AdminError;
-use crate::config::ConfigErrors;
+use crate::config::{CertificateError, ConfigErrors};
 use crate::contract::SchemaFault;
 use crate::quota::RedisBudgetError;
 use crate::store::{self, StoreError};
@@ -34,6 +34,8 @@ pub(super) enum CommandError {
     Log(#[from] LogError),
     #[error(transparent)]
     SetUp(#[from] SetUpError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     #[error("quota.redis: {0}")]
     Redis(#[from] RedisBudgetError),
     #[error("{0}")]

@@ -1,5 +1,6 @@
 //! `envgate serve`: settings are read, then built into a running gateway.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,11 +21,11 @@ use super::shutdown::{
 use super::signals::Signals;
 use super::welcome;
 use crate::admin::{self, Admin, AdoptionJobs};
-use crate::config::{self, Settings};
+use crate::config::{self, ServerTls, Settings};
 use crate::contract;
 use crate::gateway::{self, Gateway};
 use crate::quota::RedisBudget;
-use crate::server::{self, Connections, DescriptorLimit};
+use crate::server::{self, Connections, DescriptorLimit, Protocols, TlsListener};
 use crate::store::{Audit, AuditWriter, StoreHealth};
 use crate::telemetry::{self, Metrics, RunningLog};
 use crate::tenancy::Directory;
@@ -88,10 +89,17 @@ async fn serve(
     // Both addresses are bound before anything is started or said, so that a fault leaves nothing half done.
     let listener = server::bind(settings.listen.address)?;
     let admin_listener = bind(settings.admin.address)?;
-    let base_url = format!("http://{}", listener.local_addr()?);
+    let tls = open_tls(
+        settings.listen.tls.as_ref(),
+        Protocols::Http2AndHttp1,
+        "listen",
+        &metrics,
+    )?;
+    let admin_tls = open_tls(settings.admin.tls.as_ref(), Protocols::Http1, "admin", &metrics)?;
+    let base_url = url_at(listener.local_addr()?, tls.is_some());
     print_if_read(&welcome::format_addresses(
         &base_url,
-        admin_listener.local_addr()?,
+        &url_at(admin_listener.local_addr()?, admin_tls.is_some()),
         &service.url,
         embedded.is_some(),
     ))?;
@@ -100,6 +108,7 @@ async fn serve(
     let running = gateway::start(
         Arc::clone(&gateway),
         listener,
+        tls,
         connections,
         settings.server.threads,
     )?;
@@ -120,6 +129,7 @@ async fn serve(
     let sharing = share_budgets(&gateway, &settings, &stopped)?;
     tokio::spawn(admin::serve(
         admin_listener,
+        admin_tls,
         admin,
         wait_for_stop(stopped.clone()),
     ));
@@ -177,6 +187,27 @@ async fn serve(
     };
     close_store(&opened_store).await;
     Ok(conclude(cut_off, unrecorded, is_hurried.load(Ordering::Relaxed)))
+}
+
+/// TLS of an address, if the settings want it; its files are followed from now on.
+fn open_tls(
+    settings: Option<&ServerTls>,
+    protocols: Protocols,
+    address: &'static str,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Arc<TlsListener>>, CommandError> {
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    let tls = Arc::new(TlsListener::new(settings.clone(), protocols)?);
+    let (following, metrics) = (Arc::clone(&tls), Arc::clone(metrics));
+    tokio::spawn(async move { following.follow_files(address, &metrics.certificates).await });
+    Ok(Some(tls))
+}
+
+fn url_at(address: SocketAddr, is_tls: bool) -> String {
+    let scheme = if is_tls { "https" } else { "http" };
+    format!("{scheme}://{address}")
 }
 
 /// How many connections of clients may be open, with as many descriptors as the system allows.

@@ -1,7 +1,6 @@
 //! What `serve` tells the person who started it: on standard output, never through the log.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use super::output::{CommandError, print_if_read};
@@ -16,7 +15,7 @@ const DEMO: &str = "demo";
 /// The lines that say where everything listens.
 pub(super) fn format_addresses(
     base_url: &str,
-    admin: SocketAddr,
+    admin_url: &str,
     upstream: &UpstreamUrl,
     is_embedded: bool,
 ) -> String {
@@ -26,7 +25,7 @@ pub(super) fn format_addresses(
         ""
     };
     format!(
-        "envgate {version}\n\n  gateway   {base_url}\n  admin     http://{admin}\n  upstream  {upstream}{kind}\n",
+        "envgate {version}\n\n  gateway   {base_url}\n  admin     {admin_url}\n  upstream  {upstream}{kind}\n",
         version = env!("CARGO_PKG_VERSION"),
     )
 }

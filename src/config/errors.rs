@@ -1,6 +1,7 @@
 use std::error::Error;
 use std::fmt;
 
+use super::certificates::CertificateError;
 use super::url::UrlFault;
 use crate::contract::InvalidStampKey;
 use crate::environment::{NotAHost, NotAPackageName};
@@ -228,6 +229,17 @@ pub enum Problem {
         name: String,
         known: &'static [&'static str],
     },
+
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error("expected {{ certificate = \"path\", key = \"path\" }}")]
+    NotKeyPair,
+    #[error("a certificate and its key go together, and {missing} is missing")]
+    HalfKeyPair { missing: &'static str },
+    #[error("there is no certificate; set certificate and key, or the list certificates")]
+    NoServerCertificate,
+    #[error("nobody asks for client certificates: {setting} is not set")]
+    NoClientCa { setting: &'static str },
 
     #[error(
         "a secret is never written here in plain; write {{ env = \"NAME\" }} or {{ file = \"path\" }}{}",

@@ -18,7 +18,8 @@ use crate::contract::Strictness;
 /// How long the reply to a read serves others, where no other gateway is expected.
 const CACHE_TTL: Duration = Duration::from_secs(2);
 
-/// Reads settings from a text and an environment. Nothing else is looked at but files that secrets name.
+/// Reads settings from a text and an environment. Nothing else is looked at but the files of secrets and
+/// certificates that they name.
 ///
 /// # Errors
 /// Everything that is wrong with them, at once.
@@ -110,6 +111,7 @@ impl Reader<'_> {
             values::integer(raw, 1 << 20..=u32::MAX)
         });
         let probe_half_closed = self.read("listen.probe_half_closed", values::boolean);
+        let tls = self.server_tls("listen.tls");
         Some(Listen {
             address: address?,
             max_body_bytes: max_body_bytes?,
@@ -121,6 +123,7 @@ impl Reader<'_> {
             min_send_bytes_per_second: min_send_bytes_per_second?,
             max_unread_bytes: max_unread_bytes?,
             probe_half_closed: probe_half_closed?,
+            tls: tls?,
         })
     }
 
@@ -129,6 +132,7 @@ impl Reader<'_> {
         let token = self.read_optional("admin.token", |raw| {
             secrets::token(raw, variable("admin.token"), environment)
         });
+        let tls = self.server_tls("admin.tls");
         let address = self.read("admin.address", values::address)?;
         if listen.is_some_and(|listen| collide(listen, address)) {
             let path = if self.is_set("admin.address") {
@@ -141,6 +145,7 @@ impl Reader<'_> {
         Some(Admin {
             address,
             token: token?,
+            tls: tls?,
         })
     }
 

@@ -90,6 +90,7 @@ impl Reader<'_> {
         });
         let may_force_delete = self.read(&at("force_delete"), values::boolean);
         let credential = self.plan_credential(&at("credential"), is_embedded);
+        let client_subject = self.client_subject(&at("client_subject"));
         let requests_per_minute = self.read_or(&at("requests_per_minute"), values::limit, None);
         let concurrent_requests = self.read_or(&at("concurrent_requests"), values::limit, None);
         let weight = self.read_or(&at("weight"), values::weight, NonZeroU16::MIN);
@@ -115,6 +116,7 @@ impl Reader<'_> {
             },
             may_force_delete: may_force_delete?,
             credential: credential?,
+            client_subject: client_subject?,
             requests_per_minute: requests_per_minute?,
             concurrent_requests: concurrent_requests?,
             weight: weight?,
@@ -138,6 +140,19 @@ impl Reader<'_> {
             self.fault(path, Problem::UrlMissing);
         }
         Some(credential)
+    }
+
+    fn client_subject(&mut self, path: &str) -> Option<Option<String>> {
+        let subject = self.read_optional(path, |raw| values::text(raw).map(str::to_owned))?;
+        if subject.is_some() && !self.is_set("listen.tls.client_ca") {
+            self.fault(
+                path,
+                Problem::NoClientCa {
+                    setting: "listen.tls.client_ca",
+                },
+            );
+        }
+        Some(subject)
     }
 
     fn policy(&mut self, table: &str) -> Option<Policy> {

@@ -8,6 +8,7 @@
 
 mod access;
 mod budget;
+mod certificates;
 mod errors;
 mod load;
 mod load_budgets;
@@ -21,12 +22,14 @@ mod registry;
 mod secrets;
 mod settings;
 mod source;
+mod tls;
 mod tree;
 mod url;
 mod values;
 
 pub use access::Access;
 pub use budget::{Budget, DEFAULT_BUDGET};
+pub use certificates::{CertificateError, EXPIRY_WARNING_DAYS, PemFile, Validity, key_pair, tls_provider};
 pub use errors::{ConfigError, ConfigErrors, Problem, SourceLocation};
 pub use load::load;
 pub use plan::{DEFAULT_PLAN, Install, PackageRule, Plan, Policy};
@@ -37,4 +40,5 @@ pub use settings::{
     Secret, Server, Settings, Store, Upstream, UpstreamService, UpstreamUrl,
 };
 pub use source::Source;
+pub use tls::{KeyPairFiles, ServerTls, TlsVersion};
 pub use url::UrlFault;

@@ -27,6 +27,8 @@ pub struct Plan {
     /// The name of a credential in [`Settings::credentials`](super::Settings::credentials); none for the
     /// upstream's own.
     pub credential: Option<String>,
+    /// What the certificate of their clients has to say; none where none is asked for.
+    pub client_subject: Option<String>,
     /// Requests of one tenant that need the upstream, in any 60 seconds; none for no limit.
     pub requests_per_minute: Option<u32>,
     /// Requests of one tenant before the upstream at once; none for no limit.

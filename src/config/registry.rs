@@ -1,5 +1,6 @@
 //! All settings there are: names, hints, defaults and the page of the documentation come from here alone.
 
+mod listen;
 mod plans;
 mod process;
 mod traffic;
@@ -39,12 +40,13 @@ impl SettingDoc {
     /// ```
     /// let setting = |path| envgate::config::SETTINGS.find(path).unwrap();
     /// assert_eq!(setting("upstream.url").variable().unwrap(), "ENVGATE_UPSTREAM__URL");
+    /// assert_eq!(setting("listen.tls.key").variable().unwrap(), "ENVGATE_LISTEN__TLS__KEY");
     /// assert_eq!(setting("plans.gold.operations").variable(), None);
     /// ```
     #[must_use]
     pub fn variable(&self) -> Option<String> {
         let has_name = self.path.split('.').any(|part| part == ANY_NAME);
-        (!has_name).then(|| format!("{PREFIX}{}__{}", self.table(), self.key()).to_uppercase())
+        (!has_name).then(|| format!("{PREFIX}{}", self.path.replace('.', "__")).to_uppercase())
     }
 }
 
@@ -57,12 +59,16 @@ const ANY_NAME: &str = "NAME";
 const ANY_MANAGER: &str = "MANAGER";
 
 /// Every setting there is, in the order of the documentation.
-pub const SETTINGS: SettingsRegistry =
-    SettingsRegistry([traffic::SETTINGS, plans::SETTINGS, process::SETTINGS]);
+pub const SETTINGS: SettingsRegistry = SettingsRegistry([
+    listen::SETTINGS,
+    traffic::SETTINGS,
+    plans::SETTINGS,
+    process::SETTINGS,
+]);
 
 /// The settings that there are, and how a name that somebody wrote is found among them.
 #[derive(Debug)]
-pub struct SettingsRegistry([&'static [SettingDoc]; 3]);
+pub struct SettingsRegistry([&'static [SettingDoc]; 4]);
 
 /// What a name within a table turned out to be.
 pub(super) enum Known {

@@ -8,6 +8,7 @@ use http::HeaderValue;
 
 use super::budget::Budget;
 use super::plan::Plan;
+use super::tls::ServerTls;
 use crate::contract::{Dialect, StampKey, Strictness};
 
 /// Everything an operator can set, checked.
@@ -71,6 +72,8 @@ pub struct Listen {
     pub max_unread_bytes: usize,
     /// Whether a client that ended its side is asked for a sign of life.
     pub probe_half_closed: bool,
+    /// `[listen.tls]`; none where plain HTTP is spoken.
+    pub tls: Option<ServerTls>,
 }
 
 /// `[admin]`
@@ -80,6 +83,8 @@ pub struct Admin {
     pub address: SocketAddr,
     /// What the admin API wants as Bearer; without it the API is read-only.
     pub token: Option<Secret>,
+    /// `[admin.tls]`; none where plain HTTP is spoken.
+    pub tls: Option<ServerTls>,
 }
 
 /// `[upstream]`

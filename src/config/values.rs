@@ -11,6 +11,7 @@ use http::HeaderValue;
 use super::errors::Problem;
 use super::plan::Install;
 use super::settings::LogFormat;
+use super::tls::TlsVersion;
 use super::tree::{Raw, WrittenValue};
 use crate::contract::{BetaRules, Dialect, Operation, Rule, StampKey};
 use crate::environment::{HostPattern, Scope};
@@ -185,6 +186,14 @@ pub(super) fn workspace_id(raw: &Raw) -> Result<HeaderValue, Problem> {
 
 pub(super) fn needs_limited_network(raw: &Raw) -> Result<bool, Problem> {
     choice(raw, &["any", "limited"], &[false, true])
+}
+
+pub(super) fn tls_version(raw: &Raw) -> Result<TlsVersion, Problem> {
+    choice(raw, &["1.2", "1.3"], &[TlsVersion::Tls12, TlsVersion::Tls13])
+}
+
+pub(super) fn is_required(raw: &Raw) -> Result<bool, Problem> {
+    choice(raw, &["required", "optional"], &[true, false])
 }
 
 pub(super) fn needs_public_hosts(raw: &Raw) -> Result<bool, Problem> {

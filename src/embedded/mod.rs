@@ -42,6 +42,7 @@ pub async fn serve(
     let connections = Connections::new(usize::MAX, None);
     server::serve(
         listener,
+        None,
         router(store, credential),
         connections,
         HEADER_TIMEOUT,

@@ -23,7 +23,7 @@ use super::response;
 use super::stream::{ClientStream, client_stream};
 use super::write;
 use crate::contract::{ApiError, MalformedHead};
-use crate::server::OpenConnection;
+use crate::server::{OpenConnection, TlsListener, establish};
 
 /// One client's connection: what Pingora calls for each of its requests, and the border between it and the
 /// exchange.
@@ -40,6 +40,7 @@ struct Connection {
 pub(super) async fn serve(
     gateway: Arc<Gateway>,
     socket: net::TcpStream,
+    tls: Option<Arc<TlsListener>>,
     peer: SocketAddr,
     open: OpenConnection,
 ) {
@@ -47,12 +48,18 @@ pub(super) async fn serve(
         Ok(socket) => socket,
         Err(error) => return tracing::warn!(%error, "a client's connection could not be taken over"),
     };
+    let opened = Instant::now();
+    // Here and not where connections are accepted, so that nobody waits for a client that is slow at it.
+    let longest = gateway.listen.header_timeout;
+    let Some(socket) = establish(tls.as_deref(), socket, &open, longest).await else {
+        return;
+    };
     let head = Arc::new(HeadLimit::default());
     let stream = ClientStream::new(socket, Arc::clone(&head));
     let connection = Arc::new(Connection {
         gateway,
         peer,
-        opened: Instant::now(),
+        opened,
         requests: AtomicU64::new(0),
         head,
         open,

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::Gateway;
 use super::connection;
 use super::workers::{self, Worker, Workers};
-use crate::server::{Accepted, Acceptor, Connections};
+use crate::server::{Accepted, Acceptor, Connections, TlsListener};
 
 /// How long the workers may take to drop what is still there at the end.
 const LAST_PATIENCE: Duration = Duration::from_millis(100);
@@ -23,7 +23,7 @@ pub struct Running {
     accepting: oneshot::Sender<()>,
 }
 
-/// Starts `threads` workers that answer what comes in at `listener`. No worker steals from another: a
+/// Starts `threads` workers that answer what comes in at `listener`, in TLS if there is any. No worker steals from another: a
 /// connection stays where it is served, and so do the upstream connections that it uses. Each new one goes to
 /// the worker that has the fewest.
 ///
@@ -32,6 +32,7 @@ pub struct Running {
 pub fn start(
     gateway: Arc<Gateway>,
     listener: TcpListener,
+    tls: Option<Arc<TlsListener>>,
     connections: Arc<Connections>,
     threads: usize,
 ) -> io::Result<Running> {
@@ -50,7 +51,7 @@ pub fn start(
                 biased;
                 // An error means that the other side was dropped, which is what is waited for.
                 _ = stopped => {}
-                () = accept(gateway, acceptor, workers) => {}
+                () = accept(gateway, acceptor, tls, workers) => {}
             }
         });
     }
@@ -79,13 +80,24 @@ impl Running {
 }
 
 /// Accepts for ever, and gives each connection to a worker.
-async fn accept(gateway: Arc<Gateway>, mut acceptor: Acceptor, workers: Arc<[Worker]>) {
+async fn accept(
+    gateway: Arc<Gateway>,
+    mut acceptor: Acceptor,
+    tls: Option<Arc<TlsListener>>,
+    workers: Arc<[Worker]>,
+) {
     loop {
         let Accepted { socket, peer, open } = acceptor.accept().await;
         // Out of the reactor that accepted it: it belongs to the one of the worker that serves it.
         match (socket.into_std(), workers::least_loaded(&workers)) {
             (Ok(socket), Some(worker)) => {
-                worker.give(connection::serve(Arc::clone(&gateway), socket, peer, open));
+                worker.give(connection::serve(
+                    Arc::clone(&gateway),
+                    socket,
+                    tls.clone(),
+                    peer,
+                    open,
+                ));
             }
             (Err(error), _) => tracing::warn!(%error, "a connection cannot be handed to a worker"),
             (_, None) => {}

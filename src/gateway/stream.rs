@@ -1,10 +1,8 @@
-use std::future::pending;
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::protocols::http::ServerSession;
@@ -13,11 +11,10 @@ use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
     UniqueID, UniqueIDType,
 };
-use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::head_limit::HeadLimit;
+use crate::server::ClientSocket;
 
 /// Up to here a body is held back with its header, so that both leave in one send; a larger one is never
 /// copied.
@@ -29,7 +26,7 @@ const FIRST_HELD_BYTES: usize = 2 * 1024;
 /// what has to happen before HTTP or below it belongs here. An idle one holds no memory but its own.
 #[derive(Debug)]
 pub(super) struct ClientStream {
-    socket: TcpStream,
+    socket: ClientSocket,
     head: Arc<HeadLimit>,
     /// What is held back, and how much of it is sent already.
     held: Vec<u8>,
@@ -38,7 +35,7 @@ pub(super) struct ClientStream {
 
 impl ClientStream {
     /// The head of each request is read under `head`.
-    pub(super) const fn new(socket: TcpStream, head: Arc<HeadLimit>) -> Self {
+    pub(super) const fn new(socket: ClientSocket, head: Arc<HeadLimit>) -> Self {
         Self {
             socket,
             head,
@@ -54,17 +51,13 @@ impl ClientStream {
 
     /// Waits until the connection is broken: for ever, if it does not break.
     pub(super) async fn broken(&self) {
-        if self.socket.ready(Interest::ERROR).await.is_err() {
-            pending().await
-        }
+        self.socket.broken().await;
     }
 
     /// Lets the connection end with a reset when it is dropped, so that the kernel keeps nothing of what was
     /// sent.
     pub(super) fn reset(&self) {
-        if let Err(error) = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO)) {
-            tracing::debug!(%error, "a connection cannot be reset");
-        }
+        self.socket.reset();
     }
 
     /// Sends what is held back, and as much of `more` after it as goes out with it. Gives back how much of
@@ -147,7 +140,10 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_send_held(cx, &[]).map_ok(|_| ())
+        let this = self.get_mut();
+        ready!(this.poll_send_held(cx, &[]))?;
+        // TLS may hold something back as well.
+        Pin::new(&mut this.socket).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -199,7 +195,7 @@ impl GetSocketDigest for ClientStream {
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncReadExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -208,7 +204,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let head = Arc::new(HeadLimit::default());
-        let stream = ClientStream::new(accepted.unwrap().0, Arc::clone(&head));
+        let stream = ClientStream::new(ClientSocket::Plain(accepted.unwrap().0), Arc::clone(&head));
         (stream, head, client.unwrap())
     }
 

@@ -228,6 +228,13 @@ impl OpenConnection {
         self.entry.set(Activity::IsIdle(self.connections.now()));
     }
 
+    /// The client did not get as far as to speak TLS.
+    pub(super) fn count_failed_handshake(&self) {
+        if let Some(metrics) = &self.connections.metrics {
+            metrics.handshakes_failed.inc();
+        }
+    }
+
     /// Whether there is a whole head that is not answered yet.
     #[must_use]
     pub fn is_served(&self) -> bool {

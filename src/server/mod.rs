@@ -1,5 +1,5 @@
 //! What everything that listens has in common: connections are accepted, counted, and closed where there are
-//! too many.
+//! too many; some speak TLS.
 //!
 //! The gateway serves them with Pingora, health, metrics, the admin API and the embedded environments service
 //! with hyper.
@@ -9,9 +9,13 @@ mod body;
 mod connections;
 mod descriptors;
 mod router;
+mod socket;
+mod tls;
 
 pub use acceptor::{Accepted, Acceptor, bind};
 pub use body::{ReadBodyError, read_body};
 pub use connections::{Connections, OpenConnection};
 pub use descriptors::DescriptorLimit;
 pub use router::serve;
+pub use socket::ClientSocket;
+pub use tls::{Protocols, TlsListener, establish};

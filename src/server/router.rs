@@ -13,11 +13,12 @@ use tokio::select;
 
 use super::acceptor::{Accepted, Acceptor};
 use super::connections::Connections;
+use super::tls::{TlsListener, establish};
 
 /// The largest head.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 
-/// Serves a router on `listener` until `shutdown` is done, then finishes what is in flight. A connection that
+/// Serves a router on `listener`, in TLS if there is any, until `shutdown` is done, then finishes what is in flight. A connection that
 /// has no whole head `header_timeout` after it began to wait for one is closed. A handler finds the client's
 /// address as [`ConnectInfo`].
 ///
@@ -25,6 +26,7 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// Where the listener cannot be watched.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<TlsListener>>,
     router: Router,
     connections: Arc<Connections>,
     header_timeout: Duration,
@@ -34,7 +36,7 @@ pub async fn serve(
     let accepting = async {
         loop {
             let accepted = acceptor.accept().await;
-            tokio::spawn(serve_one(accepted, router.clone(), header_timeout));
+            tokio::spawn(serve_one(accepted, tls.clone(), router.clone(), header_timeout));
         }
     };
     select! {
@@ -46,8 +48,16 @@ pub async fn serve(
     Ok(())
 }
 
-async fn serve_one(accepted: Accepted, router: Router, header_timeout: Duration) {
+async fn serve_one(
+    accepted: Accepted,
+    tls: Option<Arc<TlsListener>>,
+    router: Router,
+    header_timeout: Duration,
+) {
     let Accepted { socket, peer, open } = accepted;
+    let Some(socket) = establish(tls.as_deref(), socket, &open, header_timeout).await else {
+        return;
+    };
     let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
         open.begin_service();
         request.extensions_mut().insert(ConnectInfo(peer));

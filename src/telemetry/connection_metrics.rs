@@ -9,6 +9,8 @@ pub struct ConnectionMetrics {
     pub open: IntGauge,
     /// Those that were asked to close because another came and there was no room.
     pub closed_for_room: IntCounter,
+    /// Those that ended before they spoke TLS.
+    pub handshakes_failed: IntCounter,
 }
 
 /// The connections at each address.
@@ -16,6 +18,7 @@ pub struct ConnectionMetrics {
 pub(super) struct ConnectionsMetrics {
     open: IntGaugeVec,
     closed_for_room: IntCounterVec,
+    handshakes_failed: IntCounterVec,
 }
 
 impl ConnectionsMetrics {
@@ -31,6 +34,11 @@ impl ConnectionsMetrics {
                 "Connections that were asked to close because another came and there was no room.",
                 &["address"],
             )?,
+            handshakes_failed: add.counters(
+                "envgate_tls_handshakes_failed_total",
+                "Connections that ended before they spoke TLS.",
+                &["address"],
+            )?,
         })
     }
 
@@ -38,6 +46,7 @@ impl ConnectionsMetrics {
         ConnectionMetrics {
             open: self.open.with_label_values(&[address]),
             closed_for_room: self.closed_for_room.with_label_values(&[address]),
+            handshakes_failed: self.handshakes_failed.with_label_values(&[address]),
         }
     }
 }

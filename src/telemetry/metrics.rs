@@ -8,6 +8,7 @@ use prometheus::{
 
 use super::UpstreamMetrics;
 use super::budget_metrics::{BudgetMetrics, BudgetSharing, BudgetsMetrics};
+use super::certificate_metrics::CertificateMetrics;
 use super::connection_metrics::{ConnectionMetrics, ConnectionsMetrics};
 use super::registrar::Registrar;
 use crate::contract::{ApiError, AuthenticationFailure, Operation};
@@ -26,6 +27,8 @@ pub struct Metrics {
     reads: IntCounterVec,
     budgets: BudgetsMetrics,
     connections: ConnectionsMetrics,
+    /// The certificates that are shown or trusted.
+    pub certificates: CertificateMetrics,
     /// Requests that are being answered now.
     pub in_flight: IntGauge,
     /// How the upstream is doing.
@@ -166,6 +169,7 @@ impl Metrics {
             )?,
             budgets: BudgetsMetrics::new(&add)?,
             connections: ConnectionsMetrics::new(&add)?,
+            certificates: CertificateMetrics::new(&add)?,
             in_flight: add.gauge("envgate_requests_in_flight", "Requests that are being answered.")?,
             upstream: UpstreamMetrics::new(&add)?,
             upstream_credential_refused: add.counter(

@@ -1,6 +1,7 @@
 //! What the operator can see: metrics and logs. Never a credential, a query string or a body.
 
 mod budget_metrics;
+mod certificate_metrics;
 mod connection_metrics;
 mod line_writer;
 mod log;
@@ -9,6 +10,7 @@ mod registrar;
 mod upstream_metrics;
 
 pub use budget_metrics::{BudgetMetrics, BudgetSharing, RejectionMetrics};
+pub use certificate_metrics::CertificateMetrics;
 pub use connection_metrics::ConnectionMetrics;
 pub use line_writer::LineWriter;
 pub use log::{LogError, RunningLog, start_log};

@@ -52,6 +52,12 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         doc: "the key that requests of the plan go up with; left out, `upstream.credential`",
     },
     SettingDoc {
+        path: "plans.NAME.client_subject",
+        form: "text",
+        default: None,
+        doc: "what the client's certificate has to say: its common name, its whole subject as in `C=DE, O=Example, CN=builder`, or one of its alternative names; needs `listen.tls.client_ca`",
+    },
+    SettingDoc {
         path: "plans.NAME.requests_per_minute",
         form: "1 to 1000000, or `unlimited`",
         default: Some("unlimited"),

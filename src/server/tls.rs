@@ -1,0 +1,243 @@
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use rustls::client::verify_server_name;
+use rustls::crypto::ring::Ticketer;
+use rustls::pki_types::ServerName;
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SupportedProtocolVersion, version};
+use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::connections::OpenConnection;
+use super::socket::{ClientSocket, HTTP_2};
+use crate::config::{self, CertificateError, PemFile, TlsVersion, Validity, key_pair, tls_provider};
+use crate::telemetry::CertificateMetrics;
+
+/// The name of HTTP/1.1 in the handshake (RFC 7301).
+const HTTP_1: &[u8] = b"http/1.1";
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is spoken within TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocols {
+    /// HTTP/1.1 alone.
+    Http1,
+    /// HTTP/2 with clients that know it.
+    Http2AndHttp1,
+}
+
+/// TLS of one address: the certificates that it has now, swapped as a whole where their files change.
+/// Connections keep what they began with.
+#[derive(Debug)]
+pub struct TlsListener {
+    settings: config::ServerTls,
+    protocols: Protocols,
+    current: ArcSwap<Current>,
+}
+
+/// What the files held when they were last good.
+#[derive(Debug)]
+struct Current {
+    files: Vec<PemFile>,
+    config: Arc<ServerConfig>,
+    validities: Vec<(PathBuf, Validity)>,
+}
+
+/// The certificates of one address, the default one first.
+#[derive(Debug)]
+struct Certificates(Vec<Arc<CertifiedKey>>);
+
+impl TlsListener {
+    /// Reads the files that the settings name.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with them.
+    pub fn new(settings: config::ServerTls, protocols: Protocols) -> Result<Self, CertificateError> {
+        let current = build(&settings, protocols, read(&settings)?)?;
+        Ok(Self {
+            settings,
+            protocols,
+            current: ArcSwap::from_pointee(current),
+        })
+    }
+
+    async fn shake_hands(&self, socket: TcpStream) -> io::Result<ClientSocket> {
+        let config = Arc::clone(&self.current.load().config);
+        Ok(ClientSocket::Tls(Box::new(
+            TlsAcceptor::from(config).accept(socket).await?,
+        )))
+    }
+
+    /// Each file with certificates, and until when they are valid.
+    #[must_use]
+    pub fn validities(&self) -> Vec<(PathBuf, Validity)> {
+        self.current.load().validities.clone()
+    }
+
+    /// Looks at the files again and again, and swaps what they hold once all of it is good. A broken file
+    /// changes nothing. Does not end.
+    pub async fn follow_files(self: Arc<Self>, used_for: &'static str, metrics: &CertificateMetrics) {
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last_error = None;
+        loop {
+            looks.tick().await;
+            let listener = Arc::clone(&self);
+            // A panic has been told on standard error, and the next look is due in a moment.
+            let Ok(outcome) = spawn_blocking(move || listener.look()).await else {
+                continue;
+            };
+            match outcome {
+                Ok(false) => last_error = None,
+                Ok(true) => {
+                    last_error = None;
+                    tracing::info!(used_for, files = self.describe(), "new certificates are in use");
+                }
+                Err(error) if last_error.as_ref() == Some(&error) => {}
+                Err(error) => {
+                    tracing::error!(used_for, %error, "the certificates in use stay, because the new ones are no good");
+                    last_error = Some(error);
+                }
+            }
+            for (file, validity) in &self.current.load().validities {
+                metrics.set_days_left(used_for, file, validity.days_left(Timestamp::now()));
+            }
+        }
+    }
+
+    /// Whether there was something new in the files.
+    fn look(&self) -> Result<bool, CertificateError> {
+        let files = read(&self.settings)?;
+        if files == self.current.load().files {
+            return Ok(false);
+        }
+        let current = build(&self.settings, self.protocols, files)?;
+        self.current.store(Arc::new(current));
+        Ok(true)
+    }
+
+    fn describe(&self) -> String {
+        let file = |(path, validity): &(PathBuf, Validity)| format!("{} {validity}", path.display());
+        let files: Vec<_> = self.current.load().validities.iter().map(file).collect();
+        files.join(", ")
+    }
+}
+
+/// Makes of a socket what its address speaks. There is nothing where the client leaves, does not speak TLS, has
+/// no certificate and needs one, takes longer than `longest`, or where its connection makes room for another.
+pub async fn establish(
+    tls: Option<&TlsListener>,
+    socket: TcpStream,
+    open: &OpenConnection,
+    longest: Duration,
+) -> Option<ClientSocket> {
+    let Some(tls) = tls else {
+        return Some(ClientSocket::Plain(socket));
+    };
+    // On the heap, because nothing later on a connection needs as much room.
+    let handshake = Box::pin(timeout(longest, tls.shake_hands(socket)));
+    let reason = tokio::select! {
+        biased;
+        outcome = handshake => match outcome {
+            Ok(Ok(socket)) => return Some(socket),
+            Ok(Err(error)) => error.to_string(),
+            Err(_elapsed) => "it took too long".to_owned(),
+        },
+        () = open.closed() => "the connection had to make room".to_owned(),
+    };
+    tracing::debug!(reason, "a client did not get as far as to speak TLS");
+    open.count_failed_handshake();
+    None
+}
+
+/// All files, in the order in which [`build`] takes them.
+fn read(settings: &config::ServerTls) -> Result<Vec<PemFile>, CertificateError> {
+    let pairs = settings.certificates.iter();
+    let of_pairs = pairs.flat_map(|pair| [&pair.certificate, &pair.key]);
+    of_pairs
+        .chain(&settings.client_ca)
+        .map(|path| PemFile::read(path))
+        .collect()
+}
+
+fn build(
+    settings: &config::ServerTls,
+    protocols: Protocols,
+    files: Vec<PemFile>,
+) -> Result<Current, CertificateError> {
+    let now = Timestamp::now();
+    let (pairs, rest) = files
+        .split_at_checked(2 * settings.certificates.len())
+        .unwrap_or_default();
+    let (mut certificates, mut validities) = (Vec::new(), Vec::new());
+    for pair in pairs.chunks_exact(2) {
+        if let [certificate, key] = pair {
+            let (pair, validity) = key_pair(certificate, key, now)?;
+            validities.push((certificate.path().to_owned(), validity));
+            certificates.push(Arc::new(pair));
+        }
+    }
+    let first = certificates.first().and_then(|_| files.first());
+    let unusable = |error: &dyn std::fmt::Display| CertificateError::Unusable {
+        path: first.map_or(Path::new(""), PemFile::path).display().to_string(),
+        reason: error.to_string(),
+    };
+    let versions: &[&SupportedProtocolVersion] = match settings.min_version {
+        TlsVersion::Tls12 => &[&version::TLS13, &version::TLS12],
+        TlsVersion::Tls13 => &[&version::TLS13],
+    };
+    let provider = tls_provider();
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions)
+        .map_err(|error| unusable(&error))?;
+    let builder = match rest.first() {
+        None => builder.with_no_client_auth(),
+        Some(file) => {
+            let (roots, validity) = file.roots(now)?;
+            validities.push((file.path().to_owned(), validity));
+            let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            if !settings.needs_client_certificate {
+                verifier = verifier.allow_unauthenticated();
+            }
+            builder.with_client_cert_verifier(verifier.build().map_err(|error| unusable(&error))?)
+        }
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(Certificates(certificates)));
+    config.alpn_protocols = match protocols {
+        Protocols::Http1 => vec![HTTP_1.to_vec()],
+        Protocols::Http2AndHttp1 => vec![HTTP_2.to_vec(), HTTP_1.to_vec()],
+    };
+    // Sealed for the client to keep, so that nothing is held here for those who may come back.
+    config.ticketer = Ticketer::new().map_err(|error| unusable(&error))?;
+    Ok(Current {
+        config: Arc::new(config),
+        validities,
+        files,
+    })
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello
+            .server_name()
+            .and_then(|name| ServerName::try_from(name).ok());
+        let named = name.and_then(|name| self.0.iter().find(|certificate| has_name(certificate, &name)));
+        named.or_else(|| self.0.first()).cloned()
+    }
+}
+
+fn has_name(certificate: &CertifiedKey, name: &ServerName<'_>) -> bool {
+    let Some(parsed) = certificate.cert.first().map(ParsedCertificate::try_from) else {
+        return false;
+    };
+    parsed.is_ok_and(|parsed| verify_server_name(&parsed, name).is_ok())
+}
