@@ -2,6 +2,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::certificates::CertificateError;
+use super::networks::NetworkError;
 use super::url::UrlFault;
 use crate::contract::InvalidStampKey;
 use crate::environment::{NotAHost, NotAPackageName};
@@ -148,6 +149,10 @@ pub enum Problem {
     NotPath,
     #[error("expected an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"")]
     NotAddress,
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    #[error("nobody could be believed, because listen.trusted_networks is empty")]
+    NobodyTrusted,
     #[error("expected one of {}{}", list(allowed), hint(nearest))]
     NotOneOf {
         allowed: &'static [&'static str],

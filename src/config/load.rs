@@ -8,7 +8,7 @@ use super::budget::Budget;
 use super::errors::{ConfigErrors, Problem};
 use super::reader::{Reader, variable};
 use super::settings::{
-    Admin, Audit, Cache, Circuit, Contract, List, Listen, Log, Ownership, Server, Settings, Store, Upstream,
+    Admin, Audit, Cache, Circuit, Contract, List, Log, Ownership, Server, Settings, Store, Upstream,
     UpstreamService, UpstreamUrl,
 };
 use super::source::Source;
@@ -89,41 +89,6 @@ impl Reader<'_> {
             log: log?,
             server: server?,
             ignored_variables: std::mem::take(&mut self.ignored_variables),
-        })
-    }
-
-    fn listen(&mut self) -> Option<Listen> {
-        let address = self.read("listen.address", values::address);
-        let max_body_bytes = self.read("listen.max_body_bytes", |raw| {
-            values::integer(raw, 1 << 10..=32 << 20)
-        });
-        let body_timeout = self.read("listen.body_timeout", values::duration);
-        let header_timeout = self.read("listen.header_timeout", values::duration);
-        let keepalive_timeout = self.read("listen.keepalive_timeout", values::duration);
-        let max_connections = self.read_optional("listen.max_connections", |raw| {
-            values::integer(raw, 1..=1_000_000)
-        });
-        let write_timeout = self.read("listen.write_timeout", values::duration);
-        let min_send_bytes_per_second = self.read("listen.min_send_bytes_per_second", |raw| {
-            values::integer(raw, 1..=1 << 20)
-        });
-        let max_unread_bytes = self.read("listen.max_unread_bytes", |raw| {
-            values::integer(raw, 1 << 20..=u32::MAX)
-        });
-        let probe_half_closed = self.read("listen.probe_half_closed", values::boolean);
-        let tls = self.server_tls("listen.tls");
-        Some(Listen {
-            address: address?,
-            max_body_bytes: max_body_bytes?,
-            body_timeout: body_timeout?,
-            header_timeout: header_timeout?,
-            keepalive_timeout: keepalive_timeout?,
-            max_connections: max_connections?,
-            write_timeout: write_timeout?,
-            min_send_bytes_per_second: min_send_bytes_per_second?,
-            max_unread_bytes: max_unread_bytes?,
-            probe_half_closed: probe_half_closed?,
-            tls: tls?,
         })
     }
 

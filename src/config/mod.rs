@@ -12,7 +12,9 @@ mod certificates;
 mod errors;
 mod load;
 mod load_budgets;
+mod load_listen;
 mod load_plans;
+mod networks;
 mod overlay;
 mod plan;
 mod postgres;
@@ -32,12 +34,13 @@ pub use budget::{Budget, DEFAULT_BUDGET};
 pub use certificates::{CertificateError, EXPIRY_WARNING_DAYS, PemFile, Validity, key_pair, tls_provider};
 pub use errors::{ConfigError, ConfigErrors, Problem, SourceLocation};
 pub use load::load;
+pub use networks::{Network, NetworkError, Networks};
 pub use plan::{DEFAULT_PLAN, Install, PackageRule, Plan, Policy};
 pub use process::{credential_from_process, from_process};
 pub use registry::{SETTINGS, SettingDoc, SettingsRegistry};
 pub use settings::{
-    Admin, Audit, Cache, Circuit, Contract, Credential, List, Listen, Log, LogFormat, Ownership, Quota,
-    Secret, Server, Settings, Store, Upstream, UpstreamService, UpstreamUrl,
+    Admin, Audit, Cache, Circuit, ClientAddressHeader, Contract, Credential, List, Listen, Log, LogFormat,
+    Ownership, Quota, Secret, Server, Settings, Store, Upstream, UpstreamService, UpstreamUrl,
 };
 pub use source::Source;
 pub use tls::{KeyPairFiles, ServerTls, TlsVersion};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::budget::Budget;
+use super::networks::Networks;
 use super::plan::Plan;
 use super::tls::ServerTls;
 use crate::contract::{Dialect, StampKey, Strictness};
@@ -64,6 +65,23 @@ pub struct Listen {
     pub keepalive_timeout: Duration,
     /// How many connections may be open; none for what suits the process.
     pub max_connections: Option<usize>,
+    /// How many connections one address may have open; none for a quarter of all.
+    pub max_connections_per_address: Option<usize>,
+    /// With which answer a connection is closed at the latest.
+    pub max_requests_per_connection: usize,
+    /// After what time the next answer closes a connection; zero for never.
+    pub max_connection_age: Duration,
+    /// How many requests may be answered at once; none for as many as there may be connections.
+    pub max_in_flight: Option<usize>,
+    /// How many unknown keys one address may try in a minute; none for as many as it likes.
+    pub unknown_keys_per_minute: Option<u32>,
+    /// The operator's own machines: the limits of one address are not theirs, and they are believed whose
+    /// requests they pass on.
+    pub trusted_networks: Networks,
+    /// Whether every connection begins with a PROXY header that says whose it is.
+    pub has_proxy_protocol: bool,
+    /// The header in which trusted machines say who asked.
+    pub client_address_header: Option<ClientAddressHeader>,
     /// How long a client may take less of its answer than the least rate asks for.
     pub write_timeout: Duration,
     /// The least rate at which a client has to take its answer.
@@ -74,6 +92,15 @@ pub struct Listen {
     pub probe_half_closed: bool,
     /// `[listen.tls]`; none where plain HTTP is spoken.
     pub tls: Option<ServerTls>,
+}
+
+/// A header in which proxies say whose request they pass on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAddressHeader {
+    /// `Forwarded`, of RFC 7239.
+    Forwarded,
+    /// `X-Forwarded-For`, of many proxies' own.
+    XForwardedFor,
 }
 
 /// `[admin]`

@@ -9,8 +9,9 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::errors::Problem;
+use super::networks::{Network, Networks};
 use super::plan::Install;
-use super::settings::LogFormat;
+use super::settings::{ClientAddressHeader, LogFormat};
 use super::tls::TlsVersion;
 use super::tree::{Raw, WrittenValue};
 use crate::contract::{BetaRules, Dialect, Operation, Rule, StampKey};
@@ -61,6 +62,7 @@ pub(super) fn limit(raw: &Raw) -> Result<Option<u32>, Problem> {
     let number = match raw {
         Raw::Text(text) | Raw::String(text) if text == "unlimited" => return Ok(None),
         Raw::Integer(number) => u32::try_from(*number).ok(),
+        Raw::Text(text) => text.parse().ok(),
         _ => None,
     };
     let limit = number.filter(|number| (1..=MOST).contains(number));
@@ -110,6 +112,32 @@ pub(super) fn path(raw: &Raw) -> Result<PathBuf, Problem> {
         .filter(|text| !text.is_empty())
         .map(PathBuf::from)
         .ok_or(Problem::NotPath)
+}
+
+pub(super) fn network(raw: &Raw) -> Result<Network, Problem> {
+    Ok(text(raw)?.parse::<Network>()?)
+}
+
+/// Networks as an environment variable has them, with commas.
+pub(super) fn networks(raw: &Raw) -> Result<Networks, Problem> {
+    let network = |text: &str| text.trim().parse::<Network>().map_err(Problem::from);
+    match raw {
+        Raw::Text(text) if text.trim().is_empty() => Ok(Networks::default()),
+        Raw::Text(text) => text.split(',').map(network).collect(),
+        _ => Err(wrong_type("an array", raw)),
+    }
+}
+
+pub(super) fn client_address_header(raw: &Raw) -> Result<Option<ClientAddressHeader>, Problem> {
+    choice(
+        raw,
+        &["none", "forwarded", "x-forwarded-for"],
+        &[
+            None,
+            Some(ClientAddressHeader::Forwarded),
+            Some(ClientAddressHeader::XForwardedFor),
+        ],
+    )
 }
 
 pub(super) fn address(raw: &Raw) -> Result<SocketAddr, Problem> {
