@@ -39,7 +39,7 @@ pub use adoption_jobs::AdoptionJobs;
 
 use crate::config::Settings;
 use crate::gateway::Gateway;
-use crate::server::{self, Connections, TlsListener};
+use crate::server::{self, ConnectionLimits, Connections, TlsListener};
 use crate::store::{Store, StoreError, StoreHealth};
 use crate::telemetry::Metrics;
 use crate::tenancy::Directory;
@@ -81,8 +81,10 @@ pub async fn serve(
     admin: Admin,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let connections = Connections::new(MAX_CONNECTIONS, Some(admin.metrics.connections("admin")));
-    let header_timeout = admin.settings.listen.header_timeout;
+    let listen = &admin.settings.listen;
+    let limits = ConnectionLimits::new(MAX_CONNECTIONS, None, listen.trusted_networks.clone());
+    let connections = Connections::new(limits, Some(admin.metrics.connections("admin")));
+    let header_timeout = listen.header_timeout;
     server::serve(
         listener,
         tls,

@@ -25,7 +25,7 @@ use crate::config::{self, ServerTls, Settings};
 use crate::contract;
 use crate::gateway::{self, Gateway};
 use crate::quota::RedisBudget;
-use crate::server::{self, Connections, DescriptorLimit, Protocols, TlsListener};
+use crate::server::{self, ConnectionLimits, Connections, DescriptorLimit, Protocols, TlsListener};
 use crate::store::{Audit, AuditWriter, StoreHealth};
 use crate::telemetry::{self, Metrics, RunningLog};
 use crate::tenancy::Directory;
@@ -60,7 +60,7 @@ pub(super) fn run(config: Option<&Path>) -> Result<ExitCode, CommandError> {
 }
 
 async fn serve(
-    settings: Settings,
+    mut settings: Settings,
     config: Option<&Path>,
     metrics: Arc<Metrics>,
     log: Arc<RunningLog>,
@@ -74,6 +74,9 @@ async fn serve(
         Some(service) => (service, None),
         None => EmbeddedUpstream::bind().map(|embedded| (embedded.service.clone(), Some(embedded)))?,
     };
+    // What holds: other limits follow from it.
+    let max_connections = max_connections(&settings);
+    settings.listen.max_connections = Some(max_connections);
     let (audit, audit_writer) = open_audit(&settings, &metrics)?;
     let gateway = Gateway::new(
         &settings,
@@ -104,7 +107,13 @@ async fn serve(
         embedded.is_some(),
     ))?;
 
-    let connections = Connections::new(max_connections(&settings), Some(metrics.connections("listen")));
+    let listen = &settings.listen;
+    let limits = ConnectionLimits::new(
+        max_connections,
+        listen.max_connections_per_address,
+        listen.trusted_networks.clone(),
+    );
+    let connections = Connections::new(limits, Some(metrics.connections("listen")));
     let running = gateway::start(
         Arc::clone(&gateway),
         listener,

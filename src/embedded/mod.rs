@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 pub use example::{EXAMPLE_ID, seed_example};
 
 use crate::config::Secret;
-use crate::server::{self, Connections};
+use crate::server::{self, ConnectionLimits, Connections};
 use crate::store::Store;
 use service::Service;
 
@@ -39,7 +39,7 @@ pub async fn serve(
     credential: Secret,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let connections = Connections::new(usize::MAX, None);
+    let connections = Connections::new(ConnectionLimits::none(), None);
     server::serve(
         listener,
         None,

@@ -3,14 +3,17 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::IntCounter;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::{self, TcpStream};
 use tokio::time::sleep;
 
 use super::connections::{Connections, OpenConnection};
+use crate::config::Networks;
 
-/// How many connections may wait to be accepted.
-const BACKLOG: i32 = 1024;
+/// How many connections may wait to be accepted: as many as the system allows, which lowers it to its own limit
+/// (`net.core.somaxconn` on Linux).
+const BACKLOG: i32 = i32::MAX;
 /// How long a connection is silent before its client's machine is asked whether it is still there.
 const PROBE_AFTER: Duration = Duration::from_secs(15);
 /// How long that machine may leave unacknowledged what was sent, or take nothing of it.
@@ -64,6 +67,8 @@ fn set_up(socket: &Socket) -> io::Result<()> {
 pub struct Acceptor {
     listener: net::TcpListener,
     connections: Arc<Connections>,
+    /// Where connections have to come from, and what counts those from elsewhere.
+    only_from: Option<(Networks, IntCounter)>,
     is_lacking: bool,
 }
 
@@ -87,18 +92,37 @@ impl Acceptor {
         Ok(Self {
             listener: net::TcpListener::from_std(listener)?,
             connections,
+            only_from: None,
             is_lacking: false,
         })
     }
 
-    /// Waits for the next connection, and for a place for it.
+    /// Closes what comes from elsewhere than these networks, before it can take anybody's place, and counts it
+    /// in `refused`.
+    #[must_use]
+    pub fn only_from(self, networks: Networks, refused: IntCounter) -> Self {
+        Self {
+            only_from: Some((networks, refused)),
+            ..self
+        }
+    }
+
+    /// Waits for the next connection, and for a place for it. One whose client has all the places that it may
+    /// have is closed at once.
     pub async fn accept(&mut self) -> Accepted {
         loop {
             match self.listener.accept().await {
                 Ok((socket, peer)) => {
                     self.is_lacking = false;
-                    let open = self.connections.admit().await;
-                    return Accepted { socket, peer, open };
+                    if let Some((networks, refused)) = &self.only_from
+                        && !networks.contains(peer.ip())
+                    {
+                        refused.inc();
+                        continue;
+                    }
+                    if let Ok(open) = self.connections.admit(peer.ip()).await {
+                        return Accepted { socket, peer, open };
+                    }
                 }
                 Err(error) if is_of_one_client(&error) => {
                     tracing::debug!(%error, "a client left before it was accepted");

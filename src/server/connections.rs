@@ -1,98 +1,108 @@
-use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
+use super::client_network::ClientNetwork;
+use super::entry::{Activity, Candidates, Entry};
+use crate::config::Networks;
 use crate::telemetry::ConnectionMetrics;
 
 /// How long a connection that was asked to close may take before another is asked as well.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(100);
-/// How many are looked up at once of those that may be closed, because each look passes over all of them.
-const CANDIDATES: usize = 64;
+/// The part of all connections that one client may have, unless somebody says otherwise.
+const CLIENTS_PART: usize = 4;
 
-/// The connections that are open at one address, at most so many. Where one more comes, the oldest that has
-/// not sent a whole head is closed to make room, else the one that has been idle for longest. One that is
-/// being served is not.
+/// The connections that are open at one address, at most so many, and of one client at most so many of them.
+/// Where one more comes, the oldest that has not sent a whole head is closed to make room, else the one that
+/// has been idle for longest. One that is being served is not.
 #[derive(Debug)]
 pub struct Connections {
-    max: usize,
+    limits: ConnectionLimits,
     started: Instant,
     open: Mutex<Open>,
     closed_one: Notify,
     metrics: Option<ConnectionMetrics>,
 }
 
-#[derive(Debug, Default)]
-struct Open {
-    connections: HashMap<u64, Arc<Entry>>,
-    next: u64,
-    is_closing: bool,
-    /// Numbers of those that may be closed, with their activity when that was seen; the next one last.
-    candidates: Vec<(u64, Activity)>,
+/// How many connections there may be.
+#[derive(Clone, Debug)]
+pub struct ConnectionLimits {
+    /// In all.
+    pub max: usize,
+    /// From one IPv4 address, or one /64 of IPv6.
+    pub max_per_client: usize,
+    /// Where those come from who may have as many as there are.
+    pub trusted: Networks,
 }
 
-#[derive(Debug)]
-struct Entry {
-    activity: AtomicU64,
-    close: watch::Sender<bool>,
+/// A client has as many connections as it may, and each is being served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientFull;
+
+#[derive(Debug, Default)]
+struct Open {
+    all: HashMap<u64, Arc<Entry>>,
+    candidates: Candidates,
+    /// Those of each client whose connections are counted. One that was asked to close to make room for
+    /// another of the same client is not among them any more.
+    clients: HashMap<ClientNetwork, Client>,
+    next: u64,
+    is_closing: bool,
+}
+
+/// The connections of one client.
+#[derive(Debug, Default)]
+struct Client {
+    entries: Vec<Arc<Entry>>,
+    candidates: Candidates,
 }
 
 /// One open connection's place among them; dropped, it is closed.
 #[derive(Debug)]
 pub struct OpenConnection {
     connections: Arc<Connections>,
-    number: u64,
     entry: Arc<Entry>,
     closing: watch::Receiver<bool>,
+    /// Whose it is, where that is counted.
+    client: Option<ClientNetwork>,
 }
 
-/// What a connection is doing, and since when in milliseconds. Those that are closed first come first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Activity {
-    ReadsHead(u64),
-    IsIdle(u64),
-    IsServed,
-}
-
-impl Activity {
-    const fn to_bits(self) -> u64 {
-        match self {
-            Self::ReadsHead(since) => since << 2,
-            Self::IsIdle(since) => since << 2 | 1,
-            Self::IsServed => 2,
+impl ConnectionLimits {
+    /// At most so many, a quarter of them from one client unless `max_per_client` says otherwise.
+    #[must_use]
+    pub fn new(max: usize, max_per_client: Option<usize>, trusted: Networks) -> Self {
+        let max = max.max(1);
+        Self {
+            max,
+            max_per_client: max_per_client.unwrap_or(max / CLIENTS_PART).max(1),
+            trusted,
         }
     }
 
-    const fn from_bits(bits: u64) -> Self {
-        match bits & 3 {
-            0 => Self::ReadsHead(bits >> 2),
-            1 => Self::IsIdle(bits >> 2),
-            _ => Self::IsServed,
-        }
-    }
-}
-
-impl Entry {
-    fn activity(&self) -> Activity {
-        Activity::from_bits(self.activity.load(Ordering::Relaxed))
+    /// No limit at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new(usize::MAX, Some(usize::MAX), Networks::default())
     }
 
-    fn set(&self, activity: Activity) {
-        self.activity.store(activity.to_bits(), Ordering::Relaxed);
+    /// Whose connections one from this address is counted among; none where they are not counted.
+    fn client(&self, address: IpAddr) -> Option<ClientNetwork> {
+        let is_counted = self.max_per_client < self.max && !self.trusted.contains(address);
+        is_counted.then(|| ClientNetwork::of(address))
     }
 }
 
 impl Connections {
-    /// At most `max`, and one at least, counted in `metrics`, if anybody looks at them.
+    /// So many as `limits` say, counted in `metrics`, if anybody looks at them.
     #[must_use]
-    pub fn new(max: usize, metrics: Option<ConnectionMetrics>) -> Arc<Self> {
+    pub fn new(limits: ConnectionLimits, metrics: Option<ConnectionMetrics>) -> Arc<Self> {
         Arc::new(Self {
-            max: max.max(1),
+            limits,
             started: Instant::now(),
             open: Mutex::default(),
             closed_one: Notify::new(),
@@ -100,60 +110,89 @@ impl Connections {
         })
     }
 
-    /// Takes in one more, once there is room for it.
-    pub async fn admit(self: &Arc<Self>) -> OpenConnection {
+    /// Takes in one more from this address, once there is room for it.
+    ///
+    /// # Errors
+    /// [`ClientFull`] at once, where the client has all that it may have.
+    pub async fn admit(self: &Arc<Self>, address: IpAddr) -> Result<OpenConnection, ClientFull> {
+        let client = self.limits.client(address);
+        // Whoever gives way to another of the same client makes room for it among all, too.
+        let mut has_asked = match client {
+            Some(client) => self.make_room(&mut self.open.lock(), client)?,
+            None => false,
+        };
         loop {
             let closed_one = self.closed_one.notified();
             tokio::pin!(closed_one);
             closed_one.as_mut().enable();
-            if let Some(open) = self.add() {
-                return open;
+            if let Some(open) = self.add(client) {
+                return Ok(open);
             }
-            self.close_one();
+            if !std::mem::take(&mut has_asked) {
+                self.close_one();
+            }
             // One that is asked to close may have begun to be served meanwhile.
             let _ = timeout(CLOSE_PATIENCE, closed_one).await;
         }
     }
 
-    fn add(self: &Arc<Self>) -> Option<OpenConnection> {
-        let mut open = self.open.lock();
-        if open.connections.len() >= self.max {
+    fn add(self: &Arc<Self>, client: Option<ClientNetwork>) -> Option<OpenConnection> {
+        let open = &mut *self.open.lock();
+        if open.all.len() >= self.limits.max {
             return None;
         }
-        let (close, closing) = watch::channel(open.is_closing);
-        let entry = Arc::new(Entry {
-            activity: AtomicU64::new(Activity::ReadsHead(self.now()).to_bits()),
-            close,
-        });
-        let number = open.next;
+        let (entry, closing) = Entry::new(open.next, self.now(), open.is_closing);
         open.next += 1;
-        open.connections.insert(number, Arc::clone(&entry));
+        open.all.insert(entry.number, Arc::clone(&entry));
+        if let Some(client) = client {
+            open.clients
+                .entry(client)
+                .or_default()
+                .entries
+                .push(Arc::clone(&entry));
+        }
         if let Some(metrics) = &self.metrics {
             metrics.open.inc();
         }
         Some(OpenConnection {
             connections: Arc::clone(self),
-            number,
             entry,
             closing,
+            client,
         })
+    }
+
+    /// Sees to it that a client has room for one more of its own. Gives back whether one of them was asked to
+    /// close.
+    fn make_room(&self, open: &mut Open, client: ClientNetwork) -> Result<bool, ClientFull> {
+        let Some(Client { entries, candidates }) = open.clients.get_mut(&client) else {
+            return Ok(false);
+        };
+        if entries.len() < self.limits.max_per_client {
+            return Ok(false);
+        }
+        let first = candidates.next(|| entries.iter());
+        if let Some(metrics) = &self.metrics {
+            match first {
+                Some(_) => metrics.closed_for_client.inc(),
+                None => metrics.refused_to_client.inc(),
+            }
+        }
+        let first = first.ok_or(ClientFull)?;
+        first.ask_to_close();
+        remove(entries, &first);
+        Ok(true)
     }
 
     /// Asks one to close, if there is one that may.
     fn close_one(&self) {
-        let open = &mut *self.open.lock();
-        if open.candidates.is_empty() {
-            open.candidates = candidates(&open.connections);
-        }
-        while let Some((number, activity)) = open.candidates.pop() {
-            let entry = open.connections.get(&number);
-            if let Some(entry) = entry.filter(|entry| entry.activity() == activity) {
-                entry.close.send_replace(true);
-                if let Some(metrics) = &self.metrics {
-                    metrics.closed_for_room.inc();
-                }
-                return;
-            }
+        let Open { all, candidates, .. } = &mut *self.open.lock();
+        let Some(first) = candidates.next(|| all.values()) else {
+            return;
+        };
+        first.ask_to_close();
+        if let Some(metrics) = &self.metrics {
+            metrics.closed_for_room.inc();
         }
     }
 
@@ -161,16 +200,14 @@ impl Connections {
     pub fn close_all(&self) {
         let mut open = self.open.lock();
         open.is_closing = true;
-        for entry in open.connections.values() {
-            entry.close.send_replace(true);
-        }
+        open.all.values().for_each(|entry| entry.ask_to_close());
     }
 
     /// Waits until none is open.
     pub async fn all_closed(&self) {
         loop {
             let closed_one = self.closed_one.notified();
-            if self.open.lock().connections.is_empty() {
+            if self.open.lock().all.is_empty() {
                 return;
             }
             closed_one.await;
@@ -182,24 +219,35 @@ impl Connections {
     }
 }
 
-/// Those that may be closed, the first of them last.
-fn candidates(connections: &HashMap<u64, Arc<Entry>>) -> Vec<(u64, Activity)> {
-    let mut candidates: Vec<_> = connections
-        .iter()
-        .filter(|(_, entry)| !*entry.close.borrow())
-        .map(|(number, entry)| (*number, entry.activity()))
-        .filter(|(_, activity)| *activity != Activity::IsServed)
-        .collect();
-    let order = |(number, activity): &(u64, Activity)| (*activity, *number);
-    if candidates.len() > CANDIDATES {
-        candidates.select_nth_unstable_by_key(CANDIDATES, order);
-        candidates.truncate(CANDIDATES);
+fn remove(entries: &mut Vec<Arc<Entry>>, gone: &Arc<Entry>) {
+    if let Some(index) = entries.iter().position(|entry| Arc::ptr_eq(entry, gone)) {
+        entries.swap_remove(index);
     }
-    candidates.sort_unstable_by_key(|candidate| Reverse(order(candidate)));
-    candidates
 }
 
 impl OpenConnection {
+    /// Says whose the connection is, where that is known only now: it was accepted from somebody who passes
+    /// others' on. From now on it counts among those of that address.
+    ///
+    /// # Errors
+    /// [`ClientFull`], and then it should be closed.
+    pub fn identify(&mut self, address: IpAddr) -> Result<(), ClientFull> {
+        let connections = Arc::clone(&self.connections);
+        let client = connections.limits.client(address);
+        if client == self.client {
+            return Ok(());
+        }
+        let open = &mut *connections.open.lock();
+        if let Some(client) = client {
+            connections.make_room(open, client)?;
+            let entries = &mut open.clients.entry(client).or_default().entries;
+            entries.push(Arc::clone(&self.entry));
+        }
+        open.remove_of(self.client, &self.entry);
+        self.client = client;
+        Ok(())
+    }
+
     /// Becomes true when the connection should close as soon as it is idle.
     #[must_use]
     pub const fn closing(&self) -> &watch::Receiver<bool> {
@@ -211,6 +259,11 @@ impl OpenConnection {
         let mut closing = self.closing.clone();
         // There is no error: who could ask for it is part of this.
         let _ = closing.wait_for(|is_closing| *is_closing).await;
+    }
+
+    /// Lets the connection close as soon as it is idle: it has been there for long enough.
+    pub fn retire(&self) {
+        self.entry.ask_to_close();
     }
 
     /// Something of a head came, or has to come soon.
@@ -242,83 +295,31 @@ impl OpenConnection {
     }
 }
 
+impl Open {
+    fn remove_of(&mut self, client: Option<ClientNetwork>, gone: &Arc<Entry>) {
+        let Some(client) = client else { return };
+        if let Some(Client { entries, .. }) = self.clients.get_mut(&client) {
+            remove(entries, gone);
+            if entries.is_empty() {
+                self.clients.remove(&client);
+            }
+        }
+    }
+}
+
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.connections.open.lock().connections.remove(&self.number);
-        self.connections.closed_one.notify_waiters();
-        if let Some(metrics) = &self.connections.metrics {
+        let connections = &self.connections;
+        let mut open = connections.open.lock();
+        open.all.remove(&self.entry.number);
+        open.remove_of(self.client, &self.entry);
+        drop(open);
+        connections.closed_one.notify_waiters();
+        if let Some(metrics) = &connections.metrics {
             metrics.open.dec();
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::poll;
-    use tokio::pin;
-
-    use super::*;
-
-    fn is_closing(connection: &OpenConnection) -> bool {
-        *connection.closing().borrow()
-    }
-
-    #[tokio::test]
-    async fn those_that_are_open_and_those_that_come_later_are_asked_to_close() {
-        let connections = Connections::new(usize::MAX, None);
-        let early = connections.admit().await;
-        assert!(!is_closing(&early));
-        connections.close_all();
-        let late = connections.admit().await;
-        assert!(is_closing(&early) && is_closing(&late));
-        let all_closed = connections.all_closed();
-        pin!(all_closed);
-        assert!(poll!(&mut all_closed).is_pending());
-        drop((early, late));
-        all_closed.await;
-    }
-
-    #[tokio::test]
-    async fn the_oldest_without_a_head_makes_room_and_then_the_longest_idle() {
-        let connections = Connections::new(4, None);
-        let served = connections.admit().await;
-        served.begin_service();
-        let mut others = Vec::new();
-        for _ in 0..3 {
-            others.push(connections.admit().await);
-        }
-        let [long_idle, idle, silent] = <[OpenConnection; 3]>::try_from(others).unwrap();
-        long_idle.begin_idling();
-        idle.entry.set(Activity::IsIdle(connections.now() + 1));
-        let admission = connections.admit();
-        pin!(admission);
-        assert!(poll!(&mut admission).is_pending());
-        assert!(is_closing(&silent));
-        assert!(!is_closing(&served) && !is_closing(&long_idle) && !is_closing(&idle));
-        drop(silent);
-        let next = admission.await;
-        next.begin_service();
-        let admission = connections.admit();
-        pin!(admission);
-        assert!(poll!(&mut admission).is_pending());
-        assert!(is_closing(&long_idle) && !is_closing(&idle));
-        drop(long_idle);
-        drop(admission.await);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_more_waits_while_all_are_served() {
-        let connections = Connections::new(1, None);
-        let served = connections.admit().await;
-        served.begin_service();
-        let admission = connections.admit();
-        pin!(admission);
-        assert!(timeout(Duration::from_secs(60), &mut admission).await.is_err());
-        assert!(!is_closing(&served));
-        served.begin_idling();
-        assert!(timeout(CLOSE_PATIENCE * 2, &mut admission).await.is_err());
-        assert!(is_closing(&served), "it is idle by now");
-        drop(served);
-        admission.await;
-    }
-}
+mod tests;

@@ -6,15 +6,18 @@
 
 mod acceptor;
 mod body;
+mod client_network;
 mod connections;
 mod descriptors;
+mod entry;
 mod router;
 mod socket;
 mod tls;
 
 pub use acceptor::{Accepted, Acceptor, bind};
 pub use body::{ReadBodyError, read_body};
-pub use connections::{Connections, OpenConnection};
+pub use client_network::ClientNetwork;
+pub use connections::{ClientFull, ConnectionLimits, Connections, OpenConnection};
 pub use descriptors::DescriptorLimit;
 pub use router::serve;
 pub use socket::ClientSocket;

@@ -11,6 +11,10 @@ pub struct ConnectionMetrics {
     pub closed_for_room: IntCounter,
     /// Those that ended before they spoke TLS.
     pub handshakes_failed: IntCounter,
+    /// Those that were asked to close because another of the same client came, which had all it may have.
+    pub closed_for_client: IntCounter,
+    /// Those that were closed at once because all that their client may have were being served.
+    pub refused_to_client: IntCounter,
 }
 
 /// The connections at each address.
@@ -19,6 +23,7 @@ pub(super) struct ConnectionsMetrics {
     open: IntGaugeVec,
     closed_for_room: IntCounterVec,
     handshakes_failed: IntCounterVec,
+    closed_for_client: IntCounterVec,
 }
 
 impl ConnectionsMetrics {
@@ -39,11 +44,20 @@ impl ConnectionsMetrics {
                 "Connections that ended before they spoke TLS.",
                 &["address"],
             )?,
+            closed_for_client: add.counters(
+                "envgate_connections_closed_for_client_total",
+                "Connections that were closed because their client has as many as it may: an older one of its own, \
+                 or the new one where all are being served.",
+                &["address", "which"],
+            )?,
         })
     }
 
     pub(super) fn at(&self, address: &str) -> ConnectionMetrics {
+        let of_client = |which| self.closed_for_client.with_label_values(&[address, which]);
         ConnectionMetrics {
+            closed_for_client: of_client("older"),
+            refused_to_client: of_client("new"),
             open: self.open.with_label_values(&[address]),
             closed_for_room: self.closed_for_room.with_label_values(&[address]),
             handshakes_failed: self.handshakes_failed.with_label_values(&[address]),
