@@ -1,9 +1,10 @@
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
@@ -40,6 +41,7 @@ pub(super) fn routes() -> Router<Admin> {
 async fn adopt(
     State(admin): State<Admin>,
     Named(tenant): Named,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::read(request, &["environments", "force"]).await?;
@@ -64,7 +66,14 @@ async fn adopt(
     let jobs = admin.adoptions.clone();
     // Whoever asked may go away at any time; what was begun is finished all the same.
     let job = jobs.start(tenant.name.clone(), ids.clone(), |job| {
-        run(admin, store, job, tenant, ids, is_forced)
+        let adopter = Adopter {
+            admin,
+            store,
+            tenant,
+            is_forced,
+            client: peer.ip().to_canonical(),
+        };
+        run(adopter, job, ids)
     })?;
     let status = match timeout(ANSWER_WITHIN, job.finished()).await {
         Ok(()) => StatusCode::OK,
@@ -84,14 +93,8 @@ async fn progress(State(admin): State<Admin>, Named(id): Named) -> Result<Respon
 
 /// Adopts one environment after the other, and where they are slow several at once. After its time, or where
 /// the gateway stops, no further one is begun.
-async fn run(
-    admin: Admin,
-    store: Store,
-    job: Arc<AdoptionJob>,
-    tenant: Arc<Tenant>,
-    ids: Vec<EnvironmentId>,
-    is_forced: bool,
-) {
+async fn run(adopter: Adopter, job: Arc<AdoptionJob>, ids: Vec<EnvironmentId>) {
+    let admin = &adopter.admin;
     let deadline = Instant::now() + admin.settings.ownership.adoption_timeout;
     let mut running = FuturesUnordered::new();
     for (index, id) in ids.iter().enumerate() {
@@ -99,7 +102,7 @@ async fn run(
             break;
         }
         job.begin(index);
-        let adoption = adopt_one(&admin, &store, &tenant, id, is_forced);
+        let adoption = adopter.adopt(id);
         running.push(async move { (index, adoption.await) });
         let mut is_slow = pin!(sleep(SLOW));
         while !running.is_empty() {
@@ -114,23 +117,31 @@ async fn run(
     }
 }
 
-async fn adopt_one(
-    admin: &Admin,
-    store: &Store,
-    tenant: &Arc<Tenant>,
-    id: &EnvironmentId,
+/// What environments are adopted with, and for whom.
+struct Adopter {
+    admin: Admin,
+    store: Store,
+    tenant: Arc<Tenant>,
     is_forced: bool,
-) -> Adoption {
-    let adoption = gateway::adopt(&admin.gateway, Arc::clone(tenant), id, is_forced).await;
-    tracing::info!(
-        tenant = tenant.name,
-        environment = id.as_str(),
-        is_forced,
-        outcome = adoption.name(),
-        "the admin API was asked to adopt an environment"
-    );
-    record_adoption(store, id, &adoption).await;
-    adoption
+    /// The address of whoever asked for it.
+    client: IpAddr,
+}
+
+impl Adopter {
+    async fn adopt(&self, id: &EnvironmentId) -> Adoption {
+        let tenant = Arc::clone(&self.tenant);
+        let adoption = gateway::adopt(&self.admin.gateway, tenant, id, self.is_forced, self.client).await;
+        tracing::info!(
+            tenant = self.tenant.name,
+            environment = id.as_str(),
+            is_forced = self.is_forced,
+            client = %self.client,
+            outcome = adoption.name(),
+            "the admin API was asked to adopt an environment"
+        );
+        record_adoption(&self.store, id, &adoption).await;
+        adoption
+    }
 }
 
 /// Tells the gateways that share the store to forget whose the environment was, where that may have changed.

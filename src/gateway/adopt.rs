@@ -1,6 +1,7 @@
 //! Environments from before the gateway, or of another tenant, become a tenant's.
 
 use std::mem;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,8 +21,16 @@ use crate::upstream::WriteSent;
 /// Stamps an environment for a tenant, unless it bears another's stamp; `is_forced` takes it even then. The
 /// tenant's own plan says with which credential. Nothing but the stamp is written.
 ///
+/// `client` is the address of whoever asked for it.
+///
 /// Of two that adopt one environment through this gateway the second finds the first one's stamp.
-pub async fn adopt(gateway: &Gateway, tenant: Arc<Tenant>, id: &EnvironmentId, is_forced: bool) -> Adoption {
+pub async fn adopt(
+    gateway: &Gateway,
+    tenant: Arc<Tenant>,
+    id: &EnvironmentId,
+    is_forced: bool,
+    client: IpAddr,
+) -> Adoption {
     let _one_at_a_time = gateway.adoption_locks.lock(id.clone()).await;
     let write_sent = WriteSent::default();
     let mut guard = AdoptionGuard {
@@ -30,7 +39,7 @@ pub async fn adopt(gateway: &Gateway, tenant: Arc<Tenant>, id: &EnvironmentId, i
         environment: id,
         write_sent: &write_sent,
         log: RequestLog::start(),
-        draft: AuditDraft::default(),
+        draft: AuditDraft::asked_from(client),
         is_recorded: false,
     };
     let adoption = match stamp_stored(gateway, &mut guard, is_forced).await {

@@ -1,6 +1,7 @@
 //! What a write leaves for the audit, and the one place where it is handed over.
 
 use std::mem;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -16,6 +17,8 @@ use crate::upstream::WriteSent;
 /// What is known of a write so far. A read leaves nothing.
 #[derive(Default)]
 pub(super) struct AuditDraft {
+    /// The address of whoever asked.
+    client: Option<IpAddr>,
     /// Which environment, where the request did not name it.
     pub(super) environment: Option<EnvironmentId>,
     /// The environment as it was, where owner or policy had to know.
@@ -35,6 +38,13 @@ pub(super) struct Ending {
 }
 
 impl AuditDraft {
+    pub(super) fn asked_from(client: IpAddr) -> Self {
+        Self {
+            client: Some(client),
+            ..Self::default()
+        }
+    }
+
     /// The upstream answered with a success.
     pub(super) fn succeed(&mut self, operation: Operation, reply: &Bytes) {
         self.is_done = true;
@@ -73,6 +83,7 @@ impl AuditDraft {
             at: Timestamp::now(),
             tenant: caller.tenant.clone(),
             key: caller.key,
+            client_address: self.client,
             operation,
             environment: self.environment.or(environment),
             outcome: ending.outcome,
@@ -97,12 +108,12 @@ pub(super) struct RequestGuard<'g> {
 }
 
 impl<'g> RequestGuard<'g> {
-    /// Of a request whose write, if it is one, tells `write_sent` when it goes.
-    pub(super) fn new(audit: Option<&'g Audit>, write_sent: &'g WriteSent) -> Self {
+    /// Of a request from `client` whose write, if it is one, tells `write_sent` when it goes.
+    pub(super) fn new(audit: Option<&'g Audit>, write_sent: &'g WriteSent, client: IpAddr) -> Self {
         Self {
             audit,
             write_sent,
-            identity: Identity::default(),
+            identity: Identity::of_client(client),
             log: RequestLog::start(),
             draft: AuditDraft::default(),
             is_recorded: false,
@@ -123,7 +134,8 @@ impl<'g> RequestGuard<'g> {
         let identity = &self.identity;
         let operation = identity.operation.filter(|operation| operation.is_write());
         if let (Some(audit), Some(operation), Some(caller)) = (self.audit, operation, &identity.caller) {
-            let (draft, environment) = (mem::take(&mut self.draft), identity.environment.clone());
+            let (mut draft, environment) = (mem::take(&mut self.draft), identity.environment.clone());
+            draft.client = identity.client;
             let operation = match identity.is_forced {
                 true => AuditOperation::ForceDelete,
                 false => AuditOperation::Write(operation),

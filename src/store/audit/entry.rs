@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -88,6 +89,8 @@ pub struct AuditEntry {
     pub tenant: Arc<Tenant>,
     /// With which key; [`KeyId::OPERATOR`] for an adoption.
     pub key: KeyId,
+    /// The address of whoever wrote; none where nobody knows.
+    pub client_address: Option<IpAddr>,
     /// What was asked.
     pub operation: AuditOperation,
     /// Of which environment, where that is known.
@@ -167,6 +170,8 @@ impl AuditEntry {
                 name: self.tenant.name.clone(),
             },
             key: self.key.to_string(),
+            actor: Some(self.actor()),
+            client_address: self.client_address.map(|address| address.to_string()),
             operation: self.operation.name().to_owned(),
             environment: self.environment.map(String::from),
             outcome: self.outcome.name().to_owned(),
@@ -176,6 +181,13 @@ impl AuditEntry {
             repeats: self.repeats,
             change,
         })
+    }
+
+    fn actor(&self) -> String {
+        match self.key {
+            KeyId::OPERATOR => AuditRecord::ADMIN_TOKEN.to_owned(),
+            key => key.to_string(),
+        }
     }
 
     fn change(&self, stamp_key: &str) -> Option<Value> {

@@ -20,6 +20,13 @@ pub struct AuditRecord {
     pub tenant: AuditTenant,
     /// The public prefix of the key; `(the operator)` where the operator acted.
     pub key: String,
+    /// Who acted: the public prefix of a tenant's key, or [`AuditRecord::ADMIN_TOKEN`] for whoever has that. None in
+    /// records from before it was written.
+    #[serde(default)]
+    pub actor: Option<String>,
+    /// The address that it was asked from; of several, the last. None in records from before it was written.
+    #[serde(default)]
+    pub client_address: Option<String>,
     /// The name of an [`AuditOperation`](super::AuditOperation).
     pub operation: String,
     /// Which environment; none where it has no id yet or never got one.
@@ -49,6 +56,9 @@ pub struct AuditTenant {
 }
 
 impl AuditRecord {
+    /// The actor that the admin API lets change things.
+    pub const ADMIN_TOKEN: &'static str = "admin.token";
+
     /// A new id for a record of this time: `aud_`, the time in microseconds, and 64 random bits, in base 32.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ pub struct AuditQuery {
     pub limit: u16,
 }
 
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 15] = [
     "id",
     "at",
     "tenant_id",
@@ -45,6 +45,8 @@ const COLUMNS: [&str; 13] = [
     "request_id",
     "repeats",
     "change_json",
+    "actor",
+    "client_address",
 ];
 /// How many records are written in one statement: each of those is a way to the database and back, but
 /// SQLite's driver looks for each placeholder among all before it, so that long statements cost by the
@@ -68,6 +70,8 @@ struct Row {
     request_id: String,
     repeats: i64,
     change_json: Option<String>,
+    actor: Option<String>,
+    client_address: Option<String>,
 }
 
 impl Store {
@@ -165,7 +169,9 @@ async fn insert<R: Borrow<AuditRecord>>(
             .bind(record.error.as_deref())
             .bind(record.request_id.as_str())
             .bind(i64::try_from(record.repeats).unwrap_or(i64::MAX))
-            .bind(record.change.as_ref().map(ToString::to_string));
+            .bind(record.change.as_ref().map(ToString::to_string))
+            .bind(record.actor.as_deref())
+            .bind(record.client_address.as_deref());
     }
     match insert.execute(connection).await {
         Err(error) if is_refused_for_good(&error) => Err(StoreError::Rejected(error.to_string())),
@@ -248,6 +254,8 @@ impl TryFrom<Row> for AuditRecord {
                 name: row.tenant_name,
             },
             key: row.key_id,
+            actor: row.actor,
+            client_address: row.client_address,
             operation: row.operation,
             environment: row.environment,
             outcome: row.outcome,

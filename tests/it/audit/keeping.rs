@@ -64,6 +64,8 @@ async fn keep_old_records(store: &str, days_ago: [i64; 2]) {
                 name: "acme".to_owned(),
             },
             key: "sk-eg-abcdefgh".to_owned(),
+            actor: None,
+            client_address: None,
             operation: "update".to_owned(),
             environment: None,
             outcome: "ok".to_owned(),

@@ -27,6 +27,8 @@ async fn a_record_is_read_as_it_was_written_and_twice_is_once(
     let bare = AuditRecord {
         environment: None,
         status: None,
+        actor: None,
+        client_address: None,
         ..record(1)
     };
     let full = AuditRecord {
