@@ -94,14 +94,15 @@ impl ApiError {
     fn retry(&self) -> Retry {
         match self {
             Self::NotReady
+            | Self::TooManyInFlight
             | Self::ListUnfinished
             | Self::EnvironmentBusy
             | Self::OutOfResources
             | Self::UpstreamUnreachable
             | Self::UpstreamConnectTimeout => Retry::After(1),
-            Self::TenantLimit { retry_after } | Self::UpstreamLimit { retry_after } => {
-                Retry::After(whole_seconds(*retry_after))
-            }
+            Self::TenantLimit { retry_after }
+            | Self::UpstreamLimit { retry_after }
+            | Self::TooManyUnknownKeys { retry_after } => Retry::After(whole_seconds(*retry_after)),
             Self::CircuitOpen { retry_after } => Retry::After(whole_seconds(*retry_after)),
             Self::UpstreamTimeout { after_write: true }
             | Self::UpstreamBroken { after_write: true }

@@ -27,6 +27,18 @@ pub enum ApiError {
     /// The credential does not name a caller.
     #[error("{0}")]
     Unauthenticated(AuthenticationFailure),
+    /// Nobody has the key, and whoever tried it tries such keys faster than anybody would by mistake.
+    #[error(
+        "too many unknown API keys were tried from this address; check the key, and try again in {}",
+        in_seconds(retry_after)
+    )]
+    TooManyUnknownKeys {
+        /// When an unknown key is told to be one again.
+        retry_after: Duration,
+    },
+    /// As many requests are being answered as the gateway may answer at once; this one was not looked at.
+    #[error("the gateway answers as many requests as it may at once; try again in a moment")]
+    TooManyInFlight,
     /// The caller's plan or key does not allow the operation.
     #[error("{0}")]
     Forbidden(String),
@@ -224,11 +236,13 @@ pub struct UpstreamError {
 
 impl ApiError {
     /// All labels that [`ApiError::kind`] gives.
-    pub const KINDS: [&'static str; 36] = [
+    pub const KINDS: [&'static str; 38] = [
         "unknown_path",
         "environment_not_found",
         "method_not_allowed",
         "unauthenticated",
+        "too_many_unknown_keys",
+        "too_many_in_flight",
         "forbidden",
         "plan_not_configured",
         "invalid_change",
@@ -271,6 +285,8 @@ impl ApiError {
             Self::EnvironmentNotFound => "environment_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Unauthenticated(_) => "unauthenticated",
+            Self::TooManyUnknownKeys { .. } => "too_many_unknown_keys",
+            Self::TooManyInFlight => "too_many_in_flight",
             Self::Forbidden(_) => "forbidden",
             Self::PlanNotConfigured => "plan_not_configured",
             Self::InvalidChange(_) => "invalid_change",
@@ -327,8 +343,11 @@ impl ApiError {
             Self::UnsupportedMediaType(_) | Self::UnsupportedContentEncoding => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
-            Self::TenantLimit { .. } | Self::UpstreamLimit { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TenantLimit { .. } | Self::UpstreamLimit { .. } | Self::TooManyUnknownKeys { .. } => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::NotReady
+            | Self::TooManyInFlight
             | Self::ListUnfinished
             | Self::EnvironmentBusy
             | Self::CircuitOpen { .. }

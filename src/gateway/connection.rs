@@ -1,4 +1,4 @@
-use std::net::{self, SocketAddr};
+use std::net::{self, IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,9 @@ use tokio::select;
 use super::Gateway;
 use super::exchange::answer_request;
 use super::head_limit::{HeadLimit, MAX_HEAD_BYTES};
+use super::lifetime::{Lifetime, Worn};
 use super::pace::{Pace, WriteError};
+use super::proxy_header::{ProxyHeaderError, read_proxy_header};
 use super::request_log::{Identity, RequestLog};
 use super::response;
 use super::stream::{ClientStream, client_stream};
@@ -29,8 +31,9 @@ use crate::server::{OpenConnection, TlsListener, establish};
 /// exchange.
 struct Connection {
     gateway: Arc<Gateway>,
-    peer: SocketAddr,
-    opened: Instant,
+    /// Whose it is: of whoever connected, unless a balancer says otherwise.
+    client: IpAddr,
+    lifetime: Lifetime,
     requests: AtomicU64,
     head: Arc<HeadLimit>,
     open: OpenConnection,
@@ -42,24 +45,27 @@ pub(super) async fn serve(
     socket: net::TcpStream,
     tls: Option<Arc<TlsListener>>,
     peer: SocketAddr,
-    open: OpenConnection,
+    mut open: OpenConnection,
 ) {
-    let socket = match TcpStream::from_std(socket) {
+    let lifetime = Lifetime::begin(&gateway.listen);
+    let mut socket = match TcpStream::from_std(socket) {
         Ok(socket) => socket,
         Err(error) => return tracing::warn!(%error, "a client's connection could not be taken over"),
     };
-    let opened = Instant::now();
+    let Some(client) = identify(&gateway, &mut socket, peer, &mut open).await else {
+        return;
+    };
     // Here and not where connections are accepted, so that nobody waits for a client that is slow at it.
-    let longest = gateway.listen.header_timeout;
-    let Some(socket) = establish(tls.as_deref(), socket, &open, longest).await else {
+    let left = gateway.listen.header_timeout.saturating_sub(lifetime.age());
+    let Some(socket) = establish(tls.as_deref(), socket, &open, left).await else {
         return;
     };
     let head = Arc::new(HeadLimit::default());
     let stream = ClientStream::new(socket, Arc::clone(&head));
     let connection = Arc::new(Connection {
         gateway,
-        peer,
-        opened,
+        client,
+        lifetime,
         requests: AtomicU64::new(0),
         head,
         open,
@@ -67,11 +73,45 @@ pub(super) async fn serve(
     let closing = connection.open.closing();
     connection.process_new(Box::new(stream), closing).await;
     tracing::debug!(
-        peer = %connection.peer,
+        client = %connection.client,
         requests = connection.requests.load(Ordering::Relaxed),
-        seconds = connection.opened.elapsed().as_secs(),
+        seconds = connection.lifetime.age().as_secs(),
         "a client's connection is closed"
     );
+}
+
+/// Whose the connection is; none where nobody can tell, or where they have all that they may have. Before
+/// anything else is read, a handshake of TLS too, and within the time that there is for the first head.
+async fn identify(
+    gateway: &Gateway,
+    socket: &mut TcpStream,
+    peer: SocketAddr,
+    open: &mut OpenConnection,
+) -> Option<IpAddr> {
+    let peer = peer.ip().to_canonical();
+    if !gateway.listen.has_proxy_protocol {
+        return Some(peer);
+    }
+    let reading = read_proxy_header(socket, gateway.listen.header_timeout);
+    let told = select! {
+        biased;
+        told = reading => told,
+        () = open.closed() => return None,
+    };
+    let metrics = &gateway.metrics.clients;
+    match &told {
+        Ok(_) => {}
+        Err(ProxyHeaderError::Malformed) => metrics.without_proxy_header.inc(),
+        Err(ProxyHeaderError::Late) => metrics.late_proxy_header.inc(),
+        // So balancers see whether somebody is there.
+        Err(ProxyHeaderError::Left(_)) => return None,
+    }
+    let client = told
+        .inspect_err(|error| tracing::debug!(%error, %peer, "a connection is closed"))
+        .ok()?
+        .unwrap_or(peer);
+    open.identify(client).ok()?;
+    Some(client)
 }
 
 #[async_trait]
@@ -91,9 +131,12 @@ impl HttpServerApp for Connection {
             }
         }
         self.open.begin_service();
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(worn) = self.lifetime.is_over_with(number) {
+            self.end_with_answer(&mut session, worn);
+        }
         // On the heap, so that a connection that waits for its next request does not hold the room for it.
-        let answering = Box::pin(answer_request(&self.gateway, &mut session));
+        let answering = Box::pin(answer_request(&self.gateway, &mut session, self.client));
         if let Err(error) = answering.await {
             tracing::debug!(%error, "an answer could not be written");
             if let (WriteError::TooSlow, Some(stream)) = (error, client_stream(&session)) {
@@ -108,6 +151,18 @@ impl HttpServerApp for Connection {
 }
 
 impl Connection {
+    /// Lets the answer to the request that was read be the last one, and say so: a client that is told sends
+    /// nothing more that would be lost.
+    fn end_with_answer(&self, session: &mut ServerSession, worn: Worn) {
+        let metrics = &self.gateway.metrics.clients;
+        match worn {
+            Worn::Requests => metrics.worn_by_requests.inc(),
+            Worn::Age => metrics.worn_by_age.inc(),
+        }
+        self.open.retire();
+        session.set_keepalive(None);
+    }
+
     /// Reads the head of the next request. There is none where the client leaves, says nothing for too long,
     /// or the connection should close.
     async fn head(&self, session: &mut ServerSession) -> Result<bool, ApiError> {
@@ -142,12 +197,16 @@ impl Connection {
         if let Some(stream) = client_stream(session) {
             match timeout(silence, stream.readable()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => return Ok(false),
+                Ok(Err(_)) => return Ok(false),
+                Err(_) => {
+                    self.gateway.metrics.clients.idle.inc();
+                    return Ok(false);
+                }
             }
         }
         let mut time = listen.header_timeout;
         if is_first {
-            time = time.saturating_sub(self.opened.elapsed());
+            time = time.saturating_sub(self.lifetime.age());
         } else {
             self.open.begin_head();
         }
@@ -192,7 +251,8 @@ impl Connection {
         if let Err(error) = write::last_answer(&mut session, answer, &pace).await {
             tracing::debug!(%error, "an answer could not be written");
         }
-        log.finish(&Identity::default(), &self.gateway.metrics, status, Some(error));
+        let identity = Identity::of_client(self.client);
+        log.finish(&identity, &self.gateway.metrics, status, Some(error));
         write::close(session).await;
     }
 }

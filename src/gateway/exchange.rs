@@ -14,6 +14,7 @@
 //! record      metrics, access log, audit                 answer_request
 //! ```
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use tokio::time::timeout_at;
 
 use super::Gateway;
 use super::audit::{AuditDraft, RequestGuard};
+use super::client_address::client_address;
 use super::judge::{Document, JudgedHead, judge_body, judge_head};
 use super::pace::{Pace, WriteError};
 use super::request_log::{Identity, WaitingFor};
@@ -41,12 +43,22 @@ use crate::upstream::WriteSent;
 const UNREAD_RETRY: Duration = Duration::from_secs(1);
 
 /// Answers one request, with what it comes to or the error that it fails with, and records it.
-pub(super) async fn answer_request(gateway: &Gateway, session: &mut ServerSession) -> Result<(), WriteError> {
-    let _in_flight = InFlight::enter(&gateway.metrics.in_flight);
+///
+/// `connection` is whose connection it came on; trusted proxies say in a header whose request it is.
+pub(super) async fn answer_request(
+    gateway: &Gateway,
+    session: &mut ServerSession,
+    connection: IpAddr,
+) -> Result<(), WriteError> {
+    let in_flight = InFlight::enter(&gateway.metrics.in_flight, gateway.max_in_flight);
     let write_sent = WriteSent::default();
-    let mut guard = RequestGuard::new(gateway.audit.as_ref(), &write_sent);
+    let client = client_address(&gateway.listen, connection, &session.req_header().headers);
+    let mut guard = RequestGuard::new(gateway.audit.as_ref(), &write_sent, client);
 
-    let outcome = without_panic(respond(gateway, session, &mut guard), &gateway.metrics.panics).await;
+    let outcome = match &in_flight {
+        Some(_) => without_panic(respond(gateway, session, &mut guard), &gateway.metrics.panics).await,
+        None => Err(ApiError::TooManyInFlight),
+    };
     let RequestGuard { identity, log, .. } = &mut guard;
     let (outcome, _unread) = count_unread(&gateway.unread_answers, outcome, identity);
     let (mut answer, error) = match outcome {
@@ -304,9 +316,11 @@ fn without_panic<T>(
 struct InFlight<'a>(&'a IntGauge);
 
 impl<'a> InFlight<'a> {
-    fn enter(gauge: &'a IntGauge) -> Self {
+    /// None where there are as many as there may be.
+    fn enter(gauge: &'a IntGauge, max: i64) -> Option<Self> {
         gauge.inc();
-        Self(gauge)
+        let in_flight = Self(gauge);
+        (gauge.get() <= max).then_some(in_flight)
     }
 }
 

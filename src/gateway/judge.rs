@@ -11,7 +11,9 @@ use serde_json::{Map, Value};
 use super::Gateway;
 use super::plans::ResolvedPlan;
 use super::request_log::Identity;
-use crate::contract::{ApiError, RequestQuery, Target, Warnings, check_media_type, parse_document};
+use crate::contract::{
+    ApiError, AuthenticationFailure, RequestQuery, Target, Warnings, check_media_type, parse_document,
+};
 use crate::tenancy::{self, Caller};
 
 /// What the head of a request asks for, and who asks: known, and within their rights.
@@ -45,7 +47,12 @@ pub(super) fn judge_head<'g>(
 
     // Before the body, so that nobody without a key can make the gateway read one.
     let key = tenancy::credential(&head.headers)?;
-    let caller = gateway.directory.caller(key, Timestamp::now())?;
+    let caller = match gateway.directory.caller(key, Timestamp::now()) {
+        Err(ApiError::Unauthenticated(AuthenticationFailure::Unknown)) => {
+            return Err(gateway.unknown_keys.refuse(&gateway.listen, identity.client));
+        }
+        outcome => outcome?,
+    };
     identity.caller = Some(caller.clone());
     identity.environment.clone_from(&target.environment);
 

@@ -43,10 +43,15 @@ pub fn start(
         let (gateway, connections) = (Arc::clone(&gateway), Arc::clone(&connections));
         let workers = Arc::clone(&all);
         first.run(async move {
-            let acceptor = match Acceptor::new(listener, connections) {
+            let mut acceptor = match Acceptor::new(listener, connections) {
                 Ok(acceptor) => acceptor,
                 Err(error) => return tracing::error!(%error, "nothing can be accepted"),
             };
+            if gateway.listen.has_proxy_protocol {
+                // Anybody else could say to be whoever they like.
+                let trusted = gateway.listen.trusted_networks.clone();
+                acceptor = acceptor.only_from(trusted, gateway.metrics.clients.untrusted.clone());
+            }
             tokio::select! {
                 biased;
                 // An error means that the other side was dropped, which is what is waited for.

@@ -10,6 +10,8 @@
 //! | listening, and the threads that serve | `listener`, `workers` |
 //! | the border to Pingora: a connection, and the stream beneath it | `connection`, `stream`, `head_limit` |
 //! | the way itself, step by step | `exchange`, of which `judge` needs no socket |
+//! | who asks: what balancers say, before a connection and in a header | `proxy_header`; `client_address`, `forwarded` |
+//! | for how long, and how often | `lifetime`; `unknown_keys` |
 //! | what a request is, as it comes in | `request` |
 //! | the plans, and what their requests go up with | `plans` |
 //! | whose an environment is | `ownership`; `list` picks the caller's, `adopt` makes one a tenant's |
@@ -22,11 +24,14 @@
 
 mod adopt;
 mod audit;
+mod client_address;
 mod client_disconnect;
 mod connection;
 mod exchange;
+mod forwarded;
 mod head_limit;
 mod judge;
+mod lifetime;
 mod list;
 mod listener;
 mod locks;
@@ -35,11 +40,13 @@ mod pace;
 mod plans;
 mod policy;
 mod probe;
+mod proxy_header;
 mod request;
 mod request_log;
 mod response;
 mod shared_reads;
 mod stream;
+mod unknown_keys;
 mod unread_answers;
 mod upstream_session;
 mod workers;
@@ -55,6 +62,7 @@ use self::plans::Plans;
 use self::policy::UpdateLocks;
 use self::request::BodyLimits;
 use self::shared_reads::SharedReads;
+use self::unknown_keys::UnknownKeys;
 use self::unread_answers::UnreadAnswers;
 use crate::config::{Listen, Settings, UpstreamService};
 use crate::contract::Dialect;
@@ -90,6 +98,9 @@ pub struct Gateway {
     /// How long clients may take for what.
     listen: Listen,
     unread_answers: UnreadAnswers,
+    unknown_keys: UnknownKeys,
+    /// How many requests may be answered at once.
+    max_in_flight: i64,
     audit: Option<Audit>,
     metrics: Arc<Metrics>,
     is_stopping: AtomicBool,
@@ -129,6 +140,8 @@ impl Gateway {
                 timeout: settings.listen.body_timeout,
             },
             unread_answers: UnreadAnswers::new(settings.listen.max_unread_bytes),
+            unknown_keys: UnknownKeys::default(),
+            max_in_flight: max_in_flight(&settings.listen),
             listen: settings.listen.clone(),
             audit,
             metrics,
@@ -154,4 +167,11 @@ impl Gateway {
     pub fn budgets(&self) -> impl Iterator<Item = &Arc<Budget>> {
         self.plans.budgets()
     }
+}
+
+/// As many as there may be connections, unless somebody says otherwise: each may need one to the upstream, and
+/// with it a descriptor.
+fn max_in_flight(listen: &Listen) -> i64 {
+    let limit = listen.max_in_flight.or(listen.max_connections);
+    limit.and_then(|limit| limit.try_into().ok()).unwrap_or(i64::MAX)
 }

@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
@@ -13,12 +14,24 @@ use crate::text::random_bytes;
 /// this.
 #[derive(Default)]
 pub(super) struct Identity<'g> {
+    /// The address of whoever asks; none where nobody does.
+    pub(super) client: Option<IpAddr>,
     pub(super) operation: Option<Operation>,
     pub(super) environment: Option<EnvironmentId>,
     pub(super) caller: Option<Caller>,
     pub(super) plan: Option<&'g ResolvedPlan>,
     /// Whether it is a delete with `force=true`.
     pub(super) is_forced: bool,
+}
+
+impl Identity<'_> {
+    /// All that is known at first: where the request comes from.
+    pub(super) fn of_client(client: IpAddr) -> Self {
+        Self {
+            client: Some(client),
+            ..Self::default()
+        }
+    }
 }
 
 /// The name of a request and its times, for its answer, its metrics and its line in the access log.
@@ -106,7 +119,9 @@ impl RequestLog {
         if let Some(error) = error {
             metrics.record_error(error);
         }
-        if !tracing::enabled!(target: "envgate::access", tracing::Level::INFO) {
+        // Of those there is a line a minute, and not one for each.
+        let is_flood = matches!(error, Some(ApiError::TooManyUnknownKeys { .. }));
+        if is_flood || !tracing::enabled!(target: "envgate::access", tracing::Level::INFO) {
             return;
         }
         self.request_id();
@@ -114,6 +129,7 @@ impl RequestLog {
         tracing::info!(
             target: "envgate::access",
             request_id = self.request_id.as_deref(),
+            client = identity.client.map(tracing::field::display),
             tenant = identity.caller.as_ref().map(|caller| caller.tenant.name.as_str()),
             key = identity.caller.as_ref().map(|caller| caller.key.as_str()),
             operation = identity.operation.map(Operation::name),

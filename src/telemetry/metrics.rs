@@ -9,6 +9,7 @@ use prometheus::{
 use super::UpstreamMetrics;
 use super::budget_metrics::{BudgetMetrics, BudgetSharing, BudgetsMetrics};
 use super::certificate_metrics::CertificateMetrics;
+use super::client_metrics::ClientMetrics;
 use super::connection_metrics::{ConnectionMetrics, ConnectionsMetrics};
 use super::registrar::Registrar;
 use crate::contract::{ApiError, AuthenticationFailure, Operation};
@@ -29,6 +30,8 @@ pub struct Metrics {
     connections: ConnectionsMetrics,
     /// The certificates that are shown or trusted.
     pub certificates: CertificateMetrics,
+    /// What becomes of clients' connections.
+    pub clients: ClientMetrics,
     /// Requests that are being answered now.
     pub in_flight: IntGauge,
     /// How the upstream is doing.
@@ -170,6 +173,7 @@ impl Metrics {
             budgets: BudgetsMetrics::new(&add)?,
             connections: ConnectionsMetrics::new(&add)?,
             certificates: CertificateMetrics::new(&add)?,
+            clients: ClientMetrics::new(&add)?,
             in_flight: add.gauge("envgate_requests_in_flight", "Requests that are being answered.")?,
             upstream: UpstreamMetrics::new(&add)?,
             upstream_credential_refused: add.counter(

@@ -2,6 +2,7 @@
 
 mod budget_metrics;
 mod certificate_metrics;
+mod client_metrics;
 mod connection_metrics;
 mod line_writer;
 mod log;
@@ -11,6 +12,7 @@ mod upstream_metrics;
 
 pub use budget_metrics::{BudgetMetrics, BudgetSharing, RejectionMetrics};
 pub use certificate_metrics::CertificateMetrics;
+pub use client_metrics::ClientMetrics;
 pub use connection_metrics::ConnectionMetrics;
 pub use line_writer::LineWriter;
 pub use log::{LogError, RunningLog, start_log};

@@ -17,6 +17,8 @@ fn samples() -> Vec<ApiError> {
         ApiError::EnvironmentNotFound,
         ApiError::MethodNotAllowed { allow: "GET" },
         ApiError::Unauthenticated(AuthenticationFailure::Missing),
+        ApiError::TooManyUnknownKeys { retry_after: second },
+        ApiError::TooManyInFlight,
         ApiError::Forbidden(String::new()),
         ApiError::PlanNotConfigured,
         ApiError::InvalidChange(MergeError::Archived),
