@@ -1,13 +1,14 @@
 //! How an error is told: the one place that turns it into an answer.
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::error::error_type_of;
-use super::{ApiError, Dialect, ReplyError, Violation, Violations};
+use super::operation::ALL_METHODS;
+use super::{ApiError, Dialect, MalformedRequest, ReplyError, Violation, Violations};
 use crate::text::whole_seconds;
 
 /// The header that overrides what a client makes of a status.
@@ -71,8 +72,15 @@ impl ApiError {
 
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        if let Self::MethodNotAllowed { allow } = self {
-            headers.push((ALLOW, HeaderValue::from_static(allow)));
+        match self {
+            Self::MethodNotAllowed { allow } => headers.push((ALLOW, HeaderValue::from_static(allow))),
+            Self::Malformed(MalformedRequest::Connect) => {
+                headers.push((ALLOW, HeaderValue::from_static(ALL_METHODS)));
+            }
+            Self::Unauthenticated { failure, .. } => {
+                headers.push((WWW_AUTHENTICATE, HeaderValue::from_static(failure.challenge())));
+            }
+            _ => {}
         }
         if let Self::UnsupportedContentEncoding = self {
             headers.push((ACCEPT_ENCODING, HeaderValue::from_static("identity")));
@@ -110,6 +118,7 @@ impl ApiError {
                 after_write: true, ..
             }
             // The next answer would be no other.
+            | Self::Malformed(MalformedRequest::TransferCoding | MalformedRequest::Version)
             | Self::UpstreamReply {
                 reason: ReplyError::Redirect | ReplyError::TooLarge | ReplyError::Encoded,
                 ..

@@ -4,7 +4,8 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::value::RawValue;
 
-use super::{AuthenticationFailure, DocumentFault, Violations};
+use super::authentication_failure::in_header;
+use super::{AuthenticationFailure, CredentialHeader, DocumentFault, MalformedRequest, Violations};
 use crate::environment::MergeError;
 use crate::text::{format_seconds, whole_seconds};
 
@@ -25,8 +26,13 @@ pub enum ApiError {
         allow: &'static str,
     },
     /// The credential does not name a caller.
-    #[error("{0}")]
-    Unauthenticated(AuthenticationFailure),
+    #[error("{failure}{}", in_header(*.header))]
+    Unauthenticated {
+        /// Why.
+        failure: AuthenticationFailure,
+        /// Where it came, if that is told beside the reason.
+        header: Option<CredentialHeader>,
+    },
     /// Nobody has the key, and whoever tried it tries such keys faster than anybody would by mistake.
     #[error(
         "too many unknown API keys were tried from this address; check the key, and try again in {}",
@@ -56,13 +62,16 @@ pub enum ApiError {
     BadRequest(Cow<'static, str>),
     /// What came is no request that can be answered as one.
     #[error("{0}")]
-    Malformed(MalformedHead),
+    Malformed(MalformedRequest),
     /// The header is larger than the gateway takes.
     #[error("the request header is larger than {limit} bytes")]
     HeaderTooLarge {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The client expects something else than `100-continue`.
+    #[error("no expectation but 100-continue is met here")]
+    ExpectationFailed,
     /// A query parameter is repeated or has a value of the wrong type.
     #[error("query parameter {name}: {problem}")]
     BadQuery {
@@ -177,31 +186,6 @@ pub enum ApiError {
     Internal,
 }
 
-/// Why the head of a request cannot be taken as one. Nobody knows what was asked for, nor where the next one
-/// begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MalformedHead {
-    /// It breaks the grammar of HTTP/1.1, or says in more than one way what it is.
-    #[error("what came is no valid HTTP/1.1 request: its request line or its header is malformed")]
-    Syntax,
-    /// It did not arrive in time.
-    #[error("the request header did not arrive within {} seconds", .0.as_secs_f64())]
-    Late(Duration),
-    /// It asks for a tunnel, which only proxies have.
-    #[error("CONNECT is for proxies; this is an API")]
-    Connect,
-}
-
-impl MalformedHead {
-    const fn status(self) -> StatusCode {
-        match self {
-            Self::Syntax => StatusCode::BAD_REQUEST,
-            Self::Late(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
-        }
-    }
-}
-
 /// Why a reply of the upstream is not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
@@ -236,7 +220,7 @@ pub struct UpstreamError {
 
 impl ApiError {
     /// All labels that [`ApiError::kind`] gives.
-    pub const KINDS: [&'static str; 38] = [
+    pub const KINDS: [&'static str; 39] = [
         "unknown_path",
         "environment_not_found",
         "method_not_allowed",
@@ -250,6 +234,7 @@ impl ApiError {
         "bad_request",
         "malformed",
         "header_too_large",
+        "expectation_failed",
         "bad_query",
         "unexpected_body",
         "body_too_large",
@@ -277,6 +262,27 @@ impl ApiError {
         "internal",
     ];
 
+    /// A credential that does not name a caller.
+    #[must_use]
+    pub const fn unauthenticated(failure: AuthenticationFailure) -> Self {
+        Self::Unauthenticated {
+            failure,
+            header: None,
+        }
+    }
+
+    /// The same error, where it is one of a credential with the header that this came in.
+    #[must_use]
+    pub fn of_credential_in(self, header: CredentialHeader) -> Self {
+        match self {
+            Self::Unauthenticated { failure, .. } => Self::Unauthenticated {
+                failure,
+                header: Some(header),
+            },
+            other => other,
+        }
+    }
+
     /// The metric label of the variant.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -284,7 +290,7 @@ impl ApiError {
             Self::UnknownPath => "unknown_path",
             Self::EnvironmentNotFound => "environment_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
-            Self::Unauthenticated(_) => "unauthenticated",
+            Self::Unauthenticated { .. } => "unauthenticated",
             Self::TooManyUnknownKeys { .. } => "too_many_unknown_keys",
             Self::TooManyInFlight => "too_many_in_flight",
             Self::Forbidden(_) => "forbidden",
@@ -294,6 +300,7 @@ impl ApiError {
             Self::BadRequest(_) => "bad_request",
             Self::Malformed(_) => "malformed",
             Self::HeaderTooLarge { .. } => "header_too_large",
+            Self::ExpectationFailed => "expectation_failed",
             Self::BadQuery { .. } => "bad_query",
             Self::UnexpectedBody => "unexpected_body",
             Self::BodyTooLarge { .. } => "body_too_large",
@@ -328,7 +335,7 @@ impl ApiError {
         match self {
             Self::UnknownPath | Self::EnvironmentNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::PlanNotConfigured | Self::Policy(_) => StatusCode::FORBIDDEN,
             Self::InvalidChange(_)
             | Self::BadRequest(_)
@@ -336,8 +343,9 @@ impl ApiError {
             | Self::UnexpectedBody
             | Self::Document(_)
             | Self::Violations(_) => StatusCode::BAD_REQUEST,
-            Self::Malformed(head) => head.status(),
+            Self::Malformed(malformed) => malformed.status(),
             Self::HeaderTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType(_) | Self::UnsupportedContentEncoding => {

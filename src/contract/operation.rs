@@ -95,6 +95,88 @@ pub struct Target {
 
 const COLLECTION: &str = "/v1/environments";
 
+/// The paths that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resource<'p> {
+    /// `/v1/environments`
+    Collection,
+    /// `/v1/environments/{environment_id}`, with the id as it came.
+    Environment(&'p str),
+    /// `/v1/environments/{environment_id}/archive`
+    Archive(&'p str),
+}
+
+impl<'p> Resource<'p> {
+    /// Matches a path as it came, without a query.
+    fn find(path: &'p str) -> Result<Self, ApiError> {
+        let rest = path.strip_prefix(COLLECTION).ok_or(ApiError::UnknownPath)?;
+        if rest.is_empty() {
+            return Ok(Self::Collection);
+        }
+        let rest = rest.strip_prefix('/').ok_or(ApiError::UnknownPath)?;
+        match rest.split_once('/') {
+            None => Ok(Self::Environment(rest)),
+            Some((id, "archive")) => Ok(Self::Archive(id)),
+            Some(_) => Err(ApiError::UnknownPath),
+        }
+    }
+
+    /// HEAD is GET without the body of its answer, and otherwise the same in every step.
+    fn operation(self, method: &Method) -> Option<Operation> {
+        match (self, method) {
+            (Self::Collection, &Method::POST) => Some(Operation::Create),
+            (Self::Collection, &Method::GET | &Method::HEAD) => Some(Operation::List),
+            (Self::Environment(_), &Method::GET | &Method::HEAD) => Some(Operation::Retrieve),
+            (Self::Environment(_), &Method::POST) => Some(Operation::Update),
+            (Self::Environment(_), &Method::DELETE) => Some(Operation::Delete),
+            (Self::Archive(_), &Method::POST) => Some(Operation::Archive),
+            _ => None,
+        }
+    }
+
+    const fn methods(self) -> &'static str {
+        match self {
+            Self::Collection => "GET, HEAD, OPTIONS, POST",
+            Self::Environment(_) => "DELETE, GET, HEAD, OPTIONS, POST",
+            Self::Archive(_) => "OPTIONS, POST",
+        }
+    }
+
+    /// The environment that it is about, where the id can be one. It is percent-decoded, once.
+    fn environment(self) -> Result<Option<EnvironmentId>, ApiError> {
+        let (Self::Environment(segment) | Self::Archive(segment)) = self else {
+            return Ok(None);
+        };
+        let decoded = percent_decode_str(segment).decode_utf8();
+        let decoded = decoded.map_err(|_| ApiError::EnvironmentNotFound)?;
+        let environment = EnvironmentId::parse(&decoded).map_err(|_| ApiError::EnvironmentNotFound)?;
+        Ok(Some(environment))
+    }
+}
+
+/// The methods that a path has, as `Allow` lists them; `*` has those of all paths.
+///
+/// # Errors
+/// [`ApiError::UnknownPath`], or [`ApiError::EnvironmentNotFound`] where the id segment cannot be an id.
+///
+/// ```
+/// use envgate::contract::allowed_methods;
+///
+/// assert_eq!(allowed_methods("/v1/environments").unwrap(), "GET, HEAD, OPTIONS, POST");
+/// assert!(allowed_methods("/v1/sessions").is_err());
+/// ```
+pub fn allowed_methods(path: &str) -> Result<&'static str, ApiError> {
+    if path == "*" {
+        return Ok(ALL_METHODS);
+    }
+    let resource = Resource::find(path)?;
+    resource.environment()?;
+    Ok(resource.methods())
+}
+
+/// The methods of all paths.
+pub(super) const ALL_METHODS: &str = "DELETE, GET, HEAD, OPTIONS, POST";
+
 impl Target {
     /// Finds the operation that a method and a path name. The path is matched as it came, without a query;
     /// the id alone is percent-decoded, once.
@@ -112,44 +194,13 @@ impl Target {
     /// assert!(Target::find(&Method::GET, "/v1/sessions").is_err());
     /// ```
     pub fn find(method: &Method, path: &str) -> Result<Self, ApiError> {
-        let rest = path.strip_prefix(COLLECTION).ok_or(ApiError::UnknownPath)?;
-        if rest.is_empty() {
-            return match *method {
-                Method::POST => Ok(Self {
-                    operation: Operation::Create,
-                    environment: None,
-                }),
-                Method::GET => Ok(Self {
-                    operation: Operation::List,
-                    environment: None,
-                }),
-                _ => Err(ApiError::MethodNotAllowed { allow: "GET, POST" }),
-            };
-        }
-        let rest = rest.strip_prefix('/').ok_or(ApiError::UnknownPath)?;
-        let (segment, tail) = rest
-            .split_once('/')
-            .map_or((rest, None), |(id, tail)| (id, Some(tail)));
-        let operation = match (tail, method) {
-            (None, &Method::GET) => Operation::Retrieve,
-            (None, &Method::POST) => Operation::Update,
-            (None, &Method::DELETE) => Operation::Delete,
-            (None, _) => {
-                return Err(ApiError::MethodNotAllowed {
-                    allow: "DELETE, GET, POST",
-                });
-            }
-            (Some("archive"), &Method::POST) => Operation::Archive,
-            (Some("archive"), _) => return Err(ApiError::MethodNotAllowed { allow: "POST" }),
-            (Some(_), _) => return Err(ApiError::UnknownPath),
-        };
-        let decoded = percent_decode_str(segment)
-            .decode_utf8()
-            .map_err(|_| ApiError::EnvironmentNotFound)?;
-        let environment = EnvironmentId::parse(&decoded).map_err(|_| ApiError::EnvironmentNotFound)?;
+        let resource = Resource::find(path)?;
+        let operation = resource.operation(method).ok_or(ApiError::MethodNotAllowed {
+            allow: resource.methods(),
+        })?;
         Ok(Self {
             operation,
-            environment: Some(environment),
+            environment: resource.environment()?,
         })
     }
 
@@ -174,6 +225,8 @@ mod tests {
             (Method::POST, "/v1/environments", Operation::Create),
             (Method::GET, "/v1/environments", Operation::List),
             (Method::GET, "/v1/environments/env_1", Operation::Retrieve),
+            (Method::HEAD, "/v1/environments", Operation::List),
+            (Method::HEAD, "/v1/environments/env_1", Operation::Retrieve),
             (Method::POST, "/v1/environments/env_1", Operation::Update),
             (Method::DELETE, "/v1/environments/env_1", Operation::Delete),
             (Method::POST, "/v1/environments/env_1/archive", Operation::Archive),
@@ -187,10 +240,11 @@ mod tests {
     #[test]
     fn a_method_that_the_path_does_not_have_names_those_that_it_has() {
         for (path, expected) in [
-            ("/v1/environments", "GET, POST"),
-            ("/v1/environments/env_1", "DELETE, GET, POST"),
-            ("/v1/environments/env_1/archive", "POST"),
+            ("/v1/environments", "GET, HEAD, OPTIONS, POST"),
+            ("/v1/environments/env_1", "DELETE, GET, HEAD, OPTIONS, POST"),
+            ("/v1/environments/env_1/archive", "OPTIONS, POST"),
         ] {
+            assert_eq!(allowed_methods(path).unwrap(), expected);
             let error = Target::find(&Method::PATCH, path).unwrap_err();
             assert!(
                 matches!(error, ApiError::MethodNotAllowed { allow } if allow == expected),
@@ -230,6 +284,10 @@ mod tests {
         ] {
             assert!(
                 matches!(Target::find(&Method::GET, path), Err(ApiError::UnknownPath)),
+                "{path}"
+            );
+            assert!(
+                matches!(allowed_methods(path), Err(ApiError::UnknownPath)),
                 "{path}"
             );
         }

@@ -63,11 +63,11 @@ async fn gone(session: &mut ServerSession, probes_half_closed: bool) {
     };
     match connection.idle().await {
         Err(_reset) => return,
-        Ok(read) => {
-            // Something of the next request was read and is lost, or none will come.
-            session.set_keepalive(None);
-            if read > 0 {
-                return pending().await;
+        // What the client sends meanwhile is kept for its next request, and no byte comes here.
+        Ok(_end) => {
+            let has_more = client_stream(session).is_some_and(|stream| stream.filter().has_more());
+            if !has_more {
+                session.set_keepalive(None);
             }
             let understands_interim = session.req_header().version >= Version::HTTP_11;
             if !probes_half_closed || !understands_interim {

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use http::Method;
 use pingora::ErrorType;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
@@ -16,7 +15,7 @@ use tokio::select;
 
 use super::Gateway;
 use super::exchange::answer_request;
-use super::head_limit::{HeadLimit, MAX_HEAD_BYTES};
+use super::head_progress::HeadProgress;
 use super::lifetime::{Lifetime, Worn};
 use super::pace::{Pace, WriteError};
 use super::proxy_header::{ProxyHeaderError, read_proxy_header};
@@ -24,7 +23,7 @@ use super::request_log::{Identity, RequestLog};
 use super::response;
 use super::stream::{ClientStream, client_stream};
 use super::write;
-use crate::contract::{ApiError, MalformedHead};
+use crate::contract::{ApiError, MalformedRequest};
 use crate::server::{OpenConnection, TlsListener, establish};
 
 /// One client's connection: what Pingora calls for each of its requests, and the border between it and the
@@ -35,7 +34,7 @@ struct Connection {
     client: IpAddr,
     lifetime: Lifetime,
     requests: AtomicU64,
-    head: Arc<HeadLimit>,
+    head: Arc<HeadProgress>,
     open: OpenConnection,
 }
 
@@ -60,7 +59,7 @@ pub(super) async fn serve(
     let Some(socket) = establish(tls.as_deref(), socket, &open, left).await else {
         return;
     };
-    let head = Arc::new(HeadLimit::default());
+    let head = Arc::new(HeadProgress::default());
     let stream = ClientStream::new(socket, Arc::clone(&head));
     let connection = Arc::new(Connection {
         gateway,
@@ -144,6 +143,10 @@ impl HttpServerApp for Connection {
             }
             return None;
         }
+        if client_stream(&session).and_then(ClientStream::refusal).is_some() {
+            write::close(session).await;
+            return None;
+        }
         let settings = HttpPersistentSettings::for_session(&session);
         let stream = session.finish().await.ok()??;
         Some(ReusedHttpStream::from_reusable_stream(stream, settings))
@@ -166,19 +169,30 @@ impl Connection {
     /// Reads the head of the next request. There is none where the client leaves, says nothing for too long,
     /// or the connection should close.
     async fn head(&self, session: &mut ServerSession) -> Result<bool, ApiError> {
-        self.head.begin();
+        // Where it is not certain that a request begins here, none does.
+        let is_at_start = client_stream(session).is_none_or(|stream| stream.filter().is_between_requests());
+        if !is_at_start {
+            return Ok(false);
+        }
+        self.head.await_head();
         let outcome = select! {
             biased;
             outcome = self.read_head(session) => outcome,
             () = self.open.closed() => Ok(false),
         };
         self.head.end();
-        match outcome {
-            Ok(true) if session.req_header().method == Method::CONNECT => {
-                Err(ApiError::Malformed(MalformedHead::Connect))
-            }
-            outcome => outcome,
+        let Some(stream) = client_stream(session) else {
+            return outcome;
+        };
+        // What is refused of a body already is told to whoever reads it.
+        if let (Some(refusal), Ok(false) | Err(_)) = (stream.refusal(), &outcome) {
+            return Err(refusal.into());
         }
+        if stream.filter().wants_close() {
+            // Pingora looks at the first line of `Connection` alone.
+            session.set_keepalive(None);
+        }
+        outcome
     }
 
     async fn read_head(&self, session: &mut ServerSession) -> Result<bool, ApiError> {
@@ -217,7 +231,7 @@ impl Connection {
             match timeout(time, &mut reading).await {
                 Ok(outcome) => break outcome,
                 Err(_) if self.head.has_begun() => {
-                    return Err(ApiError::Malformed(MalformedHead::Late(listen.header_timeout)));
+                    return Err(ApiError::Malformed(MalformedRequest::Late(listen.header_timeout)));
                 }
                 // There was nothing to read after all.
                 Err(_) if waiting_since.elapsed() < silence => {}
@@ -226,11 +240,8 @@ impl Connection {
         };
         match outcome {
             Ok(is_there) => Ok(is_there),
-            Err(_) if self.head.is_too_large() => Err(ApiError::HeaderTooLarge {
-                limit: MAX_HEAD_BYTES,
-            }),
             Err(error) if *error.etype() == ErrorType::InvalidHTTPHeader => {
-                Err(ApiError::Malformed(MalformedHead::Syntax))
+                Err(ApiError::Malformed(MalformedRequest::Syntax))
             }
             Err(error) => {
                 tracing::debug!(
@@ -245,8 +256,11 @@ impl Connection {
     /// Tells the client why what it sent is no request, and closes the connection.
     async fn reject(&self, mut session: ServerSession, error: &ApiError) {
         let mut log = RequestLog::start();
-        let answer = response::of_error(error, self.gateway.dialect, log.request_id());
+        let mut answer = response::of_error(error, self.gateway.dialect, log.request_id());
         let status = answer.status;
+        if client_stream(&session).is_some_and(|stream| stream.filter().is_head_request()) {
+            answer.body.clear();
+        }
         let pace = Pace::new(&self.gateway.listen, &self.gateway.is_stopping);
         if let Err(error) = write::last_answer(&mut session, answer, &pace).await {
             tracing::debug!(%error, "an answer could not be written");

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use pingora::protocols::http::ServerSession;
 use prometheus::{IntCounter, IntGauge};
 use tokio::time::timeout_at;
@@ -36,7 +36,7 @@ use super::shared_reads::{AskError, Freshness, ReadSource, Reader};
 use super::unread_answers::{NoRoom, UnreadAnswer, UnreadAnswers};
 use super::upstream_session::UpstreamSession;
 use super::{client_disconnect, request, write};
-use crate::contract::{Answer, ApiError, Dialect, Operation, RequestQuery, Target};
+use crate::contract::{Answer, ApiError, Dialect, Operation, RequestQuery, Target, allowed_methods};
 use crate::upstream::WriteSent;
 
 /// When a tenant may try again whose clients have not taken their answers.
@@ -121,8 +121,14 @@ async fn respond<'g>(
     session: &mut ServerSession,
     guard: &mut RequestGuard<'g>,
 ) -> Result<Answer, ApiError> {
-    // First, because a header with two meanings must not reach a step that trusts one of them.
-    request::check_framing(session)?;
+    // First, because no step may trust a field that was for this connection alone.
+    request::drop_connection_fields(session);
+    request::check_expectation(session)?;
+    if session.req_header().method == Method::OPTIONS {
+        // Whoever asks what there is need not be known, a browser least of all.
+        let methods = allowed_methods(session.req_header().uri.path())?;
+        return Ok(response::of_options(methods, guard.log.request_id()));
+    }
     let head = judge_head(gateway, session.req_header(), &mut guard.identity)?;
     gateway
         .metrics

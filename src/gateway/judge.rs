@@ -46,13 +46,15 @@ pub(super) fn judge_head<'g>(
     identity.operation = Some(target.operation);
 
     // Before the body, so that nobody without a key can make the gateway read one.
-    let key = tenancy::credential(&head.headers)?;
-    let caller = match gateway.directory.caller(key, Timestamp::now()) {
-        Err(ApiError::Unauthenticated(AuthenticationFailure::Unknown)) => {
-            return Err(gateway.unknown_keys.refuse(&gateway.listen, identity.client));
-        }
-        outcome => outcome?,
+    let credential = tenancy::credential(&head.headers)?;
+    let caller = match gateway.directory.caller(credential.key, Timestamp::now()) {
+        Err(ApiError::Unauthenticated {
+            failure: AuthenticationFailure::Unknown,
+            ..
+        }) => Err(gateway.unknown_keys.refuse(&gateway.listen, identity.client)),
+        outcome => outcome,
     };
+    let caller = caller.map_err(|error| error.of_credential_in(credential.header))?;
     identity.caller = Some(caller.clone());
     identity.environment.clone_from(&target.environment);
 

@@ -8,7 +8,7 @@
 //! | what | where |
 //! |---|---|
 //! | listening, and the threads that serve | `listener`, `workers` |
-//! | the border to Pingora: a connection, and the stream beneath it | `connection`, `stream`, `head_limit` |
+//! | the border to Pingora: a connection, the stream beneath it, and what may come through it | `connection`, `stream`, `framing`, `head_progress` |
 //! | the way itself, step by step | `exchange`, of which `judge` needs no socket |
 //! | who asks: what balancers say, before a connection and in a header | `proxy_header`; `client_address`, `forwarded` |
 //! | for how long, and how often | `lifetime`; `unknown_keys` |
@@ -29,7 +29,8 @@ mod client_disconnect;
 mod connection;
 mod exchange;
 mod forwarded;
-mod head_limit;
+mod framing;
+mod head_progress;
 mod judge;
 mod lifetime;
 mod list;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
@@ -149,6 +149,18 @@ pub(super) fn of_error(error: &ApiError, dialect: &Dialect, request_id: &str) ->
     let mut answer = error.answer(dialect, request_id);
     answer.headers.push(request_id_header(request_id));
     answer
+}
+
+/// What a path has.
+pub(super) fn of_options(methods: &'static str, request_id: &str) -> Answer {
+    Answer {
+        status: StatusCode::NO_CONTENT,
+        headers: vec![
+            (ALLOW, HeaderValue::from_static(methods)),
+            request_id_header(request_id),
+        ],
+        body: Bytes::new(),
+    }
 }
 
 /// Adds where a tenant stands in its own limit of requests, under the names of the upstream's API.

@@ -13,7 +13,8 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use super::head_limit::HeadLimit;
+use super::framing::{Refusal, RequestFilter};
+use super::head_progress::HeadProgress;
 use crate::server::ClientSocket;
 
 /// Up to here a body is held back with its header, so that both leave in one send; a larger one is never
@@ -27,17 +28,20 @@ const FIRST_HELD_BYTES: usize = 2 * 1024;
 #[derive(Debug)]
 pub(super) struct ClientStream {
     socket: ClientSocket,
-    head: Arc<HeadLimit>,
+    filter: RequestFilter,
+    head: Arc<HeadProgress>,
     /// What is held back, and how much of it is sent already.
     held: Vec<u8>,
     sent: usize,
 }
 
 impl ClientStream {
-    /// The head of each request is read under `head`.
-    pub(super) const fn new(socket: ClientSocket, head: Arc<HeadLimit>) -> Self {
+    /// A head is read once `head` says that one is awaited.
+    /// Beneath HTTP/2 everything has to be let through.
+    pub(super) fn new(socket: ClientSocket, head: Arc<HeadProgress>) -> Self {
         Self {
             socket,
+            filter: RequestFilter::new(),
             head,
             held: Vec::new(),
             sent: 0,
@@ -46,7 +50,25 @@ impl ClientStream {
 
     /// Waits until there is something to read, or the client is gone. It may be mistaken.
     pub(super) async fn readable(&self) -> io::Result<()> {
+        if self.filter.has_more() {
+            return Ok(());
+        }
         self.socket.readable().await
+    }
+
+    /// What of its client's requests has been judged.
+    pub(super) const fn filter(&self) -> &RequestFilter {
+        &self.filter
+    }
+
+    /// Why nothing more is read as a request, if that is so.
+    pub(super) const fn refusal(&self) -> Option<Refusal> {
+        self.filter.refusal()
+    }
+
+    /// Lets everything through from now on, whatever it is.
+    pub(super) fn stop_filtering(&mut self) {
+        self.filter.disable();
     }
 
     /// Waits until the connection is broken: for ever, if it does not break.
@@ -106,23 +128,7 @@ pub(super) fn client_stream(session: &ServerSession) -> Option<&ClientStream> {
 impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let Some(left) = this.head.bytes_left() else {
-            return Pin::new(&mut this.socket).poll_read(cx, buf);
-        };
-        if left == 0 {
-            return Poll::Ready(Err(io::Error::other("the request header is too large")));
-        }
-        let before = buf.filled().len();
-        if buf.remaining() <= left {
-            ready!(Pin::new(&mut this.socket).poll_read(cx, buf))?;
-        } else {
-            let mut rest = ReadBuf::new(buf.initialize_unfilled_to(left));
-            ready!(Pin::new(&mut this.socket).poll_read(cx, &mut rest))?;
-            let read = rest.filled().len();
-            buf.advance(read);
-        }
-        this.head.count(buf.filled().len() - before);
-        Poll::Ready(Ok(()))
+        this.filter.poll_read(&mut this.socket, &this.head, cx, buf)
     }
 }
 
@@ -194,16 +200,19 @@ impl GetSocketDigest for ClientStream {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
 
     use super::*;
 
-    async fn pair() -> (ClientStream, Arc<HeadLimit>, TcpStream) {
+    async fn pair() -> (ClientStream, Arc<HeadProgress>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let head = Arc::new(HeadLimit::default());
+        let head = Arc::new(HeadProgress::default());
         let stream = ClientStream::new(ClientSocket::Plain(accepted.unwrap().0), Arc::clone(&head));
         (stream, head, client.unwrap())
     }
@@ -245,27 +254,41 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_is_read_of_a_head_than_it_may_have() {
+    async fn a_head_is_handed_on_once_it_is_whole_and_the_next_one_once_it_is_awaited() {
         let (mut stream, head, mut client) = pair().await;
-        head.begin();
-        let left = head.bytes_left().unwrap();
-        let sending = async {
-            // More than that is never read, so not all of it may go out.
-            let _ = client.write_all(&vec![b'a'; left + 1]).await;
-        };
-        let reading = async {
-            let mut buf = Vec::new();
-            let error = stream.read_to_end(&mut buf).await.unwrap_err();
-            (buf.len(), error.kind())
-        };
-        let ((), (read, kind)) = tokio::join!(sending, reading);
-        assert_eq!((read, kind), (left, io::ErrorKind::Other));
-        assert!(head.is_too_large());
+        let request = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        head.await_head();
+        client.write_all(&request[..10]).await.unwrap();
+        let mut space = [0; 256];
+        let early = timeout(Duration::from_millis(20), stream.read(&mut space)).await;
+        assert!(early.is_err(), "a part of a head goes nowhere");
+        assert!(head.has_begun());
+        client.write_all(&request[10..]).await.unwrap();
+        client.write_all(request).await.unwrap();
+        assert_eq!(stream.read(&mut space).await.unwrap(), request.len());
+        assert!(stream.filter().is_between_requests());
         head.end();
-        assert_eq!(
-            stream.read(&mut [0; 8]).await.unwrap(),
-            1,
-            "what follows a head has no such limit"
-        );
+        let early = timeout(Duration::from_millis(20), stream.read(&mut space)).await;
+        assert!(early.is_err(), "the next one is not awaited");
+        stream.readable().await.unwrap();
+        head.await_head();
+        assert_eq!(stream.read(&mut space).await.unwrap(), request.len());
+        assert!(!stream.filter().has_more());
+    }
+
+    #[tokio::test]
+    async fn nothing_comes_after_a_refusal_until_it_is_thrown_away() {
+        let (mut stream, head, mut client) = pair().await;
+        head.await_head();
+        client.write_all(b"GET / HTTP/1.1\r\n\r\nrest").await.unwrap();
+        let error = stream.read(&mut [0; 256]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert!(stream.refusal().is_some());
+        client.write_all(b" of it").await.unwrap();
+        drop(client);
+        stream.stop_filtering();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, b" of it");
     }
 }

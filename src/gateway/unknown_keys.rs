@@ -86,7 +86,7 @@ impl UnknownKeys {
     }
 
     fn refuse_at(&self, listen: &Listen, client: Option<IpAddr>, now: Duration) -> ApiError {
-        let unknown = ApiError::Unauthenticated(AuthenticationFailure::Unknown);
+        let unknown = ApiError::unauthenticated(AuthenticationFailure::Unknown);
         let (Some(limit), Some(client)) = (listen.unknown_keys_per_minute, client) else {
             return unknown;
         };
@@ -152,7 +152,7 @@ mod tests {
     /// None for a 401.
     fn retry_after(keys: &UnknownKeys, listen: &Listen, client: &str, second: u64) -> Option<u64> {
         match keys.refuse_at(listen, Some(client.parse().unwrap()), at(second)) {
-            ApiError::Unauthenticated(AuthenticationFailure::Unknown) => None,
+            ApiError::Unauthenticated { .. } => None,
             ApiError::TooManyUnknownKeys { retry_after } => Some(retry_after.as_secs()),
             other => panic!("{other:?}"),
         }

@@ -2,14 +2,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, VARY, VIA};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use pingora::http::ResponseHeader;
+use pingora::protocols::Shutdown;
 use pingora::protocols::http::ServerSession;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
 use super::pace::{Pace, WriteError};
 use super::request;
+use super::stream::ClientStream;
 use crate::contract::Answer;
 
 /// A body that nobody read is read and dropped, or the client sees a reset instead of its answer, and
@@ -49,7 +51,10 @@ pub(super) async fn answer(
     session.set_close_on_response_before_downstream_finish(false);
     session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
 
-    let (header, body) = into_parts(answer)?;
+    let (header, mut body) = into_parts(answer)?;
+    if session.req_header().method == Method::HEAD {
+        body.clear();
+    }
     pace.write(session, header, body).await?;
     if matches!(unread, Unread::Much) {
         drain(session).await;
@@ -75,9 +80,12 @@ pub(super) async fn close(session: ServerSession) {
     let ServerSession::H1(session) = session else {
         return;
     };
-    let mut stream = session.into_inner();
+    let Ok(mut stream) = session.into_inner().into_any().downcast::<ClientStream>() else {
+        return;
+    };
+    stream.stop_filtering();
     let lingering = async {
-        stream.shutdown().await;
+        Shutdown::shutdown(&mut *stream).await;
         let mut rest = stream.take(DRAIN_BYTES);
         tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
     };
@@ -94,7 +102,9 @@ fn into_parts(answer: Answer) -> pingora::Result<(ResponseHeader, Bytes)> {
     for (name, value) in ON_EVERY_ANSWER {
         header.insert_header(name, value)?;
     }
-    header.insert_header(CONTENT_LENGTH, answer.body.len())?;
+    if answer.status != StatusCode::NO_CONTENT {
+        header.insert_header(CONTENT_LENGTH, answer.body.len())?;
+    }
     Ok((header, answer.body))
 }
 
@@ -114,7 +124,7 @@ impl Unread {
             return Self::Nothing;
         }
         let headers = &session.req_header().headers;
-        if request::expects_continue(headers) && session.response_written().is_none() {
+        if request::expects_continue(session.req_header()) && session.response_written().is_none() {
             return Self::NotAskedFor;
         }
         match request::announced_length(headers) {

@@ -259,7 +259,7 @@ impl Metrics {
     /// Counts what an error is made of, beyond its kind.
     pub fn record_error(&self, error: &ApiError) {
         match error {
-            ApiError::Unauthenticated(failure) => {
+            ApiError::Unauthenticated { failure, .. } => {
                 self.authentication_failures
                     .with_label_values(&[failure.label()])
                     .inc();

@@ -1,7 +1,16 @@
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-use crate::contract::{ApiError, AuthenticationFailure};
+use crate::contract::{ApiError, AuthenticationFailure, CredentialHeader};
+
+/// The key that a client sent, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credential<'h> {
+    /// The key as it came.
+    pub key: &'h [u8],
+    /// The header that it came in; the first of both.
+    pub header: CredentialHeader,
+}
 
 /// Finds the key that a client sent, in `Authorization: Bearer` or `X-Api-Key`. Both may come with the same
 /// key, as official clients do when they are configured twice.
@@ -15,28 +24,34 @@ use crate::contract::{ApiError, AuthenticationFailure};
 ///
 /// let mut headers = HeaderMap::new();
 /// headers.insert("authorization", "Bearer sk-eg-1".parse().unwrap());
-/// assert_eq!(credential(&headers).unwrap(), b"sk-eg-1");
+/// assert_eq!(credential(&headers).unwrap().key, b"sk-eg-1");
 /// ```
-pub fn credential(headers: &HeaderMap) -> Result<&[u8], ApiError> {
-    let refused = |failure| Err(ApiError::Unauthenticated(failure));
-    let bearer = match only(headers, AUTHORIZATION.as_str())? {
+pub fn credential(headers: &HeaderMap) -> Result<Credential<'_>, ApiError> {
+    let refused = |failure| Err(ApiError::unauthenticated(failure));
+    let bearer = match only(headers, CredentialHeader::Authorization)? {
         Some(value) => match bearer_token(value) {
             Some(token) => Some(token),
             None => return refused(AuthenticationFailure::Malformed),
         },
         None => None,
     };
-    match (bearer, only(headers, "x-api-key")?) {
-        (None, None) => refused(AuthenticationFailure::Missing),
-        (Some(one), Some(other)) if one != other => refused(AuthenticationFailure::Conflicting),
-        (Some(key), _) | (None, Some(key)) => Ok(key),
-    }
+    let (key, header) = match (bearer, only(headers, CredentialHeader::ApiKey)?) {
+        (None, None) => return refused(AuthenticationFailure::Missing),
+        (Some(one), Some(other)) if one != other => return refused(AuthenticationFailure::Conflicting),
+        (Some(key), _) => (key, CredentialHeader::Authorization),
+        (None, Some(key)) => (key, CredentialHeader::ApiKey),
+    };
+    Ok(Credential { key, header })
 }
 
-fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, ApiError> {
+fn only(headers: &HeaderMap, header: CredentialHeader) -> Result<Option<&[u8]>, ApiError> {
+    let name = match header {
+        CredentialHeader::Authorization => AUTHORIZATION.as_str(),
+        CredentialHeader::ApiKey => "x-api-key",
+    };
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
-        (_, Some(_)) => Err(ApiError::Unauthenticated(AuthenticationFailure::Malformed)),
+        (_, Some(_)) => Err(ApiError::unauthenticated(AuthenticationFailure::Repeated(header))),
         (Some(value), None) if value.is_empty() => Ok(None),
         (value, None) => Ok(value.map(http::HeaderValue::as_bytes)),
     }
@@ -71,8 +86,8 @@ mod tests {
             map.append(name, value);
         });
         match credential(&map) {
-            Ok(key) => Ok(String::from_utf8(key.to_vec()).unwrap()),
-            Err(ApiError::Unauthenticated(failure)) => Err(failure),
+            Ok(credential) => Ok(String::from_utf8(credential.key.to_vec()).unwrap()),
+            Err(ApiError::Unauthenticated { failure, .. }) => Err(failure),
             Err(other) => panic!("{other:?}"),
         }
     }
@@ -100,7 +115,11 @@ mod tests {
             (&[("authorization", "Bearer ")], AuthenticationFailure::Malformed),
             (
                 &[("authorization", "Bearer a"), ("authorization", "Bearer a")],
-                AuthenticationFailure::Malformed,
+                AuthenticationFailure::Repeated(CredentialHeader::Authorization),
+            ),
+            (
+                &[("x-api-key", "a"), ("x-api-key", "a")],
+                AuthenticationFailure::Repeated(CredentialHeader::ApiKey),
             ),
             (
                 &[("authorization", "Bearer a"), ("x-api-key", "b")],

@@ -109,7 +109,7 @@ impl Directory {
         if !self.is_loaded() {
             return Err(ApiError::NotReady);
         }
-        let refused = |failure| Err(ApiError::Unauthenticated(failure));
+        let refused = |failure| Err(ApiError::unauthenticated(failure));
         let digest = KeyDigest::of(key);
         let (Some(id), Some(shard)) = (KeyId::of(key), self.shards.get(shard_of(&digest))) else {
             return refused(AuthenticationFailure::Unknown);

@@ -14,7 +14,7 @@ mod tenant;
 
 pub use adoption::{Adoption, AdoptionRefusal};
 pub use caller::Caller;
-pub use credential::{bearer_token, credential};
+pub use credential::{Credential, bearer_token, credential};
 pub use directory::Directory;
 pub use key::{KeyDigest, KeyId, KeyRecord, KeyTerms, KeyText};
 pub use page_position::PagePosition;

@@ -1,5 +1,5 @@
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT, VIA,
 };
 
 use crate::contract::BETA;
@@ -21,6 +21,8 @@ const PASSED: [HeaderName; 5] = [
     HeaderName::from_static("baggage"),
     HeaderName::from_static("anthropic-worker-id"),
 ];
+/// A gateway says that a message came through it.
+const OUR_VIA: HeaderValue = HeaderValue::from_static("1.1 envgate");
 const PASSED_PREFIX: &str = "x-stainless-";
 
 /// What every request to one upstream carries.
@@ -33,7 +35,7 @@ pub struct Translation {
 }
 
 /// Translates a client's header for the upstream: one `X-Api-Key`, the operator's; one `anthropic-version`;
-/// `betas` as `anthropic-beta`; `workspace_id`, if there is one, as `anthropic-workspace-id`,
+/// `betas` as `anthropic-beta`; `via`, appended to; `workspace_id`, if there is one, as `anthropic-workspace-id`,
 /// which is never the client's to choose; what is on the allow list; nothing else. Whoever sends a body tells
 /// its type.
 #[must_use]
@@ -58,6 +60,11 @@ pub fn request_headers(
         .cloned()
         .unwrap_or(HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, accept);
+    // Whoever stands before us comes first (RFC 9110 §7.6.3).
+    for value in client.get_all(VIA) {
+        headers.append(VIA, value.clone());
+    }
+    headers.append(VIA, OUR_VIA);
     for (name, value) in client {
         if PASSED.contains(name) || name.as_str().starts_with(PASSED_PREFIX) {
             headers.append(name, value.clone());
@@ -70,7 +77,11 @@ pub fn request_headers(
 #[must_use]
 pub fn client_values(translated: &HeaderMap) -> Vec<HeaderValue> {
     let is_clients = |name: &HeaderName| {
-        *name == BETA || *name == ACCEPT || PASSED.contains(name) || name.as_str().starts_with(PASSED_PREFIX)
+        *name == BETA
+            || *name == ACCEPT
+            || *name == VIA
+            || PASSED.contains(name)
+            || name.as_str().starts_with(PASSED_PREFIX)
     };
     let values = translated.iter().filter(|(name, _)| is_clients(name));
     values.map(|(_, value)| value.clone()).collect()
@@ -186,5 +197,13 @@ mod tests {
             assert_eq!(only(&headers, name), value);
         }
         assert_eq!(only(&headers, "accept-encoding"), "identity");
+    }
+
+    #[test]
+    fn our_name_is_appended_to_those_a_message_came_through() {
+        assert_eq!(only(&translated(&[]), "via"), "1.1 envgate");
+        let headers = translated(&[("via", "1.0 fred"), ("via", "1.1 p.example.net")]);
+        let via: Vec<_> = headers.get_all("via").iter().collect();
+        assert_eq!(via, ["1.0 fred", "1.1 p.example.net", "1.1 envgate"]);
     }
 }

@@ -5,6 +5,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
+    clippy::print_stdout,
     clippy::unwrap_used
 )]
 
@@ -21,6 +22,7 @@ mod captured_requests;
 mod circuit;
 mod client_gone;
 mod clients;
+mod conformance;
 mod connections;
 mod documents;
 mod embedded;

@@ -16,7 +16,7 @@ fn samples() -> Vec<ApiError> {
         ApiError::UnknownPath,
         ApiError::EnvironmentNotFound,
         ApiError::MethodNotAllowed { allow: "GET" },
-        ApiError::Unauthenticated(AuthenticationFailure::Missing),
+        ApiError::unauthenticated(AuthenticationFailure::Missing),
         ApiError::TooManyUnknownKeys { retry_after: second },
         ApiError::TooManyInFlight,
         ApiError::Forbidden(String::new()),
@@ -24,9 +24,14 @@ fn samples() -> Vec<ApiError> {
         ApiError::InvalidChange(MergeError::Archived),
         ApiError::Policy(violations.clone()),
         ApiError::BadRequest("".into()),
-        ApiError::Malformed(MalformedHead::Syntax),
-        ApiError::Malformed(MalformedHead::Late(second)),
-        ApiError::Malformed(MalformedHead::Connect),
+        ApiError::Malformed(MalformedRequest::Syntax),
+        ApiError::Malformed(MalformedRequest::Late(second)),
+        ApiError::Malformed(MalformedRequest::Connect),
+        ApiError::Malformed(MalformedRequest::TargetTooLong),
+        ApiError::Malformed(MalformedRequest::TooManyFields),
+        ApiError::Malformed(MalformedRequest::TransferCoding),
+        ApiError::Malformed(MalformedRequest::Version),
+        ApiError::ExpectationFailed,
         ApiError::HeaderTooLarge { limit: 1 },
         ApiError::BadQuery {
             name: "limit",
@@ -70,7 +75,7 @@ fn samples() -> Vec<ApiError> {
 }
 
 /// The column *again* of the page, as it follows from the answers.
-fn advice(samples: &[&ApiError]) -> &'static str {
+fn advice(kind: &str, samples: &[&ApiError]) -> &'static str {
     let said: BTreeSet<Option<String>> = samples
         .iter()
         .map(|error| {
@@ -84,6 +89,7 @@ fn advice(samples: &[&ApiError]) -> &'static str {
         [None] => "",
         [Some("true")] => "yes",
         [Some("false")] => "no",
+        [None, Some("false")] if kind == "malformed" => "501, 505: no",
         [None, Some("false")] => "after a write: no",
         _ => panic!("the page has no words for {said:?}"),
     }
@@ -120,6 +126,6 @@ fn the_page_of_errors_says_of_every_kind_its_status_and_whether_to_try_again() {
         if kind != "answer_not_taken" {
             assert_eq!(told, statuses, "{kind}");
         }
-        assert_eq!(row[3], advice(&samples), "{kind}");
+        assert_eq!(row[3], advice(kind, &samples), "{kind}");
     }
 }

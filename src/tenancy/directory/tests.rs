@@ -32,7 +32,7 @@ fn caller(directory: &Directory, key: &KeyText) -> Result<Caller, ApiError> {
 
 fn failure(directory: &Directory, key: &KeyText) -> AuthenticationFailure {
     match caller(directory, key) {
-        Err(ApiError::Unauthenticated(failure)) => failure,
+        Err(ApiError::Unauthenticated { failure, .. }) => failure,
         other => panic!("expected an authentication failure, got {other:?}"),
     }
 }
@@ -46,7 +46,10 @@ fn nobody_is_turned_away_before_the_store_was_read() {
     assert_eq!(failure(&directory, &unknown), AuthenticationFailure::Unknown);
     assert!(matches!(
         directory.caller(b"short", NOW),
-        Err(ApiError::Unauthenticated(AuthenticationFailure::Unknown))
+        Err(ApiError::Unauthenticated {
+            failure: AuthenticationFailure::Unknown,
+            ..
+        })
     ));
 }
 

@@ -74,9 +74,9 @@ fn unknown_paths_and_methods_say_so() {
     let long = format!("/v1/environments/{}", "a".repeat(129));
     envgate.get(&long).expect_error(404, "not_found");
     for (method, path, allow) in [
-        ("PATCH", "/v1/environments", "GET, POST"),
-        ("PUT", PATH, "DELETE, GET, POST"),
-        ("GET", "/v1/environments/env_1/archive", "POST"),
+        ("PATCH", "/v1/environments", "GET, HEAD, OPTIONS, POST"),
+        ("PUT", PATH, "DELETE, GET, HEAD, OPTIONS, POST"),
+        ("GET", "/v1/environments/env_1/archive", "OPTIONS, POST"),
     ] {
         let response = envgate.request(method, path).send();
         response.expect_error(405, "invalid_request");

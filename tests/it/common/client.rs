@@ -130,6 +130,20 @@ impl Connection {
 
     /// Reads the next response, interim or final; none where the connection is closed.
     pub fn read_any_response(&mut self) -> Option<Response> {
+        let mut response = self.try_read_head()?;
+        let length = response.headers.iter().find(|(name, _)| name == "content-length");
+        response.body = vec![0; length.map_or(0, |(_, length)| length.parse().unwrap())];
+        self.stream.read_exact(&mut response.body).unwrap();
+        Some(response)
+    }
+
+    /// Reads a response that has no body, whatever its header says.
+    pub fn read_head(&mut self) -> Response {
+        self.try_read_head()
+            .expect("the connection closed without an answer")
+    }
+
+    fn try_read_head(&mut self) -> Option<Response> {
         let mut line = String::new();
         match self.stream.read_line(&mut line) {
             Ok(0) | Err(_) => return None,
@@ -152,13 +166,10 @@ impl Connection {
             let (name, value) = line.split_once(':').unwrap();
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let length = headers.iter().find(|(name, _)| name == "content-length");
-        let mut body = vec![0; length.map_or(0, |(_, length)| length.parse().unwrap())];
-        self.stream.read_exact(&mut body).unwrap();
         Some(Response {
             status,
             headers,
-            body,
+            body: Vec::new(),
         })
     }
 

@@ -53,6 +53,7 @@ fn the_upstream_sees_the_operators_credential_and_the_clients_own_bytes() {
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
         ),
         ("user-agent", "Anthropic/Python 2.12.0".to_owned()),
+        ("via", "1.1 envgate".to_owned()),
         ("x-api-key", OPERATOR_KEY.to_owned()),
         ("x-stainless-lang", "python".to_owned()),
     ];

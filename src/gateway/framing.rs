@@ -1,0 +1,306 @@
+//! What a client of HTTP/1 sends, judged before the session parses it.
+//!
+//! Pingora repairs a request line that is none, joins or passes over what has two meanings, and hides the heads
+//! of chunks. So the stream hands on only what has been judged here: a head when it is whole and in order, then
+//! its body, and nothing of the next request before that is waited for. What is refused goes no further, and
+//! nothing after it on its connection is taken for a request.
+
+mod chunks;
+mod fields;
+mod head;
+mod host;
+mod request_line;
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use self::chunks::ChunkScanner;
+use self::head::HeadScanner;
+pub(super) use self::head::MAX_HEAD_BYTES;
+use super::head_progress::HeadProgress;
+use crate::contract::{ApiError, MalformedRequest};
+
+/// How much of later requests is read while one is answered: enough to see that their client goes away.
+const MAX_BYTES_AHEAD: usize = 16 * 1024;
+
+/// Stands between a connection's socket and the session that reads from it.
+#[derive(Debug)]
+pub(super) struct RequestFilter {
+    phase: Phase,
+    head: HeadScanner,
+    /// What was read and has not been handed on: a head that is not whole, or requests after this one.
+    kept: BytesMut,
+    /// How much of it may be handed on.
+    ready: usize,
+}
+
+/// What comes next.
+#[derive(Debug)]
+enum Phase {
+    /// A head, or the rest of it.
+    Head,
+    /// So many bytes of a body.
+    Length(u64),
+    /// A body in chunks.
+    Chunks(ChunkScanner),
+    /// Nothing of this request.
+    Complete,
+    /// Nothing any more.
+    Refused(Refusal),
+    /// Whatever it is.
+    Unfiltered,
+}
+
+/// Why nothing more is handed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Malformed(MalformedRequest),
+    /// The head is larger than [`MAX_HEAD_BYTES`].
+    TooLarge,
+}
+
+/// How the body after a head ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    Length(u64),
+    Chunks,
+}
+
+impl From<MalformedRequest> for Refusal {
+    fn from(malformed: MalformedRequest) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Malformed(malformed) => Self::Malformed(malformed),
+            Refusal::TooLarge => Self::HeaderTooLarge {
+                limit: MAX_HEAD_BYTES,
+            },
+        }
+    }
+}
+
+impl From<Framing> for Phase {
+    fn from(framing: Framing) -> Self {
+        match framing {
+            Framing::Length(0) => Self::Complete,
+            Framing::Length(bytes) => Self::Length(bytes),
+            Framing::Chunks => Self::Chunks(ChunkScanner::default()),
+        }
+    }
+}
+
+impl RequestFilter {
+    pub(super) fn new() -> Self {
+        Self {
+            phase: Phase::Complete,
+            head: HeadScanner::default(),
+            kept: BytesMut::new(),
+            ready: 0,
+        }
+    }
+
+    /// Why nothing more is handed on, if that is so.
+    pub(super) const fn refusal(&self) -> Option<Refusal> {
+        match self.phase {
+            Phase::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// Whether a whole request was handed on, or none was begun.
+    pub(super) const fn is_between_requests(&self) -> bool {
+        matches!(self.phase, Phase::Complete) && self.ready == 0
+    }
+
+    /// Whether something of a later request is here already.
+    pub(super) fn has_more(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    /// Whether the head that was read last asks for HEAD.
+    pub(super) const fn is_head_request(&self) -> bool {
+        self.head.is_head_request()
+    }
+
+    /// Whether the head that was read last says that its client wants no other answer on the connection.
+    pub(super) const fn wants_close(&self) -> bool {
+        self.head.wants_close()
+    }
+
+    /// Hands on all that comes from now on, unseen.
+    pub(super) fn disable(&mut self) {
+        self.phase = Phase::Unfiltered;
+        self.ready = self.kept.len();
+    }
+
+    /// Reads from the socket what may be handed on. A head is looked for once `progress` says that one is
+    /// waited for.
+    pub(super) fn poll_read(
+        &mut self,
+        socket: &mut (impl AsyncRead + Unpin),
+        progress: &HeadProgress,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if self.ready > 0 {
+                self.hand_on(buf);
+                return Poll::Ready(Ok(()));
+            }
+            match self.phase {
+                Phase::Unfiltered => return Pin::new(socket).poll_read(cx, buf),
+                Phase::Refused(_) => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+                Phase::Complete if !progress.take_awaited() => return self.poll_read_ahead(socket, cx),
+                Phase::Complete => {
+                    self.head = HeadScanner::default();
+                    self.phase = Phase::Head;
+                    if self.has_more() {
+                        self.judge_kept_head(progress);
+                        continue;
+                    }
+                }
+                Phase::Head | Phase::Length(_) | Phase::Chunks(_) => {}
+            }
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut *socket).poll_read(cx, buf))?;
+            let taken = match buf.filled_mut().get_mut(before..) {
+                None | Some([]) => return Poll::Ready(Ok(())),
+                Some(bytes) => self.judge(bytes, progress),
+            };
+            buf.set_filled(before + taken);
+            if taken > 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Judges bytes that were read. Gives back how many of them are handed on in their place; the others are
+    /// kept.
+    fn judge(&mut self, bytes: &mut [u8], progress: &HeadProgress) -> usize {
+        if !matches!(self.phase, Phase::Head) {
+            let taken = self.judge_body(bytes);
+            self.keep(bytes.get(taken..));
+            return taken;
+        }
+        if !self.has_more() {
+            // As a rule a head comes whole, and stays where it was read.
+            match self.head.scan(bytes) {
+                Ok(Some(head)) if head.is_in_place(bytes) => {
+                    self.phase = head.framing.into();
+                    let taken = head.length + self.judge_body(bytes.get(head.length..).unwrap_or_default());
+                    self.keep(bytes.get(taken..));
+                    return taken;
+                }
+                Ok(_) => self.head.rewind(),
+                Err(refusal) => {
+                    self.phase = Phase::Refused(refusal);
+                    return 0;
+                }
+            }
+        }
+        self.keep(Some(bytes));
+        self.judge_kept_head(progress);
+        0
+    }
+
+    /// Judges the head that `kept` begins with, as far as it is there.
+    fn judge_kept_head(&mut self, progress: &HeadProgress) {
+        match self.head.scan(&self.kept) {
+            Ok(None) => {
+                if self.head.has_begun() {
+                    progress.begin_head();
+                }
+            }
+            Ok(Some(head)) => {
+                head.rewrite(&mut self.kept);
+                let length = head.length - head.bytes_cut();
+                self.phase = head.framing.into();
+                let rest = self.kept.split_off(length);
+                let taken = self.judge_body(&rest);
+                self.kept.unsplit(rest);
+                self.ready = length + taken;
+            }
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    /// How many of these bytes are part of the body.
+    fn judge_body(&mut self, bytes: &[u8]) -> usize {
+        match &mut self.phase {
+            Phase::Length(left) => {
+                let taken = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left = left.saturating_sub(u64::try_from(taken).unwrap_or(u64::MAX));
+                if *left == 0 {
+                    self.phase = Phase::Complete;
+                }
+                taken
+            }
+            Phase::Chunks(chunks) => {
+                let (taken, verdict) = chunks.scan(bytes);
+                match verdict {
+                    Ok(false) => {}
+                    Ok(true) => self.phase = Phase::Complete,
+                    Err(malformed) => self.phase = Phase::Refused(malformed.into()),
+                }
+                taken
+            }
+            _ => 0,
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.phase = Phase::Refused(refusal);
+        self.kept = BytesMut::new();
+    }
+
+    fn keep(&mut self, bytes: Option<&[u8]>) {
+        // What follows a refusal is nothing.
+        if let (Some(bytes), None) = (bytes, self.refusal()) {
+            self.kept.extend_from_slice(bytes);
+        }
+    }
+
+    fn hand_on(&mut self, buf: &mut ReadBuf<'_>) {
+        let count = self.ready.min(buf.remaining());
+        buf.put_slice(self.kept.get(..count).unwrap_or_default());
+        self.ready -= count;
+        self.kept.advance(count);
+        if self.kept.is_empty() {
+            // Given back: the connection may be idle for long now.
+            self.kept = BytesMut::new();
+        }
+    }
+
+    /// Waits for the end of what the client sends, while nothing of it is wanted. What comes nevertheless is
+    /// of later requests.
+    fn poll_read_ahead(
+        &mut self,
+        socket: &mut (impl AsyncRead + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut space = [0; 1024];
+        while self.kept.len() < MAX_BYTES_AHEAD {
+            let mut buf = ReadBuf::new(&mut space);
+            ready!(Pin::new(&mut *socket).poll_read(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.kept.extend_from_slice(buf.filled());
+        }
+        // Nobody is woken any more: who sends that much without waiting may stay as long as the answer takes.
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
