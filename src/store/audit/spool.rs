@@ -153,6 +153,21 @@ mod tests {
     }
 
     #[test]
+    fn a_line_from_before_records_said_who_acted_is_a_record() {
+        let (directory, spool) = spool();
+        let mut line = serde_json::to_value(record(1)).unwrap();
+        let fields = line.as_object_mut().unwrap();
+        assert!(fields.shift_remove("actor").is_some() && fields.shift_remove("client_address").is_some());
+        std::fs::write(directory.path().join("spool"), line.to_string() + "\n").unwrap();
+        let spooled = spool.read().unwrap();
+        assert_eq!(spooled.records.len(), 1, "{:?}", spooled.unreadable);
+        assert_eq!(
+            (&spooled.records[0].actor, &spooled.records[0].client_address),
+            (&None, &None)
+        );
+    }
+
+    #[test]
     fn a_line_that_was_torn_spoils_no_other_and_is_kept_beside() {
         let (directory, spool) = spool();
         let path = directory.path().join("spool");

@@ -202,16 +202,22 @@ async fn every_connection_waits_for_locks_and_keeps_foreign_keys() {
     }
 }
 
-/// The URL of a store that the first envgate has made, and nobody since: a tenant, a key and an environment are in it.
-async fn of_the_first_version(database: &TemporaryDatabase, environment: &Environment) -> String {
+/// A store as an envgate left it that knew so many migrations, and nobody has opened since.
+async fn of_version(database: &TemporaryDatabase, count: usize) -> sqlx::AnyPool {
     let (url, migrations) = match database {
         TemporaryDatabase::Sqlite(_) => (database.url() + "?mode=rwc", &sqlite::MIGRATIONS),
         TemporaryDatabase::Postgres(_) => (database.url(), &crate::store::postgres::MIGRATIONS),
     };
     sqlx::any::install_default_drivers();
     let pool = sqlx::AnyPool::connect(&url).await.unwrap();
-    let first = migrations.iter().take(1).cloned().collect();
-    Migrator::with_migrations(first).run(&pool).await.unwrap();
+    let known = migrations.iter().take(count).cloned().collect();
+    Migrator::with_migrations(known).run(&pool).await.unwrap();
+    pool
+}
+
+/// The URL of a store that the first envgate has made: a tenant, a key and an environment are in it.
+async fn of_the_first_version(database: &TemporaryDatabase, environment: &Environment) -> String {
+    let pool = of_version(database, 1).await;
     let rows = [
         "UPDATE directory_change SET number = 2",
         "INSERT INTO tenants (id, name, created_at, is_suspended, change_number) \
@@ -282,6 +288,39 @@ async fn a_store_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_
         3,
         "it goes on from where it was"
     );
+}
+
+#[rstest]
+#[tokio::test]
+async fn records_of_the_audit_from_before_say_neither_who_acted_nor_from_where(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let database = TemporaryDatabase::empty(database);
+    let pool = of_version(&database, 8).await;
+    let insert = |id: &'static str| {
+        let statement = "INSERT INTO audit (id, at, tenant_id, tenant_name, key_id, operation, outcome, request_id, repeats) \
+             VALUES ($1, '2026-01-01T00:00:00.000000Z', 'ten_1', 'acme', 'sk-eg-abcdefgh', 'update', 'ok', 'req_1', 1)";
+        sqlx::query(statement).bind(id)
+    };
+    insert("aud_1").execute(&pool).await.unwrap();
+    let store = Store::open(&database.url()).await.unwrap();
+    // As the gateway that was there before goes on to do until it is replaced.
+    insert("aud_2").execute(&pool).await.unwrap();
+    pool.close().await;
+    let everything = AuditQuery {
+        limit: 10,
+        ..AuditQuery::default()
+    };
+    let records = store.audit(&everything).await.unwrap();
+    let ids: Vec<_> = records.iter().map(|record| record.id.as_str()).collect();
+    assert_eq!(ids, ["aud_2", "aud_1"]);
+    for record in &records {
+        assert_eq!(
+            (&record.actor, &record.client_address),
+            (&None, &None),
+            "{record:?}"
+        );
+    }
 }
 
 #[rstest]
