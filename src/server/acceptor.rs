@@ -149,3 +149,51 @@ fn is_of_one_client(error: &io::Error) -> bool {
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream as StdStream;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpSocket;
+
+    use super::*;
+    use crate::server::{ConnectionLimits, DescriptorLimit};
+
+    #[test]
+    fn as_many_wait_to_be_accepted_as_the_system_allows() {
+        DescriptorLimit::raise().unwrap();
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let allowed = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
+        let allowed = allowed.map_or(128, |number| number.trim().parse().unwrap());
+        // More than the usual constants, and not more than are quickly made.
+        let waiting: Vec<_> = (0..allowed.min(1500))
+            .map(|_| StdStream::connect_timeout(&address, Duration::from_secs(60)).unwrap())
+            .collect();
+        assert!(!waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_comes_from_elsewhere_is_closed_and_takes_nobodys_place() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let limits = ConnectionLimits::new(1, None, Networks::default());
+        let refused = IntCounter::new("refused", "refused").unwrap();
+        let networks = ["127.0.0.1".parse().unwrap()].into_iter().collect();
+        let acceptor = Acceptor::new(listener, Connections::new(limits, None)).unwrap();
+        let mut acceptor = acceptor.only_from(networks, refused.clone());
+        let _good = TcpStream::connect(address).await.unwrap();
+        let accepted = acceptor.accept().await;
+        let elsewhere = TcpSocket::new_v4().unwrap();
+        elsewhere.bind(SocketAddr::from(([127, 0, 0, 2], 0))).unwrap();
+        let mut stranger = elsewhere.connect(address).await.unwrap();
+        let mut byte = [0];
+        tokio::select! {
+            _ = acceptor.accept() => panic!("nobody else came"),
+            closed = stranger.read(&mut byte) => assert_eq!(closed.unwrap(), 0),
+        }
+        assert_eq!(refused.get(), 1);
+        assert!(!*accepted.open.closing().borrow(), "it need not make room");
+    }
+}
