@@ -38,6 +38,8 @@ fn an_adoption_and_its_refusal_are_in_the_audit() {
     let told = |record: &Value| {
         assert_eq!(record["tenant"]["name"], "demo", "{record}");
         assert_eq!(record["key"], "(the operator)", "{record}");
+        assert_eq!(record["actor"], "admin.token", "{record}");
+        assert_eq!(record["client_address"], "127.0.0.1", "{record}");
         assert_eq!(record["status"], Value::Null, "{record}");
         assert!(record["request_id"].as_str().unwrap().starts_with("req_"));
         json!([record["environment"], record["outcome"], record["error"]])

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 pub struct Request {
     address: SocketAddr,
@@ -75,7 +76,15 @@ impl Request {
 
     /// Sends the request on a connection of its own and reads the answer.
     pub fn send(&self) -> Response {
-        let mut connection = Connection::open(self.address);
+        self.send_on(Connection::open(self.address))
+    }
+
+    /// The same, from another address of this machine: `127.0.0.LAST`.
+    pub fn send_from(&self, last: u8) -> Response {
+        self.send_on(Connection::open_from(last, self.address))
+    }
+
+    fn send_on(&self, mut connection: Connection) -> Response {
         connection.write(&self.bytes());
         connection.read_response()
     }
@@ -93,12 +102,25 @@ impl Connection {
 
     /// The same, where nobody may be listening any more.
     pub fn try_open(address: SocketAddr) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
+        Ok(Self::on(TcpStream::connect(address)?))
+    }
+
+    /// The same, from another address of this machine: `127.0.0.LAST`.
+    pub fn open_from(last: u8, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket
+            .bind(&SocketAddr::from(([127, 0, 0, last], 0)).into())
+            .unwrap();
+        socket.connect(&address.into()).unwrap();
+        Self::on(socket.into())
+    }
+
+    fn on(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         stream.set_nodelay(true).unwrap();
-        Ok(Self {
+        Self {
             stream: BufReader::new(stream),
-        })
+        }
     }
 
     pub fn write(&mut self, bytes: &[u8]) {
