@@ -19,7 +19,7 @@
 //! | [`upstream`] | the client: connections, DNS, TLS, deadlines, the circuit | `tenancy`, `telemetry` and below |
 //! | [`embedded`] | an environments service of our own, for the first command and for every test | `store`, `contract`, `environment` |
 //! | [`gateway`] | the way of a request, in order; the only room that knows Pingora | all above but `embedded` |
-//! | [`server`] | what everything that listens has in common: accepting, counting and closing connections | `telemetry` |
+//! | [`server`] | what everything that listens has in common: accepting, counting and closing connections | `config`, `telemetry` |
 //! | [`admin`] | health, metrics and the admin API over HTTP | `gateway` and all that it may know |
 //! | [`cli`] | one file for each subcommand | all |
 //!
