@@ -20,8 +20,8 @@ use crate::contract::{
 use crate::quota::{BudgetRejection, InFlightSlot, Kind, LimitedBy, Token};
 use crate::tenancy::{Caller, Tenant};
 use crate::upstream::{
-    Client, Deadline, ReceivedBytes, Reply, Reuse, SendError, Sender, UpstreamRequest, VERSION, WriteSent,
-    client_values,
+    Client, Deadline, ReceivedBytes, Reply, Reuse, SendError, Sender, UpstreamRequest, VERSION,
+    WriteSent, client_values,
 };
 
 /// Who asks the upstream, for all of one exchange: a caller, by which plan and credential, with which header,
@@ -326,7 +326,9 @@ const fn error_of(error: &SendError, after_write: bool) -> ApiError {
         SendError::OutOfResources(_) => ApiError::OutOfResources,
         SendError::ConnectTimeout(_) => ApiError::UpstreamConnectTimeout,
         SendError::Timeout(_) => ApiError::UpstreamTimeout { after_write },
-        SendError::Broken(_) | SendError::DiedIdle(_) => ApiError::UpstreamBroken { after_write },
+        SendError::Broken(_) | SendError::DiedIdle(_) | SendError::Malformed(_) => {
+            ApiError::UpstreamBroken { after_write }
+        }
         SendError::TooLarge => ApiError::UpstreamReply {
             reason: ReplyError::TooLarge,
             after_write,

@@ -10,8 +10,9 @@ use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 
 use super::circuit::{CircuitPermit, Health, Sender};
-use super::connection::{ExchangeError, Pool, ReceivedBytes, Reply, UpstreamRequest};
+use super::connection::{ExchangeError, Pool, Reply, UpstreamRequest};
 use super::error::{SendError, SetUpError};
+use super::received_bytes::ReceivedBytes;
 use super::redaction::Redaction;
 use super::{Origin, Translation};
 use crate::config::Secret;
@@ -207,6 +208,7 @@ impl Client {
                 SendError::DiedIdle(error)
             }
             ExchangeError::Broken { error, .. } => SendError::Broken(error),
+            ExchangeError::Malformed(fault) => SendError::Malformed(fault),
             ExchangeError::TooLarge => SendError::TooLarge,
         })?;
         self.pool.put(connection);

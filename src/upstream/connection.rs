@@ -14,7 +14,6 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -29,6 +28,9 @@ use thread_local::ThreadLocal;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use super::framing::{self, ReplyFault};
+use super::received_bytes::ReceivedBytes;
 
 /// A request as it goes up.
 pub type UpstreamRequest = Request<Full<Bytes>>;
@@ -127,6 +129,8 @@ pub(super) enum ExchangeError {
     NotStarted(Box<UpstreamRequest>),
     /// It started. `is_silent` where not one byte of an answer came.
     Broken { error: hyper::Error, is_silent: bool },
+    /// The reply can be understood in more than one way, or its header has no end.
+    Malformed(ReplyFault),
     /// The reply is larger than allowed.
     TooLarge,
 }
@@ -162,11 +166,17 @@ impl Http1Connection {
         });
         let response = sent.await.map_err(|mut failed| match failed.take_message() {
             Some(request) => ExchangeError::NotStarted(Box::new(request)),
+            None if self.received.is_endless() => ExchangeError::Malformed(ReplyFault::EndlessHead),
             None => ExchangeError::Broken {
                 error: failed.into_error(),
                 is_silent: !self.received.is_set(),
             },
         })?;
+        self.received.end_head();
+        framing::check(response.status(), response.headers()).map_err(ExchangeError::Malformed)?;
+        if response.body().size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+            return Err(ExchangeError::TooLarge);
+        }
         self.read(response, limit).await
     }
 
@@ -250,32 +260,6 @@ pub(super) enum Transport {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Whether the upstream has sent a byte since the last request went out, and when. A read that died on a
-/// reused connection may be sent again only if it has not.
-#[derive(Clone, Debug, Default)]
-pub struct ReceivedBytes(Arc<Mutex<Option<tokio::time::Instant>>>);
-
-impl ReceivedBytes {
-    pub(super) fn reset(&self) {
-        *self.0.lock() = None;
-    }
-
-    pub(super) fn is_set(&self) -> bool {
-        self.last_at().is_some()
-    }
-
-    /// Says that some came now.
-    pub fn note(&self) {
-        *self.0.lock() = Some(tokio::time::Instant::now());
-    }
-
-    /// When the last of them came; none before the first.
-    #[must_use]
-    pub fn last_at(&self) -> Option<tokio::time::Instant> {
-        *self.0.lock()
-    }
-}
-
 impl Stream {
     pub(super) const fn new(transport: Transport, received: ReceivedBytes) -> Self {
         Self { transport, received }
@@ -288,13 +272,17 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.received.is_endless() {
+            return Poll::Ready(Err(io::Error::other(ReplyFault::EndlessHead)));
+        }
         let before = buf.filled().len();
         let polled = match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         };
-        if buf.filled().len() > before {
-            self.received.note();
+        let count = buf.filled().len().saturating_sub(before);
+        if count > 0 {
+            self.received.add(count);
         }
         polled
     }

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::circuit::Health;
 use super::connection::UpstreamRequest;
+use super::framing::ReplyFault;
 use crate::text::format_seconds;
 
 /// Why there is no reply.
@@ -33,6 +34,9 @@ pub enum SendError {
     /// The connection broke or what came was not HTTP; the request may have been acted on.
     #[error("the connection broke: {0}")]
     Broken(hyper::Error),
+    /// What came could be understood in more than one way, or has no end; the request may have been acted on.
+    #[error("the reply is not taken: {0}")]
+    Malformed(ReplyFault),
     /// The reply is larger than `max_response_bytes`; the request may have been acted on.
     #[error("the reply is larger than allowed")]
     TooLarge,
@@ -83,7 +87,7 @@ impl SendError {
             Self::CircuitOpen(_) | Self::OutOfResources(_) | Self::NotStarted(_) | Self::DiedIdle(_) => None,
             Self::Broken(error) if is_caused_here(error) => None,
             Self::Unreachable(_) | Self::ConnectTimeout(_) => Some(Health::Unreachable),
-            Self::Timeout(_) | Self::Broken(_) => Some(Health::Failing),
+            Self::Timeout(_) | Self::Broken(_) | Self::Malformed(_) => Some(Health::Failing),
             // It spoke, and more than enough.
             Self::TooLarge => Some(Health::Well),
         }

@@ -8,7 +8,7 @@
 //! | how long all may take | `deadline` |
 //! | where the upstream is, and how a connection to it is made | `origin`, `resolver` |
 //! | what must not come down: the operator's credential | `redaction` |
-//! | a connection, and those that are idle | `connection` |
+//! | a connection, and those that are idle | `connection`; what came on it, `received_bytes`; what of that is no reply, `framing` |
 //! | whether the upstream is asked at all | `circuit` |
 
 mod circuit;
@@ -16,15 +16,19 @@ mod client;
 mod connection;
 mod deadline;
 mod error;
+mod framing;
 mod origin;
+mod received_bytes;
 mod redaction;
 mod resolver;
 mod translate;
 
 pub use circuit::Sender;
 pub use client::{Client, Reuse, WriteSent};
-pub use connection::{ReceivedBytes, Reply, UpstreamRequest};
+pub use connection::{Reply, UpstreamRequest};
 pub use deadline::Deadline;
 pub use error::{SendError, SetUpError};
+pub use framing::ReplyFault;
 pub use origin::{CONNECT_TIMEOUT, Origin};
+pub use received_bytes::ReceivedBytes;
 pub use translate::{Translation, VERSION, client_values, request_headers};

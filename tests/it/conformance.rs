@@ -3,6 +3,7 @@
 mod probe;
 mod rfc9110;
 mod rfc9112;
+mod upstream_replies;
 
 use std::collections::BTreeMap;
 
