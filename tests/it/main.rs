@@ -30,6 +30,7 @@ mod embedded;
 mod examples;
 mod exchange;
 mod faults;
+mod fuzzing;
 mod keys;
 mod limits;
 mod log;

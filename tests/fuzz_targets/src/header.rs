@@ -1,0 +1,91 @@
+//! The header as it goes up: one credential, the operator's, and nothing that is not on the list.
+
+use envgate::contract::BetaRules;
+use envgate::upstream::{Translation, client_values, request_headers};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+const REQUIRED: HeaderValue = HeaderValue::from_static("managed-agents-2026-04-01");
+/// What may go up, and how often.
+const ONCE: [&str; 7] = [
+    "host",
+    "x-api-key",
+    "anthropic-version",
+    "anthropic-beta",
+    "accept-encoding",
+    "anthropic-workspace-id",
+    "accept",
+];
+const PASSED: [&str; 5] = [
+    "user-agent",
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "anthropic-worker-id",
+];
+
+/// Every line that could be a field is one.
+pub(super) fn check(bytes: &[u8]) {
+    let mut client = HeaderMap::new();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let mut parts = line.splitn(2, |byte| *byte == b':');
+        let name = parts.next().and_then(|name| HeaderName::from_bytes(name).ok());
+        let value = parts.next().map(<[u8]>::trim_ascii);
+        let value = value.and_then(|value| HeaderValue::from_bytes(value).ok());
+        if let (Some(name), Some(value)) = (name, value) {
+            client.append(name, value);
+        }
+    }
+    let rules = BetaRules {
+        required: REQUIRED,
+        allowed: None,
+    };
+    let Ok(betas) = rules.for_upstream(&client) else {
+        return;
+    };
+    check_betas(&rules, &betas);
+    let translation = Translation {
+        host: HeaderValue::from_static("api.example.com"),
+        credential: HeaderValue::from_static("sk-operator"),
+    };
+    let workspace = HeaderValue::from_static("wrkspc_1");
+    let up = request_headers(&client, betas.clone(), Some(&workspace), &translation);
+    for name in ONCE {
+        assert_eq!(up.get_all(name).iter().count(), 1, "{name}");
+    }
+    assert_eq!(up["x-api-key"], "sk-operator");
+    assert_eq!(up["anthropic-workspace-id"], "wrkspc_1");
+    assert_eq!(up["host"], "api.example.com");
+    assert_eq!(up["anthropic-beta"], betas);
+    assert_eq!(up["accept-encoding"], "identity");
+    assert_eq!(up["anthropic-version"].len(), "2023-06-01".len());
+    for (name, value) in &up {
+        let name = name.as_str();
+        let is_passed = PASSED.contains(&name) || name.starts_with("x-stainless-");
+        assert!(is_passed || ONCE.contains(&name), "{name} went up");
+        assert!(
+            !is_passed || client.get_all(name).iter().any(|sent| sent == value),
+            "{name}"
+        );
+    }
+    assert!(
+        client_values(&up)
+            .iter()
+            .all(|value| value != "sk-operator" || client.values().any(|sent| sent == value))
+    );
+}
+
+fn check_betas(rules: &BetaRules, betas: &HeaderValue) {
+    let text = betas.to_str().unwrap();
+    let mut names: Vec<&str> = text.split(',').collect();
+    assert!(
+        names.iter().any(|name| name.starts_with("managed-agents-")),
+        "{text}"
+    );
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "{text} has a name twice");
+    let mut again = HeaderMap::new();
+    again.insert("anthropic-beta", betas.clone());
+    assert_eq!(rules.for_upstream(&again).unwrap(), betas, "it stays as it is");
+}
