@@ -1,12 +1,12 @@
 //! `envgate check`: every fault of the settings at once, before anything is started.
 
 mod resources;
+mod route;
 
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -15,9 +15,8 @@ use tokio::time::Instant;
 use super::output::CommandError;
 use crate::config::{self, Access, ConfigErrors, Settings, UpstreamService};
 use crate::contract::{self, Operation, UpstreamErrorBody};
-use crate::telemetry::Metrics;
 use crate::tenancy::{StampRequired, Tenant};
-use crate::upstream::{Client, Origin, Reuse, Sender, request_headers};
+use crate::upstream::{Client, Reuse, Sender, request_headers};
 
 /// Reads the settings that `serve` would, proves the schemas, and tries what they name: addresses, the store, files,
 /// Redis. Tells on standard error everything that is wrong with them or with the tenants that the store has under
@@ -57,6 +56,11 @@ fn check(
         return Ok(false);
     };
     if !check_tenants(&settings, &tenants, err)? {
+        return Ok(false);
+    }
+    if let Some(service) = &settings.upstream.service
+        && !route::tell(&settings, service, out, err)?
+    {
         return Ok(false);
     }
     tell(&settings, config, out)?;
@@ -123,11 +127,7 @@ async fn prove_upstream(
     access: Access<'_>,
 ) -> Result<(), CommandError> {
     let limits = &settings.upstream;
-    let origin = Arc::new(Origin::new(
-        service.url.clone(),
-        limits.circuit,
-        Arc::new(Metrics::new()?),
-    )?);
+    let origin = route::prepare(settings, service)?;
     origin.resolve().await;
     let client = Client::new(
         origin,

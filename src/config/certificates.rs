@@ -1,7 +1,8 @@
 //! Files with certificates and keys: read, and judged before anything is built on them.
 
 use std::fmt;
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
 /// Larger than any bundle of certificates, and small enough to be read again and again.
-const MAX_FILE_BYTES: usize = 4 << 20;
+const MAX_FILE_BYTES: u64 = 4 << 20;
 /// How far the clocks of issuers may be ahead.
 const CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_mins(5);
 /// How many days before its end a certificate is warned of.
@@ -118,15 +119,16 @@ impl PemFile {
             path: path.display().to_string(),
             reason,
         };
-        let size = fs::metadata(path)
-            .map_err(|error| unreadable(error.to_string()))?
-            .len();
-        if usize::try_from(size).map_or(true, |size| size > MAX_FILE_BYTES) {
+        let mut content = Vec::new();
+        // Not by its size, which a device does not have.
+        let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut content));
+        let size = read.map_err(|error| unreadable(error.to_string()))?;
+        if u64::try_from(size).map_or(true, |size| size > MAX_FILE_BYTES) {
             return Err(unreadable(format!("it is larger than {MAX_FILE_BYTES} bytes")));
         }
         Ok(Self {
             path: path.to_owned(),
-            content: fs::read(path).map_err(|error| unreadable(error.to_string()))?,
+            content,
         })
     }
 

@@ -209,6 +209,18 @@ pub enum Problem {
     CredentialMissing,
     #[error("there is a credential and upstream.url is missing")]
     UrlMissing,
+    #[error("upstream.ca_file and upstream.pinned_certificate rule each other out; leave one of them out")]
+    CaAndPinned,
+    #[error("this needs an https:// upstream.url")]
+    UpstreamWithoutTls,
+    #[error("there is a proxy and upstream.url is missing")]
+    UrlMissingForProxy,
+    #[error(
+        "expected \"none\", \"environment\", or the http:// URL of a proxy, such as \"http://proxy.example.com:3128\""
+    )]
+    NotProxy,
+    #[error("the variable {0} names no proxy that can be used: expected http://, a host and a port")]
+    NotProxyVariable(&'static str),
     #[error("listen.address and admin.address need a port each")]
     SameAddress,
     #[error("expected \"sqlite:\" and the path of a file, or \"postgres://\", a host and a database")]

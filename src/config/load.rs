@@ -8,8 +8,7 @@ use super::budget::Budget;
 use super::errors::{ConfigErrors, Problem};
 use super::reader::{Reader, variable};
 use super::settings::{
-    Admin, Audit, Cache, Circuit, Contract, List, Log, Ownership, Server, Settings, Store, Upstream,
-    UpstreamService, UpstreamUrl,
+    Admin, Audit, Cache, Contract, List, Log, Ownership, Server, Settings, Store, Upstream,
 };
 use super::source::Source;
 use super::{overlay, secrets, tree, values};
@@ -111,60 +110,6 @@ impl Reader<'_> {
             address,
             token: token?,
             tls: tls?,
-        })
-    }
-
-    fn upstream(&mut self) -> Option<Upstream> {
-        let service = self.service();
-        let timeout = self.read("upstream.timeout", values::duration);
-        let max_response_bytes = self.read("upstream.max_response_bytes", |raw| {
-            values::integer(raw, 1 << 10..=1 << 30)
-        });
-        let circuit = self.circuit();
-        let is_listed_at_start = self.read("upstream.list_at_start", values::boolean);
-        let beta = self.read("upstream.beta", values::beta);
-        let workspace_id = self.read_optional("upstream.workspace_id", values::workspace_id);
-        let budget = self.budget_name("upstream.budget");
-        Some(Upstream {
-            beta: beta?,
-            workspace_id: workspace_id?,
-            service,
-            timeout: timeout?,
-            max_response_bytes: max_response_bytes?,
-            budget: budget?,
-            circuit: circuit?,
-            is_listed_at_start: is_listed_at_start?,
-        })
-    }
-
-    fn circuit(&mut self) -> Option<Circuit> {
-        let failures = self.read("upstream.circuit_failures", |raw| values::integer(raw, 0..=1000));
-        let pause = self.read("upstream.circuit_pause", values::duration);
-        Some(Circuit {
-            failures: failures?,
-            pause: pause?,
-        })
-    }
-
-    fn service(&mut self) -> Option<UpstreamService> {
-        let environment = self.environment;
-        let url = self.read("upstream.url", |raw| Ok(UpstreamUrl::parse(values::text(raw)?)?));
-        let credential = self.read("upstream.credential", |raw| {
-            secrets::credential(raw, variable("upstream.credential"), environment)
-        });
-        let allow_plaintext = self.read("upstream.allow_plaintext", values::boolean);
-        match (self.is_set("upstream.url"), self.is_set("upstream.credential")) {
-            (true, false) => self.fault("upstream.url", Problem::CredentialMissing),
-            (false, true) => self.fault("upstream.credential", Problem::UrlMissing),
-            _ => {}
-        }
-        let url = url?;
-        if !url.is_tls && !url.is_loopback() && allow_plaintext == Some(false) {
-            self.fault("upstream.url", Problem::PlaintextUpstream);
-        }
-        Some(UpstreamService {
-            url,
-            credential: credential?,
         })
     }
 

@@ -14,11 +14,13 @@ mod load;
 mod load_budgets;
 mod load_listen;
 mod load_plans;
+mod load_upstream;
 mod networks;
 mod overlay;
 mod plan;
 mod postgres;
 mod process;
+mod proxy;
 mod reader;
 mod registry;
 mod secrets;
@@ -37,10 +39,12 @@ pub use load::load;
 pub use networks::{Network, NetworkError, Networks};
 pub use plan::{DEFAULT_PLAN, Install, PackageRule, Plan, Policy};
 pub use process::{credential_from_process, from_process};
+pub use proxy::{Proxy, Proxying};
 pub use registry::{SETTINGS, SettingDoc, SettingsRegistry};
 pub use settings::{
     Admin, Audit, Cache, Circuit, ClientAddressHeader, Contract, Credential, List, Listen, Log, LogFormat,
-    Ownership, Quota, Secret, Server, Settings, Store, Upstream, UpstreamService, UpstreamUrl,
+    Ownership, Quota, Route, Secret, Server, Settings, Store, Upstream, UpstreamService, UpstreamTls,
+    UpstreamUrl,
 };
 pub use source::Source;
 pub use tls::{KeyPairFiles, ServerTls, TlsVersion};

@@ -99,6 +99,21 @@ pub(super) fn listen_url(
     Ok(Secret::new(value))
 }
 
+/// The URL of a proxy, or a word that stands for one. Only a URL with a user in it has to be a secret.
+pub(super) fn proxy_url(
+    raw: &Raw,
+    variable: Option<String>,
+    environment: &BTreeMap<String, String>,
+) -> Result<String, Problem> {
+    let value = match raw {
+        Raw::String(text) if text.contains('@') => return Err(Problem::PlainSecret { variable }),
+        Raw::String(text) => text.clone(),
+        _ => resolve(raw, environment)?,
+    };
+    check_password(&value)?;
+    Ok(value)
+}
+
 /// A URL, which may be plain as long as no password is in it.
 fn url(
     raw: &Raw,

@@ -9,7 +9,8 @@ use http::HeaderValue;
 use super::budget::Budget;
 use super::networks::Networks;
 use super::plan::Plan;
-use super::tls::ServerTls;
+use super::proxy::Proxying;
+use super::tls::{KeyPairFiles, ServerTls};
 use crate::contract::{Dialect, StampKey, Strictness};
 
 /// Everything an operator can set, checked.
@@ -119,6 +120,8 @@ pub struct Admin {
 pub struct Upstream {
     /// The service and the operator's credential for it; none for the embedded environments service.
     pub service: Option<UpstreamService>,
+    /// How the service is reached.
+    pub route: Route,
     /// How long a request may take once it needs it: its turn in the budget, and all to the last byte of the
     /// last reply.
     pub timeout: Duration,
@@ -135,6 +138,26 @@ pub struct Upstream {
     pub workspace_id: Option<HeaderValue>,
     /// The name of the budget that requests with its own credential spend.
     pub budget: String,
+}
+
+/// How an upstream is reached.
+#[derive(Clone, Debug, Default)]
+pub struct Route {
+    /// Whom it has to be, and who the gateway is.
+    pub tls: UpstreamTls,
+    /// Whether a proxy stands before it.
+    pub proxying: Proxying,
+}
+
+/// What TLS with an upstream needs besides the system's root certificates. All files are PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// The certificate authorities that are trusted instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The certificates of which the upstream has to show one, whoever signed it.
+    pub pinned_certificate: Option<PathBuf>,
+    /// What the gateway shows the upstream.
+    pub client: Option<KeyPairFiles>,
 }
 
 /// When an upstream that fails is left alone, and for how long.
@@ -335,7 +358,14 @@ impl Settings {
                  the registries of packages and containers besides, uploads included; package_managers = false closes them"
             )
         });
-        variables.chain(plans).collect()
+        let proxy = match &self.upstream.route.proxying {
+            Proxying::Ignored { variable } => Some(format!(
+                "{variable} names a proxy, and requests go straight to the upstream all the same: upstream.proxy = \
+                 \"environment\" heeds it, \"none\" says that this is meant"
+            )),
+            _ => None,
+        };
+        variables.chain(plans).chain(proxy).collect()
     }
 }
 

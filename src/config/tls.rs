@@ -46,7 +46,7 @@ impl Reader<'_> {
     /// What a table says of TLS, if it says anything; none where there is an error. Every file is read.
     pub(super) fn server_tls(&mut self, table: &'static str) -> Option<Option<ServerTls>> {
         let at = |key: &str| format!("{table}.{key}");
-        let first = self.first_key_pair(&at("certificate"), &at("key"));
+        let first = self.key_pair_at(&at("certificate"), &at("key"));
         let others = self.read_list(&at("certificates"), key_pair_files);
         let min_version = self.read_or(&at("min_version"), values::tls_version, TlsVersion::Tls12);
         let client_ca = self.read_optional(&at("client_ca"), |raw| {
@@ -75,8 +75,12 @@ impl Reader<'_> {
         }))
     }
 
-    /// The pair that has settings of its own.
-    fn first_key_pair(&mut self, certificate_path: &str, key_path: &str) -> Option<Option<KeyPairFiles>> {
+    /// A pair that has settings of its own, if it is set; none where there is an error.
+    pub(super) fn key_pair_at(
+        &mut self,
+        certificate_path: &str,
+        key_path: &str,
+    ) -> Option<Option<KeyPairFiles>> {
         let certificate = self.read_optional(certificate_path, values::path);
         let key = self.read_optional(key_path, values::path);
         let files = match (certificate?, key?) {

@@ -107,6 +107,7 @@ impl ApiError {
             | Self::EnvironmentBusy
             | Self::OutOfResources
             | Self::UpstreamUnreachable
+            | Self::UpstreamProxy
             | Self::UpstreamConnectTimeout => Retry::After(1),
             Self::TenantLimit { retry_after }
             | Self::UpstreamLimit { retry_after }

@@ -143,6 +143,9 @@ pub enum ApiError {
     /// No connection to the upstream could be made; nothing was sent.
     #[error("the upstream cannot be reached")]
     UpstreamUnreachable,
+    /// The proxy between the gateway and the upstream makes no way to it; nothing was sent.
+    #[error("the gateway's own way to the upstream is closed; try again in a moment")]
+    UpstreamProxy,
     /// The gateway's machine has nothing left for a connection to the upstream; nothing was sent.
     #[error("the gateway is short of descriptors, ports or memory; try again in a moment")]
     OutOfResources,
@@ -220,7 +223,7 @@ pub struct UpstreamError {
 
 impl ApiError {
     /// All labels that [`ApiError::kind`] gives.
-    pub const KINDS: [&'static str; 39] = [
+    pub const KINDS: [&'static str; 40] = [
         "unknown_path",
         "environment_not_found",
         "method_not_allowed",
@@ -250,6 +253,7 @@ impl ApiError {
         "list_unfinished",
         "environment_busy",
         "upstream_unreachable",
+        "upstream_proxy",
         "out_of_resources",
         "upstream_connect_timeout",
         "upstream_timeout",
@@ -316,6 +320,7 @@ impl ApiError {
             Self::ListUnfinished => "list_unfinished",
             Self::EnvironmentBusy => "environment_busy",
             Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::UpstreamProxy => "upstream_proxy",
             Self::OutOfResources => "out_of_resources",
             Self::UpstreamConnectTimeout => "upstream_connect_timeout",
             Self::UpstreamTimeout { .. } => "upstream_timeout",
@@ -360,7 +365,8 @@ impl ApiError {
             | Self::EnvironmentBusy
             | Self::CircuitOpen { .. }
             | Self::OutOfResources
-            | Self::UpstreamUnreachable => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::UpstreamUnreachable
+            | Self::UpstreamProxy => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamConnectTimeout | Self::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::UpstreamBroken { .. } | Self::UpstreamReply { .. } | Self::UpstreamCredential => {
                 StatusCode::BAD_GATEWAY

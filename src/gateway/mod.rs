@@ -122,6 +122,7 @@ impl Gateway {
     ) -> Result<Self, SetUpError> {
         let origin = Arc::new(Origin::new(
             service.url.clone(),
+            &settings.upstream.route,
             settings.upstream.circuit,
             Arc::clone(&metrics),
         )?);

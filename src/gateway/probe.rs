@@ -33,11 +33,12 @@ enum ProbeError {
     BadPath(#[from] http::uri::InvalidUri),
 }
 
-/// What the upstream needs beside the requests, for as long as it is polled: its name is followed, its idle
-/// connections are looked after, and where the circuit wants a probe one is sent.
+/// What the upstream needs beside the requests, for as long as it is polled: its name and certificates are
+/// followed, its idle connections are looked after, and where the circuit wants a probe one is sent.
 pub async fn attend_upstream(gateway: &Gateway) {
     tokio::join!(
         gateway.origin.follow_name(),
+        gateway.origin.follow_files(),
         reap_connections(gateway),
         probe_when_wanted(gateway),
     );

@@ -20,7 +20,7 @@ use crate::contract::{
 use crate::quota::{BudgetRejection, InFlightSlot, Kind, LimitedBy, Token};
 use crate::tenancy::{Caller, Tenant};
 use crate::upstream::{
-    Client, Deadline, ReceivedBytes, Reply, Reuse, SendError, Sender, UpstreamRequest, VERSION,
+    Client, Deadline, ProxyError, ReceivedBytes, Reply, Reuse, SendError, Sender, UpstreamRequest, VERSION,
     WriteSent, client_values,
 };
 
@@ -319,6 +319,8 @@ fn path_and_query(target: &Target, query: &RequestQuery) -> String {
 /// What a missing reply means for the client.
 const fn error_of(error: &SendError, after_write: bool) -> ApiError {
     match error {
+        SendError::Proxy(ProxyError::UpstreamUnreachable(_)) => ApiError::UpstreamUnreachable,
+        SendError::Proxy(_) => ApiError::UpstreamProxy,
         SendError::CircuitOpen(retry_after) => ApiError::CircuitOpen {
             retry_after: *retry_after,
         },

@@ -4,6 +4,8 @@ use std::time::Duration;
 use super::circuit::Health;
 use super::connection::UpstreamRequest;
 use super::framing::ReplyFault;
+use super::proxy::ProxyError;
+use crate::config::CertificateError;
 use crate::text::format_seconds;
 
 /// Why there is no reply.
@@ -21,6 +23,9 @@ pub enum SendError {
     /// No connection could be made in time; nothing was sent.
     #[error("no connection within {}", format_seconds(*.0))]
     ConnectTimeout(Duration),
+    /// The proxy before the upstream makes no way to it; nothing was sent.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// The connection closed before the request started; nothing was sent, and here it is again.
     #[error("the connection closed before the request started")]
     NotStarted(Box<UpstreamRequest>),
@@ -54,6 +59,9 @@ pub enum SetUpError {
     /// The system has no root certificates, so that no server could be trusted.
     #[error("no root certificates found on this system; install ca-certificates or set SSL_CERT_FILE")]
     NoRootCertificates,
+    /// A file of a certificate or key is of no use.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// TLS itself could not be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(rustls::Error),
@@ -86,6 +94,9 @@ impl SendError {
             // Nobody asked it, or what failed is on this side, or failed long before the request.
             Self::CircuitOpen(_) | Self::OutOfResources(_) | Self::NotStarted(_) | Self::DiedIdle(_) => None,
             Self::Broken(error) if is_caused_here(error) => None,
+            // Of the upstream a proxy knows only whether it has reached it.
+            Self::Proxy(ProxyError::UpstreamUnreachable(_)) => Some(Health::Unreachable),
+            Self::Proxy(_) => None,
             Self::Unreachable(_) | Self::ConnectTimeout(_) => Some(Health::Unreachable),
             Self::Timeout(_) | Self::Broken(_) | Self::Malformed(_) => Some(Health::Failing),
             // It spoke, and more than enough.

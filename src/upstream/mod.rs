@@ -6,11 +6,12 @@
 //! | one credential's client, which sends a request once | `client`; why it could not, `error` |
 //! | the header as it goes up | `translate` |
 //! | how long all may take | `deadline` |
-//! | where the upstream is, and how a connection to it is made | `origin`, `resolver` |
+//! | where the upstream is, and how a connection to it is made | `origin`, `resolver`, `address_race`, `proxy`, `tls`, `pinned_certificate` |
 //! | what must not come down: the operator's credential | `redaction` |
 //! | a connection, and those that are idle | `connection`; what came on it, `received_bytes`; what of that is no reply, `framing` |
 //! | whether the upstream is asked at all | `circuit` |
 
+mod address_race;
 mod circuit;
 mod client;
 mod connection;
@@ -18,9 +19,12 @@ mod deadline;
 mod error;
 mod framing;
 mod origin;
+mod pinned_certificate;
+mod proxy;
 mod received_bytes;
 mod redaction;
 mod resolver;
+mod tls;
 mod translate;
 
 pub use circuit::Sender;
@@ -30,5 +34,7 @@ pub use deadline::Deadline;
 pub use error::{SendError, SetUpError};
 pub use framing::ReplyFault;
 pub use origin::{CONNECT_TIMEOUT, Origin};
+pub use proxy::ProxyError;
 pub use received_bytes::ReceivedBytes;
+pub use tls::CertificateFile;
 pub use translate::{Translation, VERSION, client_values, request_headers};

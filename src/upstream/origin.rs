@@ -1,25 +1,20 @@
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
 use http::HeaderValue;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use tokio::time::{Instant, timeout_at};
 
+use super::address_race::AddressRace;
 use super::circuit::Circuit;
 use super::connection::{Http1Connection, Transport};
-use super::error::{SendError, SetUpError};
+use super::error::{SendError, SetUpError, is_local_fault};
+use super::proxy::{ProxyError, Tunnel};
 use super::resolver::Resolver;
-use crate::config::{self, UpstreamUrl};
+use super::tls::{CertificateFile, Tls};
+use crate::config::{self, Route, UpstreamUrl};
 use crate::telemetry::Metrics;
 
 /// An upstream, whoever asks it: where it is, and how it is reached. The clients of all its credentials share
@@ -28,12 +23,15 @@ pub struct Origin {
     pub(super) url: UpstreamUrl,
     pub(super) host: HeaderValue,
     tls: Option<Tls>,
+    /// How the proxy before it is asked for the way, where there is one.
+    tunnel: Option<Tunnel>,
+    /// Of the first machine on the way: the proxy, where there is one.
     pub(super) resolver: Resolver,
     pub(super) circuit: Circuit,
     pub(super) metrics: Arc<Metrics>,
 }
 
-/// How long a connection may take to be made: all addresses together, TLS included.
+/// How long a connection may take to be made: all addresses together, proxy and TLS included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Origin {
@@ -43,18 +41,25 @@ impl Origin {
     /// [`SetUpError`] where the settings or the system do not allow it.
     pub fn new(
         url: UpstreamUrl,
+        route: &Route,
         circuit: config::Circuit,
         metrics: Arc<Metrics>,
     ) -> Result<Self, SetUpError> {
         let tls = if url.is_tls {
-            Some(Tls::new(&url.host)?)
+            Some(Tls::new(&url.host, &route.tls)?)
         } else {
             None
         };
+        let proxy = route.proxying.proxy();
+        let (owner, host, port) = match proxy {
+            Some(proxy) => ("proxy", &proxy.host, proxy.port),
+            None => ("upstream", &url.host, url.port),
+        };
         Ok(Self {
             tls,
+            tunnel: proxy.map(|proxy| Tunnel::new(proxy, &url)),
             host: HeaderValue::try_from(url.authority()).map_err(|_| SetUpError::BadHost)?,
-            resolver: Resolver::new(&url.host, url.port, metrics.upstream.dns_failures.clone()),
+            resolver: Resolver::new(owner, host, port, metrics.upstream.dns_failures.clone()),
             url,
             circuit: Circuit::new(circuit),
             metrics,
@@ -65,6 +70,25 @@ impl Origin {
     /// Until the first lookup has ended, requests wait for it.
     pub async fn follow_name(&self) {
         self.resolver.follow().await;
+    }
+
+    /// The files of certificates that are in use now.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<CertificateFile> {
+        self.tls.as_ref().map(Tls::certificates).unwrap_or_default()
+    }
+
+    /// Whether the system says whom to trust.
+    #[must_use]
+    pub fn trusts_system(&self) -> bool {
+        self.tls.as_ref().is_some_and(Tls::trusts_system)
+    }
+
+    /// Follows the files of certificates for as long as it is polled; ends at once where there are none.
+    pub async fn follow_files(&self) {
+        if let Some(tls) = &self.tls {
+            tls.follow_files(&self.metrics.certificates).await;
+        }
     }
 
     /// Waits until it takes a request of our own to know whether the upstream answers: what one tenant's
@@ -80,56 +104,86 @@ impl Origin {
 
     /// Makes a connection to the first address that takes one, beginning with that which last did.
     ///
-    /// One that takes a connection and then does not speak TLS has an equal share of the time that is left,
-    /// so that it leaves enough for the others.
+    /// One that takes a connection and then does not speak TLS, or makes no tunnel, has an equal share of the time
+    /// that is left, so that it leaves enough for the others.
     pub(super) async fn connect(&self, longest: Duration) -> Result<Box<Http1Connection>, SendError> {
         let allowed = CONNECT_TIMEOUT.min(longest);
         let deadline = Instant::now() + allowed;
         let addresses = match timeout_at(deadline, self.resolver.addresses()).await {
-            Ok(addresses) => addresses.map_err(SendError::of_connecting)?,
-            Err(_elapsed) => return Err(SendError::ConnectTimeout(allowed)),
+            Ok(addresses) => addresses.map_err(|error| self.not_connected(error))?,
+            Err(_elapsed) => return Err(self.late(allowed)),
         };
-        let mut race = Race::between(addresses);
+        let mut race = AddressRace::between(addresses);
         let mut failure = None;
         loop {
             let Ok(next) = timeout_at(deadline, race.next()).await else {
-                let timeout = SendError::ConnectTimeout(allowed);
-                return Err(more_telling(failure, timeout));
+                return Err(more_telling(failure, self.late(allowed)));
             };
             let Some((address, connected)) = next else {
-                return Err(failure.unwrap_or(SendError::ConnectTimeout(allowed)));
+                return Err(failure.unwrap_or_else(|| self.late(allowed)));
             };
             let opened = match connected {
                 Ok(stream) => {
-                    let share =
-                        deadline.saturating_duration_since(Instant::now()) / race.left().saturating_add(1);
-                    timeout(share, self.open(stream, address)).await
+                    let now = Instant::now();
+                    let share = deadline.saturating_duration_since(now) / race.left().saturating_add(1);
+                    self.open(stream, address, now + share, allowed).await
                 }
-                Err(error) => Ok(Err(error)),
+                Err(error) => Err(self.not_connected(error)),
             };
             let error = match opened {
-                Ok(Ok(connection)) => {
+                Ok(connection) => {
                     self.resolver.remember_working(address);
                     self.metrics.upstream.connections_opened.inc();
                     return Ok(Box::new(connection));
                 }
-                Ok(Err(error)) => SendError::of_connecting(error),
-                Err(_elapsed) => SendError::ConnectTimeout(allowed),
+                Err(error) => error,
             };
             tracing::debug!(%address, %error, "no connection");
             failure = Some(more_telling(failure, error));
         }
     }
 
-    async fn open(&self, stream: TcpStream, address: SocketAddr) -> io::Result<Http1Connection> {
-        stream.set_nodelay(true)?;
-        let transport = match &self.tls {
-            Some(tls) => Transport::Tls(Box::new(tls.connect(stream).await?)),
-            None => Transport::Plain(stream),
+    async fn open(
+        &self,
+        mut stream: TcpStream,
+        address: SocketAddr,
+        until: Instant,
+        allowed: Duration,
+    ) -> Result<Http1Connection, SendError> {
+        if let Some(tunnel) = &self.tunnel {
+            let opened = timeout_at(until, tunnel.open(&mut stream)).await;
+            opened.map_err(|_elapsed| ProxyError::Timeout(allowed))??;
+        }
+        let connecting = async {
+            stream.set_nodelay(true)?;
+            let transport = match &self.tls {
+                Some(tls) => Transport::Tls(Box::new(tls.connect(stream).await?)),
+                None => Transport::Plain(stream),
+            };
+            Http1Connection::open(transport, address)
+                .await
+                .map_err(io::Error::other)
         };
-        Http1Connection::open(transport, address)
-            .await
-            .map_err(io::Error::other)
+        match timeout_at(until, connecting).await {
+            Ok(connection) => connection.map_err(SendError::of_connecting),
+            Err(_elapsed) => Err(SendError::ConnectTimeout(allowed)),
+        }
+    }
+
+    /// Why there is no connection to the first machine on the way.
+    fn not_connected(&self, error: io::Error) -> SendError {
+        match self.tunnel {
+            Some(_) if !is_local_fault(&error) => ProxyError::Unreachable(error).into(),
+            _ => SendError::of_connecting(error),
+        }
+    }
+
+    /// The same, where it took too long.
+    fn late(&self, allowed: Duration) -> SendError {
+        match self.tunnel {
+            Some(_) => ProxyError::ConnectTimeout(allowed).into(),
+            None => SendError::ConnectTimeout(allowed),
+        }
     }
 }
 
@@ -139,89 +193,6 @@ fn more_telling(before: Option<SendError>, latest: SendError) -> SendError {
     match before {
         Some(local @ SendError::OutOfResources(_)) => local,
         _ => latest,
-    }
-}
-
-/// Connections that are being made to the addresses of one name (RFC 8305): one begins at once, the next
-/// whenever one has failed, or has kept the others waiting for a moment.
-struct Race {
-    untried: VecDeque<SocketAddr>,
-    running: FuturesUnordered<BoxFuture<'static, (SocketAddr, io::Result<TcpStream>)>>,
-    next_at: Instant,
-}
-
-/// How long an address may keep the others waiting.
-const STAGGER: Duration = Duration::from_millis(250);
-
-impl Race {
-    fn between(addresses: Vec<SocketAddr>) -> Self {
-        Self {
-            untried: addresses.into(),
-            running: FuturesUnordered::new(),
-            next_at: Instant::now(),
-        }
-    }
-
-    /// How many addresses have not said anything yet.
-    fn left(&self) -> u32 {
-        u32::try_from(self.untried.len() + self.running.len()).unwrap_or(u32::MAX)
-    }
-
-    /// The next address to say yes or no; none once all have.
-    async fn next(&mut self) -> Option<(SocketAddr, io::Result<TcpStream>)> {
-        loop {
-            if (self.running.is_empty() || Instant::now() >= self.next_at)
-                && let Some(address) = self.untried.pop_front()
-            {
-                let connecting = TcpStream::connect(address).map(move |connected| (address, connected));
-                self.running.push(connecting.boxed());
-                self.next_at = Instant::now() + STAGGER;
-            }
-            if self.untried.is_empty() {
-                return self.running.next().await;
-            }
-            let ended = timeout_at(self.next_at, self.running.next()).await;
-            if let Ok(Some((address, connected))) = ended {
-                if connected.is_err() {
-                    self.next_at = Instant::now();
-                }
-                return Some((address, connected));
-            }
-        }
-    }
-}
-
-/// What it takes to speak TLS with one upstream: the system's root certificates, the ring provider, HTTP/1.1.
-#[derive(Clone)]
-struct Tls {
-    connector: TlsConnector,
-    server: ServerName<'static>,
-}
-
-impl Tls {
-    fn new(host: &str) -> Result<Self, SetUpError> {
-        let server = ServerName::try_from(host.to_owned()).map_err(|_| SetUpError::BadHost)?;
-        let mut roots = RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
-        if roots.is_empty() {
-            return Err(SetUpError::NoRootCertificates);
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(SetUpError::Tls)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self {
-            connector: Arc::new(config).into(),
-            server,
-        })
-    }
-
-    async fn connect(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        self.connector.connect(self.server.clone(), stream).await
     }
 }
 

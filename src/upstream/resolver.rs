@@ -18,10 +18,12 @@ use super::error::is_local_fault;
 /// How the addresses behind a name are found. A seam, so that a test can say what they are.
 type Lookup = Box<dyn Fn() -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
-/// The addresses behind the upstream's name. They are looked up beside the requests, which take what is
+/// The addresses behind the name of the upstream, or of the proxy before it. They are looked up beside the requests, which take what is
 /// known: the last good answer, however long DNS has failed since. Only before the first answer there is
 /// something to wait for.
 pub(super) struct Resolver {
+    /// Whose name it is, for the log.
+    owner: &'static str,
     /// None where the name is an address.
     lookup: Option<Lookup>,
     known: ArcSwapOption<Vec<SocketAddr>>,
@@ -43,10 +45,10 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Resolver {
     /// Nothing is looked up before [`Resolver::refresh`] or [`Resolver::follow`]; an address needs neither.
-    pub(super) fn new(host: &str, port: u16, failures: IntCounter) -> Self {
+    pub(super) fn new(owner: &'static str, host: &str, port: u16, failures: IntCounter) -> Self {
         if let Ok(address) = host.parse::<IpAddr>() {
             let address = SocketAddr::new(address, port);
-            return Self::with(None, Some(vec![address]), failures);
+            return Self::with(owner, None, Some(vec![address]), failures);
         }
         let host: Arc<str> = host.into();
         // The system's own resolver, as in every other program of the machine: /etc/hosts, search domains, a
@@ -56,11 +58,17 @@ impl Resolver {
             let host = Arc::clone(&host);
             async move { Ok(lookup_host((&*host, port)).await?.collect()) }.boxed()
         });
-        Self::with(Some(lookup), None, failures)
+        Self::with(owner, Some(lookup), None, failures)
     }
 
-    fn with(lookup: Option<Lookup>, known: Option<Vec<SocketAddr>>, failures: IntCounter) -> Self {
+    fn with(
+        owner: &'static str,
+        lookup: Option<Lookup>,
+        known: Option<Vec<SocketAddr>>,
+        failures: IntCounter,
+    ) -> Self {
         Self {
+            owner,
             has_ended: watch::Sender::new(known.is_some()),
             known: ArcSwapOption::new(known.map(Arc::new)),
             lookup,
@@ -76,7 +84,7 @@ impl Resolver {
     pub(super) fn answering(addresses: Vec<SocketAddr>) -> Self {
         let lookup: Lookup = Box::new(move || std::future::ready(Ok(addresses.clone())).boxed());
         let failures = IntCounter::new("failures", "of DNS").unwrap();
-        Self::with(Some(lookup), None, failures)
+        Self::with("upstream", Some(lookup), None, failures)
     }
 
     /// All addresses, that which last worked before the others. Waits for the first lookup, for no other.
@@ -146,9 +154,9 @@ impl Resolver {
 
     fn learn(&self, addresses: Vec<SocketAddr>) {
         if self.is_failing.swap(false, Ordering::Relaxed) {
-            tracing::info!("the upstream's name resolves again");
+            tracing::info!("the {}'s name resolves again", self.owner);
         }
-        tracing::debug!(?addresses, "the upstream's name was looked up");
+        tracing::debug!(?addresses, "the {}'s name was looked up", self.owner);
         self.known.store(Some(Arc::new(addresses)));
     }
 
@@ -158,10 +166,11 @@ impl Resolver {
         if self.is_failing.swap(true, Ordering::Relaxed) {
             return;
         }
+        let owner = self.owner;
         if self.known.load().is_some() {
-            tracing::warn!(%reason, "the upstream's name does not resolve; its last known addresses stay in use");
+            tracing::warn!(%reason, "the {owner}'s name does not resolve; its last known addresses stay in use");
         } else {
-            tracing::warn!(%reason, "the upstream's name does not resolve; nothing can be sent before it does");
+            tracing::warn!(%reason, "the {owner}'s name does not resolve; nothing can be sent before it does");
         }
     }
 }

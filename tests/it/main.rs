@@ -49,3 +49,5 @@ mod store;
 mod tls;
 mod upstream_connections;
 mod upstream_faults;
+mod upstream_proxy;
+mod upstream_tls;

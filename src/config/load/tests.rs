@@ -2,6 +2,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::*;
+use crate::config::Circuit;
 use crate::config::source::COMPILED_IN;
 use crate::config::{LogFormat, SETTINGS, from_process};
 use crate::contract::{Rule, StampKey};

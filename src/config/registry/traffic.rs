@@ -64,6 +64,36 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         doc: "whether an `http://` upstream may be on another machine",
     },
     SettingDoc {
+        path: "upstream.ca_file",
+        form: "path of a PEM file",
+        default: None,
+        doc: "the certificate authorities that are trusted to name the upstream, instead of the system's. Read again when the file changes, as the three after it",
+    },
+    SettingDoc {
+        path: "upstream.pinned_certificate",
+        form: "path of a PEM file",
+        default: None,
+        doc: "the upstream's own certificate, such as `openssl req -x509` makes: exactly this one is taken, under whatever name, while it is valid; two of them where one follows the other",
+    },
+    SettingDoc {
+        path: "upstream.client_certificate",
+        form: "path of a PEM file",
+        default: None,
+        doc: "the certificate that the gateway shows the upstream, and those between it and its root",
+    },
+    SettingDoc {
+        path: "upstream.client_key",
+        form: "path of a PEM file",
+        default: None,
+        doc: "the private key of `upstream.client_certificate`, without a passphrase",
+    },
+    SettingDoc {
+        path: "upstream.proxy",
+        form: "`none`, `environment`, `http://` URL, or a secret",
+        default: Some("none"),
+        doc: "the proxy that makes the way to the upstream by `CONNECT`; `environment` is the one that `HTTPS_PROXY` or `ALL_PROXY` names, unless `NO_PROXY` excepts the upstream",
+    },
+    SettingDoc {
         path: "upstream.budget",
         form: "name in `[budgets]`",
         default: Some("default"),

@@ -57,6 +57,7 @@ fn samples() -> Vec<ApiError> {
         ApiError::ListUnfinished,
         ApiError::EnvironmentBusy,
         ApiError::UpstreamUnreachable,
+        ApiError::UpstreamProxy,
         ApiError::OutOfResources,
         ApiError::UpstreamConnectTimeout,
         ApiError::UpstreamCredential,

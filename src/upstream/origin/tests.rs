@@ -1,6 +1,8 @@
 use std::net::{TcpListener, TcpStream as StdStream};
 
 use super::*;
+use crate::config::UpstreamTls;
+use crate::upstream::address_race::STAGGER;
 
 const CIRCUIT: config::Circuit = config::Circuit {
     failures: 0,
@@ -15,7 +17,7 @@ async fn origin(addresses: &[SocketAddr]) -> Origin {
     resolver.refresh().await;
     Origin {
         resolver,
-        ..Origin::new(url, CIRCUIT, metrics).unwrap()
+        ..Origin::new(url, &Route::default(), CIRCUIT, metrics).unwrap()
     }
 }
 
@@ -85,7 +87,7 @@ async fn an_address_that_takes_a_connection_and_then_is_silent_leaves_time_for_t
     let (_silent, first) = listener();
     let second = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut origin = origin(&[first, second.local_addr().unwrap()]).await;
-    origin.tls = Some(Tls::new("upstream.test").unwrap());
+    origin.tls = Some(Tls::new("upstream.test", &UpstreamTls::default()).unwrap());
     let (failure, reached) = tokio::join!(origin.connect(PATIENCE), second.accept());
     assert!(failure.is_err() && reached.is_ok());
 }
@@ -134,7 +136,7 @@ fn what_this_machine_lacks_is_no_failure_of_the_upstream() {
 #[tokio::test]
 async fn a_name_that_is_never_looked_up_does_not_outlast_the_connect_deadline() {
     let url = UpstreamUrl::parse("http://upstream.test:8080").unwrap();
-    let origin = Origin::new(url, CIRCUIT, Arc::new(Metrics::new().unwrap())).unwrap();
+    let origin = Origin::new(url, &Route::default(), CIRCUIT, Arc::new(Metrics::new().unwrap())).unwrap();
     let failure = origin.connect(Duration::from_millis(50)).await.err();
     assert!(
         matches!(failure, Some(SendError::ConnectTimeout(_))),

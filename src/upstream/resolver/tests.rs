@@ -14,7 +14,7 @@ fn resolver(answers: impl IntoIterator<Item = Result<Vec<SocketAddr>, &'static s
         async move { answer.map_err(io::Error::other) }.boxed()
     });
     let failures = IntCounter::new("failures", "of DNS").unwrap();
-    Resolver::with(Some(lookup), None, failures)
+    Resolver::with("upstream", Some(lookup), None, failures)
 }
 
 fn at(last: u8) -> SocketAddr {
@@ -24,7 +24,7 @@ fn at(last: u8) -> SocketAddr {
 #[tokio::test]
 async fn an_address_is_known_without_a_lookup() {
     let failures = IntCounter::new("failures", "of DNS").unwrap();
-    let resolver = Resolver::new("::1", 8080, failures);
+    let resolver = Resolver::new("upstream", "::1", 8080, failures);
     assert_eq!(
         resolver.addresses().await.unwrap(),
         ["[::1]:8080".parse().unwrap()]
@@ -35,7 +35,7 @@ async fn an_address_is_known_without_a_lookup() {
 #[tokio::test]
 async fn a_name_of_this_machine_is_found_by_the_systems_resolver() {
     let failures = IntCounter::new("failures", "of DNS").unwrap();
-    let resolver = Resolver::new("localhost", 8080, failures);
+    let resolver = Resolver::new("upstream", "localhost", 8080, failures);
     resolver.refresh().await;
     let addresses = resolver.addresses().await.unwrap();
     assert!(
@@ -98,7 +98,7 @@ async fn before_the_first_answer_a_failure_is_told_at_once_and_the_next_lookup_c
 async fn a_lookup_that_hangs_has_failed_after_ten_seconds() {
     let failures = IntCounter::new("failures", "of DNS").unwrap();
     let lookup: Lookup = Box::new(|| std::future::pending().boxed());
-    let resolver = Resolver::with(Some(lookup), None, failures);
+    let resolver = Resolver::with("upstream", Some(lookup), None, failures);
     resolver.refresh().await;
     assert_eq!(resolver.failures.get(), 1);
     resolver.addresses().await.unwrap_err();
@@ -146,7 +146,12 @@ async fn both_families_are_tried_in_turn_that_of_the_address_that_last_worked_fi
 async fn a_lookup_for_which_this_machine_has_no_descriptor_says_so() {
     let lookup: Lookup =
         Box::new(|| std::future::ready(Err(io::Error::from_raw_os_error(libc::EMFILE))).boxed());
-    let resolver = Resolver::with(Some(lookup), None, IntCounter::new("failures", "of DNS").unwrap());
+    let resolver = Resolver::with(
+        "upstream",
+        Some(lookup),
+        None,
+        IntCounter::new("failures", "of DNS").unwrap(),
+    );
     resolver.refresh().await;
     assert!(is_local_fault(&resolver.addresses().await.unwrap_err()));
 }

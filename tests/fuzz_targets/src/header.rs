@@ -5,7 +5,7 @@ use envgate::upstream::{Translation, client_values, request_headers};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const REQUIRED: HeaderValue = HeaderValue::from_static("managed-agents-2026-04-01");
-/// What may go up, and how often.
+/// What goes up, once.
 const ONCE: [&str; 7] = [
     "host",
     "x-api-key",
@@ -15,6 +15,7 @@ const ONCE: [&str; 7] = [
     "anthropic-workspace-id",
     "accept",
 ];
+/// What goes up as it came.
 const PASSED: [&str; 5] = [
     "user-agent",
     "traceparent",
@@ -58,10 +59,16 @@ pub(super) fn check(bytes: &[u8]) {
     assert_eq!(up["anthropic-beta"], betas);
     assert_eq!(up["accept-encoding"], "identity");
     assert_eq!(up["anthropic-version"].len(), "2023-06-01".len());
+    let ours = HeaderValue::from_static("1.1 envgate");
+    let via: Vec<_> = client.get_all("via").iter().chain([&ours]).collect();
+    assert_eq!(up.get_all("via").iter().collect::<Vec<_>>(), via);
     for (name, value) in &up {
         let name = name.as_str();
         let is_passed = PASSED.contains(&name) || name.starts_with("x-stainless-");
-        assert!(is_passed || ONCE.contains(&name), "{name} went up");
+        assert!(
+            is_passed || name == "via" || ONCE.contains(&name),
+            "{name} went up"
+        );
         assert!(
             !is_passed || client.get_all(name).iter().any(|sent| sent == value),
             "{name}"

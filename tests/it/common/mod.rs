@@ -2,8 +2,10 @@
 //! records what it is sent and can misbehave.
 
 pub mod client;
+pub mod connect_proxy;
 pub mod database;
 pub mod envgate;
+pub mod tls_upstream;
 pub mod upstream;
 
 pub const EXAMPLE: &str = "/v1/environments/env_011CZkZ9X2dpNyB7HsEFoRfW";
