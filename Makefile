@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 # Most tests wait, for a deadline or for somebody else; a few more of them at once than there are cores cost nothing.
 export RUST_TEST_THREADS ?= 6
 
-.PHONY: help run test acceptance lint bench
+.PHONY: help run test acceptance lint bench flood
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\): ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -35,3 +35,8 @@ bench: ## compare with nginx and a bare Pingora, on one core, in some minutes
 	cargo build --release --locked --quiet
 	cargo build --release --locked --quiet --manifest-path benches/peers/Cargo.toml --target-dir target/peers
 	python3 benches/side_by_side.py
+
+flood: ## hold 6,000 slow connections against it, and say what a normal client sees, in two minutes
+	@scripts/setup build
+	cargo build --release --locked --quiet
+	python3 benches/flood.py

@@ -74,9 +74,7 @@ async fn serve(
         Some(service) => (service, None),
         None => EmbeddedUpstream::bind().map(|embedded| (embedded.service.clone(), Some(embedded)))?,
     };
-    // What holds: other limits follow from it.
-    let max_connections = max_connections(&settings);
-    settings.listen.max_connections = Some(max_connections);
+    let connection_limits = connection_limits(&mut settings);
     let (audit, audit_writer) = open_audit(&settings, &metrics)?;
     let gateway = Gateway::new(
         &settings,
@@ -107,13 +105,7 @@ async fn serve(
         embedded.is_some(),
     ))?;
 
-    let listen = &settings.listen;
-    let limits = ConnectionLimits::new(
-        max_connections,
-        listen.max_connections_per_address,
-        listen.trusted_networks.clone(),
-    );
-    let connections = Connections::new(limits, Some(metrics.connections("listen")));
+    let connections = Connections::new(connection_limits, Some(metrics.connections("listen")));
     let running = gateway::start(
         Arc::clone(&gateway),
         listener,
@@ -219,13 +211,15 @@ fn url_at(address: SocketAddr, is_tls: bool) -> String {
     format!("{scheme}://{address}")
 }
 
-/// How many connections of clients may be open, with as many descriptors as the system allows.
-fn max_connections(settings: &Settings) -> usize {
+/// How many connections of clients may be open, with as many descriptors as the system allows. The settings say it
+/// from then on, because other limits follow from it.
+fn connection_limits(settings: &mut Settings) -> ConnectionLimits {
     let limit = DescriptorLimit::raise().unwrap_or_else(|(limit, error)| {
         tracing::warn!(%error, "the limit of descriptors cannot be raised");
         limit
     });
-    let asked = settings.listen.max_connections;
+    let listen = &mut settings.listen;
+    let asked = listen.max_connections;
     let max_connections = limit.connections(asked);
     if asked.is_some_and(|asked| asked > max_connections) {
         tracing::warn!(
@@ -235,13 +229,20 @@ fn max_connections(settings: &Settings) -> usize {
             "there are too few descriptors for as many connections as listen.max_connections allows"
         );
     }
+    listen.max_connections = Some(max_connections);
+    let limits = ConnectionLimits::new(
+        max_connections,
+        listen.max_connections_per_address,
+        listen.trusted_networks.clone(),
+    );
     tracing::info!(
         max_connections,
+        of_one_address = limits.max_per_client,
         descriptors = limit.raised,
         descriptors_inherited = limit.inherited,
         "how many connections of clients may be open"
     );
-    max_connections
+    limits
 }
 
 /// Lets the budgets run, together with those of other replicas where they count in Redis.
