@@ -15,10 +15,10 @@ mod parameters;
 mod plans;
 mod problem;
 mod tenants;
+mod vitals;
 
 use std::future::Future;
 use std::io;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -36,13 +36,13 @@ use tokio::time::timeout;
 
 pub use adoption::MOST_ADOPTED_AT_ONCE;
 pub use adoption_jobs::AdoptionJobs;
+pub use vitals::Vitals;
 
 use crate::config::Settings;
 use crate::gateway::Gateway;
 use crate::server::{self, ConnectionLimits, Connections, TlsListener};
-use crate::store::{Store, StoreError, StoreHealth};
+use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
-use crate::tenancy::Directory;
 use problem::Problem;
 
 /// What the admin endpoints look at.
@@ -50,20 +50,16 @@ use problem::Problem;
 pub struct Admin {
     /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
-    /// Tenants and keys; not ready before they were read once.
-    pub directory: Arc<Directory>,
     /// The plans, the token, and whether environments are stamped.
     pub settings: Arc<Settings>,
     /// Where tenants and keys are kept; empty until it could be opened.
     pub store: Arc<OnceLock<Store>>,
-    /// How the store does, before it is open too.
-    pub store_health: Arc<StoreHealth>,
     /// What makes an environment a tenant's.
     pub gateway: Arc<Gateway>,
     /// The adoptions that go on, or have ended not long ago.
     pub adoptions: AdoptionJobs,
-    /// Set when the process begins to stop, so that a balancer sends nothing new.
-    pub is_stopping: Arc<AtomicBool>,
+    /// What `/readyz` looks at.
+    pub vitals: Vitals,
 }
 
 /// How many connections may be open.

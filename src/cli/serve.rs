@@ -20,7 +20,7 @@ use super::shutdown::{
 };
 use super::signals::Signals;
 use super::welcome;
-use crate::admin::{self, Admin, AdoptionJobs};
+use crate::admin::{self, Admin, AdoptionJobs, Vitals};
 use crate::config::{self, ServerTls, Settings};
 use crate::contract;
 use crate::gateway::{self, Gateway};
@@ -117,16 +117,22 @@ async fn serve(
     let store_health = Arc::new(StoreHealth::default());
     let settings = Arc::new(settings);
     let adoptions = AdoptionJobs::default();
-    let admin = Admin {
-        adoptions: adoptions.clone(),
+    let vitals = Vitals {
         metrics: Arc::clone(&metrics),
         directory: Arc::clone(&directory),
         settings: Arc::clone(&settings),
-        store: Arc::clone(&store),
         store_health: Arc::clone(&store_health),
-        gateway: Arc::clone(&gateway),
         is_stopping: Arc::clone(&is_stopping),
     };
+    let admin = Admin {
+        adoptions: adoptions.clone(),
+        metrics: Arc::clone(&metrics),
+        settings: Arc::clone(&settings),
+        store: Arc::clone(&store),
+        gateway: Arc::clone(&gateway),
+        vitals: vitals.clone(),
+    };
+    gateway.set_readiness(move || vitals.readiness().0);
     let sharing = share_budgets(&gateway, &settings, &stopped)?;
     tokio::spawn(admin::serve(
         admin_listener,

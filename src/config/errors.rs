@@ -153,6 +153,13 @@ pub enum Problem {
     Network(#[from] NetworkError),
     #[error("nobody could be believed, because listen.trusted_networks is empty")]
     NobodyTrusted,
+    #[error(
+        "expected \"*\" or an origin as browsers write it, such as \"https://app.example.com\": in lower case, without a \
+         path, and without the port that the scheme has"
+    )]
+    NotOrigin,
+    #[error("expected a path such as \"/health\", and none of the API's")]
+    NotHealthPath,
     #[error("expected one of {}{}", list(allowed), hint(nearest))]
     NotOneOf {
         allowed: &'static [&'static str],

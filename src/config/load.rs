@@ -52,6 +52,7 @@ pub fn load(source: &Source) -> Result<Settings, ConfigErrors> {
 impl Reader<'_> {
     fn settings(&mut self) -> Option<Settings> {
         let listen = self.listen();
+        let cors = self.cors();
         let admin = self.admin(listen.as_ref().map(|listen| listen.address));
         let upstream = self.upstream();
         let contract = self.contract();
@@ -73,6 +74,7 @@ impl Reader<'_> {
         let server = self.server();
         Some(Settings {
             listen: listen?,
+            cors: cors?,
             admin: admin?,
             upstream: upstream?,
             contract: contract?,

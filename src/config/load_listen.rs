@@ -48,6 +48,7 @@ impl Reader<'_> {
             values::integer(raw, 1 << 20..=u32::MAX)
         });
         let probe_half_closed = self.read("listen.probe_half_closed", values::boolean);
+        let health_path = self.read_optional("listen.health_path", values::health_path);
         let tls = self.server_tls("listen.tls");
         Some(Listen {
             address: address?,
@@ -68,6 +69,7 @@ impl Reader<'_> {
             min_send_bytes_per_second: min_send_bytes_per_second?,
             max_unread_bytes: max_unread_bytes?,
             probe_half_closed: probe_half_closed?,
+            health_path: health_path?,
             tls: tls?,
         })
     }

@@ -9,6 +9,7 @@
 mod access;
 mod budget;
 mod certificates;
+mod cors;
 mod errors;
 mod load;
 mod load_budgets;
@@ -34,6 +35,7 @@ mod values;
 pub use access::Access;
 pub use budget::{Budget, DEFAULT_BUDGET};
 pub use certificates::{CertificateError, EXPIRY_WARNING_DAYS, PemFile, Validity, key_pair, tls_provider};
+pub use cors::{AllowedOrigins, Cors};
 pub use errors::{ConfigError, ConfigErrors, Problem, SourceLocation};
 pub use load::load;
 pub use networks::{Network, NetworkError, Networks};

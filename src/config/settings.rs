@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::budget::Budget;
+use super::cors::Cors;
 use super::networks::Networks;
 use super::plan::Plan;
 use super::proxy::Proxying;
@@ -18,6 +19,8 @@ use crate::contract::{Dialect, StampKey, Strictness};
 pub struct Settings {
     /// `[listen]`: the downstream side.
     pub listen: Listen,
+    /// `[cors]`: which pages in browsers may read answers; none where none may.
+    pub cors: Option<Cors>,
     /// `[admin]`: health, metrics and the admin API.
     pub admin: Admin,
     /// `[upstream]`: the environments service.
@@ -91,6 +94,8 @@ pub struct Listen {
     pub max_unread_bytes: usize,
     /// Whether a client that ended its side is asked for a sign of life.
     pub probe_half_closed: bool,
+    /// Where whoever asks is told whether requests should be sent here; none where nobody is.
+    pub health_path: Option<String>,
     /// `[listen.tls]`; none where plain HTTP is spoken.
     pub tls: Option<ServerTls>,
 }

@@ -128,6 +128,17 @@ pub(super) fn networks(raw: &Raw) -> Result<Networks, Problem> {
     }
 }
 
+/// A path of its own: visible, without what a path cannot have as it is, and outside the API.
+pub(super) fn health_path(raw: &Raw) -> Result<String, Problem> {
+    let text = text(raw)?;
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#%\\\"<>^`{|}".contains(&byte);
+    let is_path = text.len() > 1 && text.starts_with('/') && !text.starts_with("//");
+    Some(text)
+        .filter(|text| is_path && text.bytes().all(is_plain) && !text.starts_with("/v1/"))
+        .map(str::to_owned)
+        .ok_or(Problem::NotHealthPath)
+}
+
 pub(super) fn client_address_header(raw: &Raw) -> Result<Option<ClientAddressHeader>, Problem> {
     choice(
         raw,

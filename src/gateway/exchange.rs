@@ -35,7 +35,7 @@ use super::response::{self, Accepted, ReadReply};
 use super::shared_reads::{AskError, Freshness, ReadSource, Reader};
 use super::unread_answers::{NoRoom, UnreadAnswer, UnreadAnswers};
 use super::upstream_session::UpstreamSession;
-use super::{client_disconnect, request, write};
+use super::{client_disconnect, cors, health, request, write};
 use crate::contract::{Answer, ApiError, Dialect, Operation, RequestQuery, Target, allowed_methods};
 use crate::upstream::WriteSent;
 
@@ -50,6 +50,11 @@ pub(super) async fn answer_request(
     session: &mut ServerSession,
     connection: IpAddr,
 ) -> Result<(), WriteError> {
+    // Before anything that may be full: a balancer has to know all the same.
+    if let Some(answer) = health::answer(gateway, session.req_header()) {
+        let pace = Pace::new(&gateway.listen, &gateway.is_stopping);
+        return write::answer(session, answer, &pace).await;
+    }
     let in_flight = InFlight::enter(&gateway.metrics.in_flight, gateway.max_in_flight);
     let write_sent = WriteSent::default();
     let client = client_address(&gateway.listen, connection, &session.req_header().headers);
@@ -76,6 +81,9 @@ pub(super) async fn answer_request(
         && let Some(limit) = plan.budget.rate_limit_status(&plan.tenant_quota(&caller.tenant))
     {
         response::add_rate_limit_headers(&mut answer, &limit);
+    }
+    if let Some(cors) = &gateway.cors {
+        cors::add_headers(cors, &session.req_header().headers, &mut answer);
     }
 
     let status = answer.status;
@@ -127,7 +135,11 @@ async fn respond<'g>(
     if session.req_header().method == Method::OPTIONS {
         // Whoever asks what there is need not be known, a browser least of all.
         let methods = allowed_methods(session.req_header().uri.path())?;
-        return Ok(response::of_options(methods, guard.log.request_id()));
+        let mut answer = response::of_options(methods, guard.log.request_id());
+        if let Some(cors) = &gateway.cors {
+            cors::add_preflight_headers(cors, &session.req_header().headers, methods, &mut answer);
+        }
+        return Ok(answer);
     }
     let head = judge_head(gateway, session.req_header(), &mut guard.identity)?;
     gateway

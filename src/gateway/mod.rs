@@ -19,6 +19,7 @@
 //! | the upstream, with a slot in the budget, or by way of what others read | `upstream_session`, `shared_reads` |
 //! | what the gateway asks the upstream itself | `probe` |
 //! | the client meanwhile | `client_disconnect` |
+//! | who is not a tenant: balancers and browsers | `health`, `cors` |
 //! | the reply, and the answer that it becomes | `response`, written by `write` at the `pace` of its client; `unread_answers` bounds what waits |
 //! | what stays of a request | `request_log`; of a write, `audit` |
 
@@ -27,10 +28,12 @@ mod audit;
 mod client_address;
 mod client_disconnect;
 mod connection;
+mod cors;
 mod exchange;
 mod forwarded;
 mod framing;
 mod head_progress;
+mod health;
 mod judge;
 mod lifetime;
 mod list;
@@ -53,9 +56,10 @@ mod upstream_session;
 mod workers;
 mod write;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
+use self::health::ReadinessCheck;
 use self::list::UnfinishedLists;
 use self::locks::KeyedLocks;
 use self::ownership::Owners;
@@ -65,7 +69,7 @@ use self::request::BodyLimits;
 use self::shared_reads::SharedReads;
 use self::unknown_keys::UnknownKeys;
 use self::unread_answers::UnreadAnswers;
-use crate::config::{Listen, Settings, UpstreamService};
+use crate::config::{Cors, Listen, Settings, UpstreamService};
 use crate::contract::Dialect;
 use crate::environment::EnvironmentId;
 use crate::quota::Budget;
@@ -76,6 +80,7 @@ use crate::text::CursorError;
 use crate::upstream::{Origin, SetUpError};
 
 pub use adopt::{adopt, forget_owners};
+pub use health::Readiness;
 pub use listener::{Running, start};
 pub use probe::{attend_upstream, check_credentials};
 
@@ -98,6 +103,9 @@ pub struct Gateway {
     limits: BodyLimits,
     /// How long clients may take for what.
     listen: Listen,
+    cors: Option<Cors>,
+    /// Set once somebody knows.
+    readiness: OnceLock<ReadinessCheck>,
     unread_answers: UnreadAnswers,
     unknown_keys: UnknownKeys,
     /// How many requests may be answered at once.
@@ -145,6 +153,8 @@ impl Gateway {
             unknown_keys: UnknownKeys::default(),
             max_in_flight: max_in_flight(&settings.listen),
             listen: settings.listen.clone(),
+            cors: settings.cors.clone(),
+            readiness: OnceLock::new(),
             audit,
             metrics,
             is_stopping: AtomicBool::new(false),
@@ -158,6 +168,11 @@ impl Gateway {
     /// Where the cipher does not take the key.
     pub fn set_cursor_key(&self, key: &[u8; 32]) -> Result<(), CursorError> {
         self.owners.set_cursor_key(key)
+    }
+
+    /// Says who knows whether requests should be sent here, for `listen.health_path`. The first one counts.
+    pub fn set_readiness(&self, check: impl Fn() -> Readiness + Send + Sync + 'static) {
+        let _ = self.readiness.set(Box::new(check));
     }
 
     /// Says whether no other gateway writes what this one keeps replies of: only then are replies to reads kept.

@@ -100,7 +100,7 @@ fn into_parts(answer: Answer) -> pingora::Result<(ResponseHeader, Bytes)> {
         header.append_header(name, value)?;
     }
     for (name, value) in ON_EVERY_ANSWER {
-        header.insert_header(name, value)?;
+        header.append_header(name, value)?;
     }
     if answer.status != StatusCode::NO_CONTENT {
         header.insert_header(CONTENT_LENGTH, answer.body.len())?;

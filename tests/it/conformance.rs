@@ -1,5 +1,6 @@
 //! HTTP as the documents of the IETF have it: a module for each of them, a test for each section.
 
+mod fetch;
 mod probe;
 mod rfc9110;
 mod rfc9112;

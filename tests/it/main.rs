@@ -31,6 +31,7 @@ mod examples;
 mod exchange;
 mod faults;
 mod fuzzing;
+mod health_path;
 mod keys;
 mod limits;
 mod log;

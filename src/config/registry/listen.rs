@@ -112,6 +112,12 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         doc: "whether a client of HTTP/1.1 that ended its side while it waits is sent up to three `100 Continue`, to find out whether it is gone; some clients take them for a broken answer",
     },
     SettingDoc {
+        path: "listen.health_path",
+        form: "path",
+        default: None,
+        doc: "where a balancer is told, as at `/readyz`, whether requests should be sent here: 200 or 503 and one word, to GET and HEAD without a key, and however many requests are in flight; left out, nowhere",
+    },
+    SettingDoc {
         path: "listen.tls.certificate",
         form: "path of a PEM file",
         default: None,
@@ -146,6 +152,18 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         form: "`required` or `optional`",
         default: None,
         doc: "whether a client without a certificate is let in where `listen.tls.client_ca` is set; left out, `required`",
+    },
+    SettingDoc {
+        path: "cors.allowed_origins",
+        form: "list of origins, or of `*`; with commas in the environment",
+        default: None,
+        doc: "whose pages in a browser may read answers; left out, nobody's",
+    },
+    SettingDoc {
+        path: "cors.max_age",
+        form: "duration",
+        default: Some("10m"),
+        doc: "for how long a browser may keep what a preflight told it",
     },
     SettingDoc {
         path: "admin.address",
