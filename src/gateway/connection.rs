@@ -1,4 +1,4 @@
-use std::net::{self, IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,6 @@ use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream, Ser
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use pingora::time::timeout;
-use tokio::net::TcpStream;
 use tokio::select;
 
 use super::Gateway;
@@ -18,99 +17,33 @@ use super::exchange::answer_request;
 use super::head_progress::HeadProgress;
 use super::lifetime::{Lifetime, Worn};
 use super::pace::{Pace, WriteError};
-use super::proxy_header::{ProxyHeaderError, read_proxy_header};
 use super::request_log::{Identity, RequestLog};
 use super::response;
 use super::stream::{ClientStream, client_stream};
 use super::write;
 use crate::contract::{ApiError, MalformedRequest};
-use crate::server::{OpenConnection, TlsListener, establish};
+use crate::server::{ClientSocket, OpenConnection};
+use crate::tenancy::ClientCertificate;
 
 /// One client's connection: what Pingora calls for each of its requests, and the border between it and the
 /// exchange.
-struct Connection {
-    gateway: Arc<Gateway>,
+pub(super) struct Connection {
+    pub(super) gateway: Arc<Gateway>,
     /// Whose it is: of whoever connected, unless a balancer says otherwise.
-    client: IpAddr,
-    lifetime: Lifetime,
-    requests: AtomicU64,
+    pub(super) client: IpAddr,
+    pub(super) lifetime: Lifetime,
+    pub(super) requests: AtomicU64,
     head: Arc<HeadProgress>,
-    open: OpenConnection,
+    pub(super) open: OpenConnection,
+    /// What the client has shown in the handshake.
+    pub(super) certificate: Option<ClientCertificate>,
 }
 
-/// Serves a connection to its end.
-pub(super) async fn serve(
-    gateway: Arc<Gateway>,
-    socket: net::TcpStream,
-    tls: Option<Arc<TlsListener>>,
-    peer: SocketAddr,
-    mut open: OpenConnection,
-) {
-    let lifetime = Lifetime::begin(&gateway.listen);
-    let mut socket = match TcpStream::from_std(socket) {
-        Ok(socket) => socket,
-        Err(error) => return tracing::warn!(%error, "a client's connection could not be taken over"),
-    };
-    let Some(client) = identify(&gateway, &mut socket, peer, &mut open).await else {
-        return;
-    };
-    // Here and not where connections are accepted, so that nobody waits for a client that is slow at it.
-    let left = gateway.listen.header_timeout.saturating_sub(lifetime.age());
-    let Some(socket) = establish(tls.as_deref(), socket, &open, left).await else {
-        return;
-    };
-    let head = Arc::new(HeadProgress::default());
-    let stream = ClientStream::new(socket, Arc::clone(&head));
-    let connection = Arc::new(Connection {
-        gateway,
-        client,
-        lifetime,
-        requests: AtomicU64::new(0),
-        head,
-        open,
-    });
+/// Serves a connection of HTTP/1.1 to its end.
+pub(super) async fn serve(connection: &Arc<Connection>, socket: ClientSocket) {
+    let stream = ClientStream::new(socket, Arc::clone(&connection.head));
     let closing = connection.open.closing();
     connection.process_new(Box::new(stream), closing).await;
-    tracing::debug!(
-        client = %connection.client,
-        requests = connection.requests.load(Ordering::Relaxed),
-        seconds = connection.lifetime.age().as_secs(),
-        "a client's connection is closed"
-    );
-}
-
-/// Whose the connection is; none where nobody can tell, or where they have all that they may have. Before
-/// anything else is read, a handshake of TLS too, and within the time that there is for the first head.
-async fn identify(
-    gateway: &Gateway,
-    socket: &mut TcpStream,
-    peer: SocketAddr,
-    open: &mut OpenConnection,
-) -> Option<IpAddr> {
-    let peer = peer.ip().to_canonical();
-    if !gateway.listen.has_proxy_protocol {
-        return Some(peer);
-    }
-    let reading = read_proxy_header(socket, gateway.listen.header_timeout);
-    let told = select! {
-        biased;
-        told = reading => told,
-        () = open.closed() => return None,
-    };
-    let metrics = &gateway.metrics.clients;
-    match &told {
-        Ok(_) => {}
-        Err(ProxyHeaderError::Malformed) => metrics.without_proxy_header.inc(),
-        Err(ProxyHeaderError::Late) => metrics.late_proxy_header.inc(),
-        // So balancers see whether somebody is there.
-        Err(ProxyHeaderError::Left(_)) => return None,
-    }
-    let client = told
-        .inspect_err(|error| tracing::debug!(%error, %peer, "a connection is closed"))
-        .ok()?
-        .unwrap_or(peer);
-    open.identify(client).ok()?;
-    Some(client)
 }
 
 #[async_trait]
@@ -130,12 +63,14 @@ impl HttpServerApp for Connection {
             }
         }
         self.open.begin_service();
-        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        if let Some(worn) = self.lifetime.is_over_with(number) {
-            self.end_with_answer(&mut session, worn);
+        if self.count_request() {
+            // The answer says so: a client that is told sends nothing more that would be lost.
+            session.set_keepalive(None);
         }
         // On the heap, so that a connection that waits for its next request does not hold the room for it.
-        let answering = Box::pin(answer_request(&self.gateway, &mut session, self.client));
+        let certificate = self.certificate.as_ref();
+        let answering = answer_request(&self.gateway, &mut session, self.client, certificate);
+        let answering = Box::pin(answering);
         if let Err(error) = answering.await {
             tracing::debug!(%error, "an answer could not be written");
             if let (WriteError::TooSlow, Some(stream)) = (error, client_stream(&session)) {
@@ -154,16 +89,41 @@ impl HttpServerApp for Connection {
 }
 
 impl Connection {
-    /// Lets the answer to the request that was read be the last one, and say so: a client that is told sends
-    /// nothing more that would be lost.
-    fn end_with_answer(&self, session: &mut ServerSession, worn: Worn) {
-        let metrics = &self.gateway.metrics.clients;
-        match worn {
-            Worn::Requests => metrics.worn_by_requests.inc(),
-            Worn::Age => metrics.worn_by_age.inc(),
+    pub(super) fn new(
+        gateway: Arc<Gateway>,
+        client: IpAddr,
+        lifetime: Lifetime,
+        open: OpenConnection,
+        certificate: Option<ClientCertificate>,
+    ) -> Self {
+        Self {
+            gateway,
+            client,
+            lifetime,
+            requests: AtomicU64::new(0),
+            head: Arc::default(),
+            open,
+            certificate,
         }
-        self.open.retire();
-        session.set_keepalive(None);
+    }
+
+    /// Counts one more request. Where it is the last that the connection may have, the connection closes once
+    /// it is idle; gives back whether it is.
+    pub(super) fn count_request(&self) -> bool {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let Some(worn) = self.lifetime.is_over_with(number) else {
+            return false;
+        };
+        // Of HTTP/2 more may come before the client hears of it.
+        if !*self.open.closing().borrow() {
+            let metrics = &self.gateway.metrics.clients;
+            match worn {
+                Worn::Requests => metrics.worn_by_requests.inc(),
+                Worn::Age => metrics.worn_by_age.inc(),
+            }
+            self.open.retire();
+        }
+        true
     }
 
     /// Reads the head of the next request. There is none where the client leaves, says nothing for too long,

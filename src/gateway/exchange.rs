@@ -37,6 +37,7 @@ use super::unread_answers::{NoRoom, UnreadAnswer, UnreadAnswers};
 use super::upstream_session::UpstreamSession;
 use super::{client_disconnect, cors, health, request, write};
 use crate::contract::{Answer, ApiError, Dialect, Operation, RequestQuery, Target, allowed_methods};
+use crate::tenancy::ClientCertificate;
 use crate::upstream::WriteSent;
 
 /// When a tenant may try again whose clients have not taken their answers.
@@ -45,10 +46,12 @@ const UNREAD_RETRY: Duration = Duration::from_secs(1);
 /// Answers one request, with what it comes to or the error that it fails with, and records it.
 ///
 /// `connection` is whose connection it came on; trusted proxies say in a header whose request it is.
+/// `certificate` is the one that the client has shown.
 pub(super) async fn answer_request(
     gateway: &Gateway,
     session: &mut ServerSession,
     connection: IpAddr,
+    certificate: Option<&ClientCertificate>,
 ) -> Result<(), WriteError> {
     // Before anything that may be full: a balancer has to know all the same.
     if let Some(answer) = health::answer(gateway, session.req_header()) {
@@ -61,7 +64,10 @@ pub(super) async fn answer_request(
     let mut guard = RequestGuard::new(gateway.audit.as_ref(), &write_sent, client);
 
     let outcome = match &in_flight {
-        Some(_) => without_panic(respond(gateway, session, &mut guard), &gateway.metrics.panics).await,
+        Some(_) => {
+            let responding = respond(gateway, certificate, session, &mut guard);
+            without_panic(responding, &gateway.metrics.panics).await
+        }
         None => Err(ApiError::TooManyInFlight),
     };
     let RequestGuard { identity, log, .. } = &mut guard;
@@ -126,6 +132,7 @@ fn count_unread(
 /// thing.
 async fn respond<'g>(
     gateway: &'g Gateway,
+    certificate: Option<&ClientCertificate>,
     session: &mut ServerSession,
     guard: &mut RequestGuard<'g>,
 ) -> Result<Answer, ApiError> {
@@ -141,7 +148,7 @@ async fn respond<'g>(
         }
         return Ok(answer);
     }
-    let head = judge_head(gateway, session.req_header(), &mut guard.identity)?;
+    let head = judge_head(gateway, certificate, session.req_header(), &mut guard.identity)?;
     gateway
         .metrics
         .query_names_dropped

@@ -9,6 +9,7 @@ mod chunks;
 mod fields;
 mod head;
 mod host;
+mod http2_head;
 mod request_line;
 
 use std::io;
@@ -21,6 +22,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use self::chunks::ChunkScanner;
 use self::head::HeadScanner;
 pub(super) use self::head::MAX_HEAD_BYTES;
+pub(super) use self::http2_head::judge_http2_head;
 use super::head_progress::HeadProgress;
 use crate::contract::{ApiError, MalformedRequest};
 

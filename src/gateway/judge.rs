@@ -14,7 +14,7 @@ use super::request_log::Identity;
 use crate::contract::{
     ApiError, AuthenticationFailure, RequestQuery, Target, Warnings, check_media_type, parse_document,
 };
-use crate::tenancy::{self, Caller};
+use crate::tenancy::{self, Caller, ClientCertificate};
 
 /// What the head of a request asks for, and who asks: known, and within their rights.
 pub(super) struct JudgedHead<'g> {
@@ -38,6 +38,7 @@ pub(super) struct Document {
 /// Judges all that a head tells. What it finds out of who asks for what is in `identity`, even if it fails.
 pub(super) fn judge_head<'g>(
     gateway: &'g Gateway,
+    certificate: Option<&ClientCertificate>,
     head: &Parts,
     identity: &mut Identity<'g>,
 ) -> Result<JudgedHead<'g>, ApiError> {
@@ -62,6 +63,9 @@ pub(super) fn judge_head<'g>(
     let plan = gateway.plans.of(&caller.tenant)?;
     identity.plan = Some(plan);
     gateway.owners.check_alone(&gateway.directory, &plan.sharing)?;
+
+    // A key alone is not enough where the plan wants to know who uses it.
+    plan.plan.admits(certificate)?;
 
     // Before the body as well: what plan and key may not do is known without it.
     plan.plan.may(target.operation)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Gateway;
-use super::connection;
+use super::protocol;
 use super::workers::{self, Worker, Workers};
 use crate::server::{Accepted, Acceptor, Connections, TlsListener};
 
@@ -96,7 +96,7 @@ async fn accept(
         // Out of the reactor that accepted it: it belongs to the one of the worker that serves it.
         match (socket.into_std(), workers::least_loaded(&workers)) {
             (Ok(socket), Some(worker)) => {
-                worker.give(connection::serve(
+                worker.give(protocol::serve(
                     Arc::clone(&gateway),
                     socket,
                     tls.clone(),

@@ -8,7 +8,8 @@
 //! | what | where |
 //! |---|---|
 //! | listening, and the threads that serve | `listener`, `workers` |
-//! | the border to Pingora: a connection, the stream beneath it, and what may come through it | `connection`, `stream`, `framing`, `head_progress` |
+//! | what a client speaks | `protocol` |
+//! | the border to Pingora: a connection, the stream beneath it, and what may come through it | `connection`, `stream`, `framing`, `head_progress`; of HTTP/2, `http2` |
 //! | the way itself, step by step | `exchange`, of which `judge` needs no socket |
 //! | who asks: what balancers say, before a connection and in a header | `proxy_header`; `client_address`, `forwarded` |
 //! | for how long, and how often | `lifetime`; `unknown_keys` |
@@ -34,6 +35,7 @@ mod forwarded;
 mod framing;
 mod head_progress;
 mod health;
+mod http2;
 mod judge;
 mod lifetime;
 mod list;
@@ -44,6 +46,7 @@ mod pace;
 mod plans;
 mod policy;
 mod probe;
+mod protocol;
 mod proxy_header;
 mod request;
 mod request_log;

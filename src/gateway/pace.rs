@@ -51,7 +51,7 @@ impl<'a> Pace<'a> {
         header: ResponseHeader,
         mut body: Bytes,
     ) -> Result<(), WriteError> {
-        let least = self.least_bytes();
+        let least = least_bytes(self.limit);
         let piece_bytes = least.clamp(*PIECE_BYTES.start(), *PIECE_BYTES.end());
         let (mut since, mut taken) = (Instant::now(), 0);
         // It is held back, so that it leaves with the first piece.
@@ -70,13 +70,6 @@ impl<'a> Pace<'a> {
                 (since, taken) = (Instant::now(), 0);
             }
         }
-    }
-
-    fn least_bytes(&self) -> usize {
-        let seconds = usize::try_from(self.limit.write_timeout.as_secs()).unwrap_or(usize::MAX);
-        self.limit
-            .min_send_bytes_per_second
-            .saturating_mul(seconds.max(1))
     }
 
     /// Waits for a write that began in a time that began at `since`.
@@ -98,4 +91,10 @@ impl<'a> Pace<'a> {
             }
         }
     }
+}
+
+/// How many bytes a client has to take in each `listen.write_timeout`, if there are as many.
+pub(super) fn least_bytes(limit: &Listen) -> usize {
+    let seconds = usize::try_from(limit.write_timeout.as_secs()).unwrap_or(usize::MAX);
+    limit.min_send_bytes_per_second.saturating_mul(seconds.max(1))
 }

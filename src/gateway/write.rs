@@ -56,8 +56,11 @@ pub(super) async fn answer(
         body.clear();
     }
     pace.write(session, header, body).await?;
-    if matches!(unread, Unread::Much) {
-        drain(session).await;
+    match unread {
+        Unread::Much => drain(session).await,
+        // There is no connection to reuse, and the client should not see its stream reset either.
+        Unread::Little if session.is_http2() => drain(session).await,
+        _ => {}
     }
     Ok(())
 }

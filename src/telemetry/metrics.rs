@@ -28,6 +28,7 @@ pub struct Metrics {
     reads: IntCounterVec,
     budgets: BudgetsMetrics,
     connections: ConnectionsMetrics,
+    http2_misuse: IntCounterVec,
     /// The certificates that are shown or trusted.
     pub certificates: CertificateMetrics,
     /// What becomes of clients' connections.
@@ -172,6 +173,11 @@ impl Metrics {
             )?,
             budgets: BudgetsMetrics::new(&add)?,
             connections: ConnectionsMetrics::new(&add)?,
+            http2_misuse: add.counters(
+                "envgate_http2_connections_given_up_total",
+                "Connections of HTTP/2 that ended because of what their clients did, by what it was.",
+                &["reason"],
+            )?,
             certificates: CertificateMetrics::new(&add)?,
             clients: ClientMetrics::new(&add)?,
             in_flight: add.gauge("envgate_requests_in_flight", "Requests that are being answered.")?,
@@ -282,6 +288,11 @@ impl Metrics {
     /// Counts a reply to a read, by where it came from.
     pub fn record_read(&self, source: &'static str) {
         self.reads.with_label_values(&[source]).inc();
+    }
+
+    /// Counts a connection of HTTP/2 that ended because of what its client did.
+    pub fn record_http2_misuse(&self, reason: &'static str) {
+        self.http2_misuse.with_label_values(&[reason]).inc();
     }
 
     /// The metrics of a budget. `is_rated` says whether it has a limit of requests, of which some may be

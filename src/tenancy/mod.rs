@@ -2,6 +2,7 @@
 
 mod adoption;
 mod caller;
+mod client_certificate;
 mod credential;
 mod directory;
 mod key;
@@ -14,6 +15,7 @@ mod tenant;
 
 pub use adoption::{Adoption, AdoptionRefusal};
 pub use caller::Caller;
+pub use client_certificate::ClientCertificate;
 pub use credential::{Credential, bearer_token, credential};
 pub use directory::Directory;
 pub use key::{KeyDigest, KeyId, KeyRecord, KeyTerms, KeyText};

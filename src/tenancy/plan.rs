@@ -1,7 +1,8 @@
 use http::HeaderValue;
 use serde_json::{Value, json};
 
-use super::Policy;
+use super::client_certificate::ClientCertificate;
+use super::policy::Policy;
 use crate::config;
 use crate::contract::{
     ApiError, BetaRules, Dialect, Operation, RequestQuery, Strictness, Violations, Warnings,
@@ -19,6 +20,7 @@ pub struct Plan {
     /// What their environments may be; none where nothing is asked.
     pub policy: Option<Policy>,
     name: String,
+    client_subject: Option<String>,
     may_force_delete: bool,
     operations: Vec<Operation>,
     strictness: Strictness,
@@ -34,10 +36,32 @@ impl Plan {
             betas: settings.betas.clone(),
             policy: settings.policy.as_ref().map(Policy::new),
             name: name.to_owned(),
+            client_subject: settings.client_subject.clone(),
             may_force_delete: settings.may_force_delete,
             operations: settings.operations.clone(),
             strictness: settings.strictness,
         }
+    }
+
+    /// Whether a client may use the plan that has shown this certificate, or none.
+    ///
+    /// # Errors
+    /// [`ApiError::Forbidden`], which says what the plan misses and not whom it expects.
+    pub fn admits(&self, certificate: Option<&ClientCertificate>) -> Result<(), ApiError> {
+        let Some(wanted) = &self.client_subject else {
+            return Ok(());
+        };
+        let name = &self.name;
+        Err(ApiError::Forbidden(match certificate {
+            Some(certificate) if certificate.says(wanted) => return Ok(()),
+            Some(certificate) => format!(
+                "the plan {name} is for clients with another certificate; the subject of this one is {:?}",
+                certificate.subject
+            ),
+            None => {
+                format!("the plan {name} is for clients that show a certificate, and this one has shown none")
+            }
+        }))
     }
 
     /// Whether tenants of the plan may do something.
@@ -123,6 +147,11 @@ mod tests {
                 .to_string(),
             "the plan gold does not allow list; it allows no operation"
         );
+    }
+
+    #[test]
+    fn a_plan_without_a_subject_takes_clients_without_a_certificate() {
+        assert!(plan("").admits(None).is_ok());
     }
 
     #[test]

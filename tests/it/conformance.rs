@@ -1,6 +1,7 @@
 //! HTTP as the documents of the IETF have it: a module for each of them, a test for each section.
 
 mod fetch;
+mod http2;
 mod probe;
 mod rfc9110;
 mod rfc9112;

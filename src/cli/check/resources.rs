@@ -4,9 +4,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::Settings;
+use jiff::Timestamp;
+
+use crate::config::{ServerTls, Settings};
 use crate::quota::RedisBudget;
-use crate::server;
+use crate::server::{self, Protocols, TlsListener};
 use crate::store::{self, Schema, Store, StoreError};
 use crate::tenancy::Tenant;
 
@@ -38,6 +40,14 @@ pub(super) fn try_all(
         tried.push(("quota.redis", outcome.map_err(|error| error.to_string())));
     }
     let mut is_good = true;
+    for (setting, tls) in [
+        ("listen.tls", &settings.listen.tls),
+        ("admin.tls", &settings.admin.tls),
+    ] {
+        if let Some(tls) = tls {
+            is_good &= try_certificates(setting, tls, out, err)?;
+        }
+    }
     for (setting, outcome) in tried {
         match outcome {
             Ok(found) => writeln!(out, "ok: {setting}: {found}")?,
@@ -48,6 +58,27 @@ pub(super) fn try_all(
         }
     }
     Ok(is_good.then_some(tenants))
+}
+
+/// Says which files are used and until when, and warns of those that soon are of no use.
+fn try_certificates(
+    setting: &str,
+    tls: &ServerTls,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<bool> {
+    let listener = match TlsListener::new(tls.clone(), Protocols::Http1) {
+        Ok(listener) => listener,
+        Err(error) => return writeln!(err, "{setting}: {error}").map(|()| false),
+    };
+    for (file, validity) in listener.validities() {
+        let file = file.display();
+        writeln!(out, "ok: {setting}: {file} is valid {validity}")?;
+        if let Some(warning) = validity.warning(Timestamp::now()) {
+            writeln!(err, "{setting}: {file} {warning}")?;
+        }
+    }
+    Ok(true)
 }
 
 /// An address that a gateway has which runs is good: that is the one that will have it again.

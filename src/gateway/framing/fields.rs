@@ -5,7 +5,7 @@ use super::host::is_host;
 use crate::contract::MalformedRequest;
 
 /// As many as Pingora parses.
-const MAX_FIELDS: u16 = 256;
+pub(super) const MAX_FIELDS: u16 = 256;
 
 /// What the fields of a head say of how its message is framed.
 #[derive(Debug, Default)]

@@ -77,7 +77,7 @@ const fn minor_version(version: &[u8]) -> Result<u8, MalformedRequest> {
 }
 
 /// Judges a target, and says what goes of it if it is absolute.
-fn judge_target(method: &[u8], target: &[u8]) -> Result<Option<TargetCut>, MalformedRequest> {
+pub(super) fn judge_target(method: &[u8], target: &[u8]) -> Result<Option<TargetCut>, MalformedRequest> {
     // A fragment is no part of a target. Clients that do not escape what they should are told of it by the
     // contract, where it is text.
     let is_text = target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');

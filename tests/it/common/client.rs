@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
+use super::tls::TlsStream;
+
 pub struct Request {
     address: SocketAddr,
     method: String,
@@ -92,7 +94,46 @@ impl Request {
 
 /// One connection, for those who care how bytes arrive.
 pub struct Connection {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Stream>,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream>),
+}
+
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.get_ref(),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
 }
 
 impl Connection {
@@ -119,23 +160,31 @@ impl Connection {
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         stream.set_nodelay(true).unwrap();
         Self {
-            stream: BufReader::new(stream),
+            stream: BufReader::new(Stream::Plain(stream)),
+        }
+    }
+
+    pub fn over_tls(stream: TlsStream) -> Self {
+        Self {
+            stream: BufReader::new(Stream::Tls(Box::new(stream))),
         }
     }
 
     pub fn write(&mut self, bytes: &[u8]) {
         // The other side may have answered and closed already; what it said is read next.
-        let _ = self.stream.get_mut().write_all(bytes);
+        let stream = self.stream.get_mut();
+        let _ = stream.write_all(bytes).and_then(|()| stream.flush());
     }
 
     /// Leaves so that the other side learns of it at once.
     pub fn reset(self) {
-        let socket = socket2::SockRef::from(self.stream.get_ref());
+        let socket = socket2::SockRef::from(self.stream.get_ref().socket());
         socket.set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     pub fn half_close(&mut self) {
-        self.stream.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
+        let socket = self.stream.get_ref().socket();
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
     }
 
     /// Reads one final response; interim ones are passed over.

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use super::client::{Request, Response};
+use super::tls::TlsClient;
 
 /// A gateway that runs, and stops with the test.
 pub struct Envgate {
@@ -35,6 +36,8 @@ pub struct Setup {
     stderr: Option<Stdio>,
     /// The soft and the hard limit of descriptors of `serve`.
     descriptors: Option<(u32, u32)>,
+    /// What speaks with the admin address, where that wants TLS.
+    admin_client: Option<TlsClient>,
 }
 
 impl Setup {
@@ -47,6 +50,7 @@ impl Setup {
             has_file: false,
             stderr: None,
             descriptors: None,
+            admin_client: None,
         }
         .set("ENVGATE_LISTEN__ADDRESS", "127.0.0.1:0")
         .set("ENVGATE_ADMIN__ADDRESS", "127.0.0.1:0")
@@ -76,6 +80,12 @@ impl Setup {
     /// How many descriptors `serve` is given: its soft and its hard limit.
     pub fn descriptors(mut self, soft: u32, hard: u32) -> Self {
         self.descriptors = Some((soft, hard));
+        self
+    }
+
+    /// Speaks TLS with the admin address.
+    pub fn admin_client(mut self, client: TlsClient) -> Self {
+        self.admin_client = Some(client);
         self
     }
 
@@ -183,9 +193,9 @@ impl Setup {
                 }
             }
         };
-        let address = |line: String| line.rsplit("http://").next().unwrap().trim().parse().unwrap();
-        let gateway = address(line_with("gateway   http://"));
-        let admin = address(line_with("admin     http://"));
+        let address = |line: String| line.rsplit("://").next().unwrap().trim().parse().unwrap();
+        let gateway = address(line_with("gateway   http"));
+        let admin = address(line_with("admin     http"));
         let key = made.unwrap_or_else(|| {
             let key = line_with("  sk-eg-").trim().to_owned();
             line_with("    -d ");
@@ -258,7 +268,11 @@ impl Envgate {
     }
 
     pub fn admin_get(&self, path: &str) -> Response {
-        Request::new(self.admin, "GET", path).send()
+        let request = Request::new(self.admin, "GET", path);
+        match &self.setup.admin_client {
+            Some(client) => client.send(self.admin, &request),
+            None => request.send(),
+        }
     }
 
     /// The value of a metric, named with its labels as the text format shows them; 0 where it is not there.
@@ -332,6 +346,11 @@ impl Envgate {
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
         kib * 1024
+    }
+
+    /// Where its settings and files are.
+    pub fn path(&self) -> &Path {
+        self.setup.path()
     }
 
     pub fn pid(&self) -> u32 {

@@ -5,6 +5,8 @@ pub mod client;
 pub mod connect_proxy;
 pub mod database;
 pub mod envgate;
+pub mod http2;
+pub mod tls;
 pub mod tls_upstream;
 pub mod upstream;
 
