@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 # Most tests wait, for a deadline or for somebody else; a few more of them at once than there are cores cost nothing.
 export RUST_TEST_THREADS ?= 6
 
-.PHONY: help run test acceptance lint bench flood
+.PHONY: help run test acceptance lint bench flood soak
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\): ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -19,7 +19,7 @@ test: ## run all tests, the official SDKs among them
 	@scripts/setup test
 	cargo test --locked
 
-acceptance: ## run what needs PgBouncer and Varnish beside PostgreSQL and Redis
+acceptance: ## run what needs PgBouncer, Varnish and a JDK beside what the tests need
 	@scripts/setup acceptance
 	cargo test --locked --test it -- --ignored acceptance::
 
@@ -30,13 +30,19 @@ lint: ## check format, lints, and what the dependencies may be
 	cargo fetch --locked --quiet
 	cargo deny --offline check --hide-inclusion-graph bans licenses sources
 
-bench: ## compare with nginx and a bare Pingora, on one core, in some minutes
+bench: ## compare with other proxies, on one core, in some minutes; writes docs/benchmarks.md
 	@scripts/setup bench
 	cargo build --release --locked --quiet
 	cargo build --release --locked --quiet --manifest-path benches/peers/Cargo.toml --target-dir target/peers
-	python3 benches/side_by_side.py
+	cd benches && python3 -m side_by_side --write
 
 flood: ## hold 6,000 slow connections against it, and say what a normal client sees, in two minutes
 	@scripts/setup build
 	cargo build --release --locked --quiet
 	python3 benches/flood.py
+
+soak: ## send 5,000,000 mixed requests, and see that memory stays flat
+	@scripts/setup bench
+	cargo build --release --locked --quiet
+	cargo build --release --locked --quiet --manifest-path benches/peers/Cargo.toml --target-dir target/peers
+	cd benches && python3 -m side_by_side.soak

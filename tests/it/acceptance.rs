@@ -2,4 +2,5 @@
 //! these tests need, and runs them.
 
 mod pgbouncer;
+mod tls_clients;
 mod varnish;

@@ -1,7 +1,8 @@
 //! An upstream that costs next to nothing: it answers every request with the same environment, as long as the
 //! request carries what the real upstream insists on. So a proxy that forgets the header swap gets no 200.
 //!
-//! `mock-upstream LISTEN KEY`, one thread, HTTP/1.1 with bodies that announce their length.
+//! `mock-upstream LISTEN KEY [TENANT]`, one thread, HTTP/1.1 with bodies that announce their length. With a tenant's id the environment has that tenant's
+//! stamp.
 
 use std::env;
 
@@ -20,11 +21,21 @@ const ENVIRONMENT: &str = concat!(
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [listen, key] = arguments.as_slice() else {
-        panic!("usage: mock-upstream LISTEN KEY");
+    let (listen, key, tenant) = match arguments.as_slice() {
+        [listen, key] => (listen, key, None),
+        [listen, key, tenant] => (listen, key, Some(tenant)),
+        _ => panic!("usage: mock-upstream LISTEN KEY [TENANT]"),
     };
+    let environment = match tenant {
+        None => ENVIRONMENT.to_owned(),
+        Some(id) => ENVIRONMENT.replace(
+            r#""metadata":{"#,
+            &format!(r#""metadata":{{"envgate:tenant":"{id}","#),
+        ),
+    };
+    let good = reply("200 OK", &environment);
     // The few bytes that live as long as the process save every task a copy.
-    let key: &'static str = key.clone().leak();
+    let (key, good): (&'static str, &'static [u8]) = (key.clone().leak(), good.leak());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
@@ -33,14 +44,13 @@ fn main() -> io::Result<()> {
         let listener = TcpListener::bind(listen).await?;
         loop {
             let (connection, _) = listener.accept().await?;
-            tokio::task::spawn_local(serve(connection, key));
+            tokio::task::spawn_local(serve(connection, key, good));
         }
     })
 }
 
-async fn serve(mut connection: TcpStream, key: &str) -> io::Result<()> {
+async fn serve(mut connection: TcpStream, key: &str, good: &[u8]) -> io::Result<()> {
     connection.set_nodelay(true)?;
-    let good = reply("200 OK", ENVIRONMENT);
     let bad = reply(
         "401 Unauthorized",
         r#"{"type":"error","error":{"type":"authentication_error"}}"#,
@@ -56,7 +66,7 @@ async fn serve(mut connection: TcpStream, key: &str) -> io::Result<()> {
             }
         };
         input.drain(..length);
-        connection.write_all(if is_good { &good } else { &bad }).await?;
+        connection.write_all(if is_good { good } else { &bad }).await?;
     }
 }
 
