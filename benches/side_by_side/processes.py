@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,7 +139,15 @@ class Gateway:
         if len(ports) < 2:
             sys.exit("envgate does not say where it listens")
         self.port, self.admin = ports
-        wait_for(self.port, self.process, "envgate")
+        self._wait_until_ready()
+
+    def _wait_until_ready(self):
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/readyz", timeout=5):
+                return
+            time.sleep(0.05)
+        sys.exit("envgate does not get ready")
 
 
 def program(name):
