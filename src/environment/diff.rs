@@ -48,13 +48,29 @@ pub fn diff(before: State<'_>, after: State<'_>, hidden: Option<&str>) -> Option
     let mut patch = patch(Document::read(before, hidden), Document::read(after, hidden))?;
     // Only now, or a value that changed would look as if it had not.
     patch.iter_mut().for_each(mask);
-    let written = serde_json::to_value(&patch).ok()?;
+    let written = Value::Array(patch.into_iter().map(operation).collect());
     let bytes = written.to_string().len();
     Some(if bytes > MOST_BYTES {
         omitted(bytes)
     } else {
         written
     })
+}
+
+/// An operation as it is written. Serialised it would be the same, with every value in it copied.
+fn operation(operation: PatchOperation) -> Value {
+    let path = operation.path().to_string();
+    let (name, value) = match operation {
+        PatchOperation::Add(AddOperation { value, .. }) => ("add", Some(value)),
+        PatchOperation::Replace(ReplaceOperation { value, .. }) => ("replace", Some(value)),
+        PatchOperation::Test(TestOperation { value, .. }) => ("test", Some(value)),
+        PatchOperation::Remove(_) => ("remove", None),
+        // A difference has neither.
+        PatchOperation::Move(_) | PatchOperation::Copy(_) => return Value::Null,
+    };
+    let mut members = Map::from_iter([("op".to_owned(), name.into()), ("path".to_owned(), path.into())]);
+    members.extend(value.map(|value| ("value".to_owned(), value)));
+    Value::Object(members)
 }
 
 /// What stands in place of a difference that is not kept for its size.

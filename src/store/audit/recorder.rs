@@ -17,8 +17,9 @@ use crate::store::error::within;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
-/// How many records are written in one transaction.
-const BATCH: usize = 100;
+/// How many records are written in one transaction at most. A store that takes less at once falls behind a
+/// busy gateway: each transaction waits for the disk.
+const BATCH: usize = 1000;
 /// How long the store may take to write a batch.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait before a store that does not answer is tried again.

@@ -1,12 +1,13 @@
 use std::borrow::Borrow;
 
 use jiff::Timestamp;
-use sqlx::{AnyConnection, AssertSqlSafe, FromRow};
+use serde::Serialize;
+use sqlx::{AssertSqlSafe, FromRow};
 
 use super::{AuditRecord, AuditTenant};
 use crate::store::key_columns::parse_timestamp;
 use crate::store::transaction::{query, query_as};
-use crate::store::{Store, StoreError};
+use crate::store::{Backend, Store, StoreError};
 use crate::text::format_timestamp;
 
 /// Which records of the audit are asked for; each field that is there narrows them.
@@ -31,27 +32,6 @@ pub struct AuditQuery {
     pub limit: u16,
 }
 
-const COLUMNS: [&str; 15] = [
-    "id",
-    "at",
-    "tenant_id",
-    "tenant_name",
-    "key_id",
-    "operation",
-    "environment",
-    "outcome",
-    "status",
-    "error",
-    "request_id",
-    "repeats",
-    "change_json",
-    "actor",
-    "client_address",
-];
-/// How many records are written in one statement: each of those is a way to the database and back, but
-/// SQLite's driver looks for each placeholder among all before it, so that long statements cost by the
-/// square.
-const WRITTEN_AT_ONCE: usize = 8;
 /// How many records are forgotten in one statement, so that no other write waits long.
 const FORGOTTEN_AT_ONCE: u16 = 500;
 
@@ -81,12 +61,16 @@ impl Store {
     /// # Errors
     /// [`StoreError::Rejected`], [`StoreError::Unreachable`] or [`StoreError::Unusable`]
     pub async fn write_audit<R: Borrow<AuditRecord>>(&self, records: &[R]) -> Result<(), StoreError> {
-        self.write(async |connection| {
-            for records in records.chunks(WRITTEN_AT_ONCE) {
-                insert(connection, records).await?;
-            }
-            Ok(())
-        })
+        let columns: Vec<_> = records.iter().map(|record| columns(record.borrow())).collect();
+        let rows =
+            serde_json::to_string(&columns).map_err(|error| StoreError::Rejected(error.to_string()))?;
+        let statement = insertion(self.backend);
+        self.write(
+            async |connection| match query(statement).bind(rows).execute(connection).await {
+                Err(error) if is_refused_for_good(&error) => Err(StoreError::Rejected(error.to_string())),
+                outcome => outcome.map(drop).map_err(StoreError::from),
+            },
+        )
         .await
     }
 
@@ -152,34 +136,26 @@ impl Store {
     }
 }
 
-async fn insert<R: Borrow<AuditRecord>>(
-    connection: &mut AnyConnection,
-    records: &[R],
-) -> Result<(), StoreError> {
-    let mut insert = query(AssertSqlSafe(insertion(records.len())));
-    for record in records {
-        let record = record.borrow();
-        insert = insert
-            .bind(record.id.as_str())
-            .bind(format_timestamp(record.at))
-            .bind(record.tenant.id.as_str())
-            .bind(record.tenant.name.as_str())
-            .bind(record.key.as_str())
-            .bind(record.operation.as_str())
-            .bind(record.environment.as_deref())
-            .bind(record.outcome.as_str())
-            .bind(record.status.map(i64::from))
-            .bind(record.error.as_deref())
-            .bind(record.request_id.as_str())
-            .bind(i64::try_from(record.repeats).unwrap_or(i64::MAX))
-            .bind(record.change.as_ref().map(ToString::to_string))
-            .bind(record.actor.as_deref())
-            .bind(record.client_address.as_deref());
-    }
-    match insert.execute(connection).await {
-        Err(error) if is_refused_for_good(&error) => Err(StoreError::Rejected(error.to_string())),
-        outcome => outcome.map(drop).map_err(StoreError::from),
-    }
+/// The values of a row, in the order of its columns. A change is the text of it, because PostgreSQL takes no zero
+/// byte out of JSON, and that has it spelled out.
+fn columns(record: &AuditRecord) -> impl Serialize {
+    (
+        &record.id,
+        format_timestamp(record.at),
+        &record.tenant.id,
+        &record.tenant.name,
+        &record.key,
+        &record.operation,
+        &record.environment,
+        &record.outcome,
+        record.status,
+        &record.error,
+        &record.request_id,
+        i64::try_from(record.repeats).unwrap_or(i64::MAX),
+        record.change.as_ref().map(ToString::to_string),
+        &record.actor,
+        &record.client_address,
+    )
 }
 
 /// Whether the database says that the fault is in what it was given: a value or a row that it cannot hold, or
@@ -202,21 +178,30 @@ fn is_refused_for_good(error: &sqlx::Error) -> bool {
     }
 }
 
-/// The statement that writes so many rows, with a placeholder for each column of each.
-fn insertion(rows: usize) -> String {
-    let row = |row: usize| {
-        let first = row * COLUMNS.len() + 1;
-        let places: Vec<_> = (first..first + COLUMNS.len())
-            .map(|place| format!("${place}"))
-            .collect();
-        format!("({})", places.join(", "))
-    };
-    let rows: Vec<_> = (0..rows).map(row).collect();
-    format!(
-        "INSERT INTO audit ({}) VALUES {} ON CONFLICT (id) DO NOTHING",
-        COLUMNS.join(", "),
-        rows.join(", ")
-    )
+/// The statement that writes all rows of a JSON array of arrays, which is its one value: a placeholder for each
+/// value would have to be looked for among all others, and the text be parsed anew for each number of rows.
+const fn insertion(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Sqlite => {
+            // Or each row's text would be written anew for each column of it.
+            "WITH rows AS MATERIALIZED (SELECT key, value FROM json_each($1)) \
+             INSERT INTO audit (id, at, tenant_id, tenant_name, key_id, operation, environment, outcome, status, \
+             error, request_id, repeats, change_json, actor, client_address) \
+             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, \
+             value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, \
+             value ->> 13, value ->> 14 \
+             FROM rows WHERE true ORDER BY key ON CONFLICT (id) DO NOTHING"
+        }
+        Backend::Postgres => {
+            "INSERT INTO audit (id, at, tenant_id, tenant_name, key_id, operation, environment, outcome, status, \
+             error, request_id, repeats, change_json, actor, client_address) \
+             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, \
+             value ->> 7, (value ->> 8)::bigint, value ->> 9, value ->> 10, (value ->> 11)::bigint, \
+             value ->> 12, value ->> 13, value ->> 14 \
+             FROM json_array_elements($1::json) WITH ORDINALITY AS rows (value, place) \
+             ORDER BY place ON CONFLICT (id) DO NOTHING"
+        }
+    }
 }
 
 /// The condition of a query and the values that it names, in order.
