@@ -107,7 +107,7 @@ fn curl_with_either_version_of_http() {
                 gateway.url(),
             );
             let mut command = Command::new("sh");
-            command.args(["-c", &script]).current_dir(gateway.envgate.path());
+            command.args(["-c", &script]).current_dir(gateway.certificate.parent().unwrap());
             command
         });
     }
