@@ -32,6 +32,25 @@ pub struct AuditQuery {
     pub limit: u16,
 }
 
+const COLUMNS: [&str; 15] = [
+    "id",
+    "at",
+    "tenant_id",
+    "tenant_name",
+    "key_id",
+    "operation",
+    "environment",
+    "outcome",
+    "status",
+    "error",
+    "request_id",
+    "repeats",
+    "change_json",
+    "actor",
+    "client_address",
+];
+/// Those that are numbers.
+const NUMBERS: [&str; 2] = ["status", "repeats"];
 /// How many records are forgotten in one statement, so that no other write waits long.
 const FORGOTTEN_AT_ONCE: u16 = 500;
 
@@ -64,7 +83,7 @@ impl Store {
         let columns: Vec<_> = records.iter().map(|record| columns(record.borrow())).collect();
         let rows =
             serde_json::to_string(&columns).map_err(|error| StoreError::Rejected(error.to_string()))?;
-        let statement = insertion(self.backend);
+        let statement = AssertSqlSafe(insertion(self.backend));
         self.write(
             async |connection| match query(statement).bind(rows).execute(connection).await {
                 Err(error) if is_refused_for_good(&error) => Err(StoreError::Rejected(error.to_string())),
@@ -180,28 +199,25 @@ fn is_refused_for_good(error: &sqlx::Error) -> bool {
 
 /// The statement that writes all rows of a JSON array of arrays, which is its one value: a placeholder for each
 /// value would have to be looked for among all others, and the text be parsed anew for each number of rows.
-const fn insertion(backend: Backend) -> &'static str {
-    match backend {
-        Backend::Sqlite => {
-            // Or each row's text would be written anew for each column of it.
-            "WITH rows AS MATERIALIZED (SELECT key, value FROM json_each($1)) \
-             INSERT INTO audit (id, at, tenant_id, tenant_name, key_id, operation, environment, outcome, status, \
-             error, request_id, repeats, change_json, actor, client_address) \
-             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, \
-             value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, \
-             value ->> 13, value ->> 14 \
-             FROM rows WHERE true ORDER BY key ON CONFLICT (id) DO NOTHING"
-        }
+fn insertion(backend: Backend) -> String {
+    let values = COLUMNS.iter().enumerate().map(|(place, column)| {
+        let is_cast = backend == Backend::Postgres && NUMBERS.contains(column);
+        let cast = if is_cast { "::bigint" } else { "" };
+        format!("(value ->> {place}){cast}")
+    });
+    let values = values.collect::<Vec<_>>().join(", ");
+    let rows = match backend {
+        // Materialised, or each row's text would be written anew for each column of it.
+        Backend::Sqlite => "SELECT key AS place, value FROM json_each($1)",
         Backend::Postgres => {
-            "INSERT INTO audit (id, at, tenant_id, tenant_name, key_id, operation, environment, outcome, status, \
-             error, request_id, repeats, change_json, actor, client_address) \
-             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, \
-             value ->> 7, (value ->> 8)::bigint, value ->> 9, value ->> 10, (value ->> 11)::bigint, \
-             value ->> 12, value ->> 13, value ->> 14 \
-             FROM json_array_elements($1::json) WITH ORDINALITY AS rows (value, place) \
-             ORDER BY place ON CONFLICT (id) DO NOTHING"
+            "SELECT place, value FROM json_array_elements($1::json) WITH ORDINALITY AS elements (value, place)"
         }
-    }
+    };
+    let columns = COLUMNS.join(", ");
+    format!(
+        "WITH given AS MATERIALIZED ({rows}) INSERT INTO audit ({columns}) \
+         SELECT {values} FROM given WHERE true ORDER BY place ON CONFLICT (id) DO NOTHING"
+    )
 }
 
 /// The condition of a query and the values that it names, in order.
