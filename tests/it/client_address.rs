@@ -1,12 +1,17 @@
 //! Who asked: in the access log and in the audit, from behind proxies too.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 use serde_json::Value;
 
 use crate::common::EXAMPLE;
 use crate::common::client::{Connection, Request};
 use crate::common::envgate::{Envgate, Setup, eventually, pause};
+use crate::common::tls::{Authority, TlsClient, with_tls};
 use crate::common::upstream::{Then, Upstream};
 
 const TOKEN: &str = "an-operators-token";
@@ -261,4 +266,18 @@ fn behind_a_balancer_each_client_has_its_own_part_of_the_connections() {
     let answered = own.map(|mut connection| is_answered(&mut connection));
     let count = answered.iter().filter(|is_answered| **is_answered).count();
     assert_eq!(count, 2, "one of its own made room: {answered:?}");
+}
+
+#[test]
+fn the_header_comes_before_the_handshake_of_tls() {
+    let authority = Authority::new();
+    let envgate = with_tls(behind_balancer(), &authority).start();
+    let mut socket = TcpStream::connect(envgate.gateway).unwrap();
+    socket.write_all(&v1("192.0.2.1")).unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let session = ClientConnection::new(TlsClient::new(&authority).config(), name).unwrap();
+    let mut connection = Connection::over_tls(StreamOwned::new(session, socket));
+    connection.write(&update(&envgate).bytes());
+    assert_eq!(connection.read_response().status, 200);
+    assert_eq!(audited(&envgate, 1), ["192.0.2.1"]);
 }

@@ -2,3 +2,4 @@
 
 mod abuse;
 mod exchanges;
+mod limits;

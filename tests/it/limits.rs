@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::common::EXAMPLE;
 use crate::common::client::{Connection, Request};
 use crate::common::envgate::{Envgate, Setup, eventually, pause};
+use crate::common::tls::{Authority, with_tls};
 use crate::common::upstream::{Gate, Then, Upstream};
 
 /// Nobody is trusted, so that the addresses of this machine are those of clients.
@@ -85,6 +86,21 @@ fn trusted_networks_have_as_many_as_there_are() {
     let served: Vec<_> = (0..5).map(|_| serve_from(1, &envgate)).collect();
     assert_eq!(envgate.get(EXAMPLE).status, 200);
     drop(served);
+}
+
+#[test]
+fn a_connection_that_has_not_shaken_hands_counts_like_any_other() {
+    let authority = Authority::new();
+    let envgate = with_tls(setup(), &authority)
+        .set("ENVGATE_LISTEN__MAX_CONNECTIONS_PER_ADDRESS", "4")
+        .start();
+    let silent: Vec<_> = (0..20)
+        .map(|_| Connection::open_from(2, envgate.gateway))
+        .collect();
+    eventually("all but four are closed", || {
+        envgate.metric(&closed_for_client("older")) == 16.0 && envgate.metric(OPEN) == 4.0
+    });
+    drop(silent);
 }
 
 fn retired(reason: &str) -> String {
