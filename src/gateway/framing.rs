@@ -10,6 +10,7 @@ mod fields;
 mod head;
 mod host;
 mod http2_head;
+mod replay;
 mod request_line;
 
 use std::io;
@@ -23,6 +24,7 @@ use self::chunks::ChunkScanner;
 use self::head::HeadScanner;
 pub(super) use self::head::MAX_HEAD_BYTES;
 pub(super) use self::http2_head::judge_http2_head;
+pub use self::replay::{JudgedRequests, judge_bytes};
 use super::head_progress::HeadProgress;
 use crate::contract::{ApiError, MalformedRequest};
 
@@ -120,6 +122,11 @@ impl RequestFilter {
     /// Whether a whole request was handed on, or none was begun.
     pub(super) const fn is_between_requests(&self) -> bool {
         matches!(self.phase, Phase::Complete) && self.ready == 0
+    }
+
+    /// Whether something of a head has come, and more is missing.
+    const fn is_within_head(&self) -> bool {
+        matches!(self.phase, Phase::Head) && self.head.has_begun()
     }
 
     /// Whether something of a later request is here already.

@@ -83,6 +83,7 @@ use crate::text::CursorError;
 use crate::upstream::{Origin, SetUpError};
 
 pub use adopt::{adopt, forget_owners};
+pub use framing::{JudgedRequests, judge_bytes};
 pub use health::Readiness;
 pub use listener::{Running, start};
 pub use probe::{attend_upstream, check_credentials};

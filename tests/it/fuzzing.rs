@@ -37,6 +37,11 @@ fn a_document_is_read_as_serde_json_reads_it_or_refused_for_a_reason() {
 }
 
 #[test]
+fn what_is_handed_on_of_a_connection_is_one_request_after_the_other() {
+    run("framing");
+}
+
+#[test]
 fn any_method_and_target_are_an_operation_or_an_error() {
     run("head");
 }

@@ -60,7 +60,12 @@ impl HeadScanner {
             let line = line.strip_suffix(b"\r").ok_or(MalformedRequest::LineEnd)?;
             match (&self.request_line, line) {
                 // Some clients end a body with an empty line that does not belong to it.
-                (None, []) if !self.has_empty_line => self.has_empty_line = true,
+                (None, []) if !self.has_empty_line => {
+                    self.has_empty_line = true;
+                    if !self.begins_well(bytes) {
+                        return Err(MalformedRequest::RequestLine.into());
+                    }
+                }
                 (None, line) => self.request_line = Some(RequestLine::parse(line, start)?),
                 (Some(request_line), []) => {
                     return Ok(Some(WholeHead {

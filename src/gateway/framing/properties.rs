@@ -2,7 +2,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::tests::read;
+use super::judge_bytes;
 
 /// Pieces of which requests are made, good ones and bad ones.
 const WORDS: &[&str] = &[
@@ -82,9 +82,9 @@ proptest! {
         places in vec(any::<Index>(), 0..12),
         buffer_bytes in 1..200_usize,
     ) {
-        let whole = read([bytes.clone()], 1 << 16);
-        prop_assert_eq!(&read(split(&bytes, &places), 1 << 16), &whole);
-        prop_assert_eq!(&read(split(&bytes, &places), buffer_bytes), &whole);
-        prop_assert_eq!(&read(bytes.iter().map(|byte| vec![*byte]), 1 << 16), &whole);
+        let whole = judge_bytes([bytes.clone()], 1 << 16);
+        prop_assert_eq!(&judge_bytes(split(&bytes, &places), 1 << 16), &whole);
+        prop_assert_eq!(&judge_bytes(split(&bytes, &places), buffer_bytes), &whole);
+        prop_assert_eq!(&judge_bytes(bytes.iter().map(|byte| vec![*byte]), 1 << 16), &whole);
     }
 }

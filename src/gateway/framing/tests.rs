@@ -1,71 +1,8 @@
-use std::collections::VecDeque;
-use std::task::Waker;
-
 use super::*;
 use crate::contract::MalformedRequest as M;
 
-/// What became of all that a client sent.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Outcome {
-    /// What was handed on for each request; the last one may not be whole.
-    pub(super) requests: Vec<Vec<u8>>,
-    pub(super) refusal: Option<Refusal>,
-    /// Whether the end came where a request could have begun.
-    pub(super) is_whole: bool,
-}
-
-/// A socket that gives these pieces, one with each read, and ends.
-struct Pieces(VecDeque<Vec<u8>>);
-
-impl AsyncRead for Pieces {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let pieces = &mut self.get_mut().0;
-        if let Some(piece) = pieces.front_mut() {
-            let rest = piece.split_off(piece.len().min(buf.remaining()));
-            buf.put_slice(piece);
-            *piece = rest;
-            if piece.is_empty() {
-                pieces.pop_front();
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// Reads requests as a session does, in buffers of this size, until there is nothing more.
-pub(super) fn read(pieces: impl IntoIterator<Item = Vec<u8>>, buffer_bytes: usize) -> Outcome {
-    let mut socket = Pieces(pieces.into_iter().filter(|piece| !piece.is_empty()).collect());
-    let (mut filter, progress) = (RequestFilter::new(), HeadProgress::default());
-    let mut requests: Vec<Vec<u8>> = Vec::new();
-    let mut cx = Context::from_waker(Waker::noop());
-    let mut is_whole;
-    loop {
-        is_whole = filter.is_between_requests();
-        if is_whole {
-            progress.end();
-            progress.await_head();
-            requests.push(Vec::new());
-        }
-        let mut space = vec![0; buffer_bytes];
-        let mut buf = ReadBuf::new(&mut space);
-        match filter.poll_read(&mut socket, &progress, &mut cx, &mut buf) {
-            Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
-                requests.last_mut().unwrap().extend_from_slice(buf.filled());
-            }
-            Poll::Ready(_) => break,
-            Poll::Pending => unreachable!("there is always something to read, or the end"),
-        }
-    }
-    requests.retain(|request| !request.is_empty());
-    Outcome {
-        requests,
-        refusal: filter.refusal(),
-        is_whole,
-    }
-}
-
-fn read_at_once(bytes: &[u8]) -> Outcome {
-    read([bytes.to_vec()], 1 << 20)
+fn read_at_once(bytes: &[u8]) -> JudgedRequests {
+    judge_bytes([bytes.to_vec()], 1 << 20)
 }
 
 #[track_caller]
@@ -95,6 +32,14 @@ fn nothing_of_what_follows_a_refusal_is_handed_on() {
     let outcome = read_at_once(&[&good[..], b"GET / HTTP/1.1\r\n\r\n", good].concat());
     assert_eq!(outcome.requests, [good.to_vec()]);
     assert_eq!(outcome.refusal, Some(M::Host.into()));
+}
+
+#[test]
+fn what_begins_no_request_is_none_behind_an_empty_line_either() {
+    let bytes = b"\r\n\0x\nGET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    assert_eq!(refused(bytes), M::RequestLine.into());
+    let each = judge_bytes(bytes.iter().map(|byte| vec![*byte]), 64);
+    assert_eq!(each, read_at_once(bytes), "however it arrives");
 }
 
 #[test]

@@ -13,6 +13,7 @@
 
 mod cursor;
 mod document;
+mod framing;
 mod head;
 mod header;
 mod merge;
@@ -25,9 +26,10 @@ mod stamp;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("cursor", cursor::check),
     ("document", document::check),
+    ("framing", framing::check),
     ("head", head::check),
     ("header", header::check),
     ("merge", merge::check),
