@@ -5,7 +5,9 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::value::RawValue;
 
 use super::authentication_failure::in_header;
-use super::{AuthenticationFailure, CredentialHeader, DocumentFault, MalformedRequest, Violations};
+use super::{
+    AuthenticationFailure, CredentialHeader, DocumentFault, MalformedRequest, ReplyError, Violations,
+};
 use crate::environment::MergeError;
 use crate::text::{format_seconds, whole_seconds};
 
@@ -187,23 +189,6 @@ pub enum ApiError {
     /// A fault of the gateway.
     #[error("an internal error of the gateway")]
     Internal,
-}
-
-/// Why a reply of the upstream is not passed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReplyError {
-    /// A success whose body is not the JSON object that it should be.
-    #[error("the upstream's answer is not the JSON object that it should be")]
-    NotAnObject,
-    /// A redirect; it is never followed.
-    #[error("the upstream answered with a redirect, which is not followed")]
-    Redirect,
-    /// More bytes than `max_response_bytes`.
-    #[error("the upstream's answer is larger than the gateway takes")]
-    TooLarge,
-    /// The body is compressed although `identity` was asked for.
-    #[error("the upstream's answer is compressed although that was not asked for")]
-    Encoded,
 }
 
 /// What the upstream refused, ready to be passed on.
