@@ -1,21 +1,27 @@
 //! A client of the running gateway's admin API.
 
 use std::error::Error;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 use url::Url;
 
-use crate::config::{self, Secret};
+use super::admin_tls;
+use crate::config::{self, CertificateError, Secret};
 use crate::server::read_body;
 
 /// How long a connection may take to be made.
@@ -29,6 +35,12 @@ const MAX_ANSWER_BYTES: usize = 8 << 20;
 pub(super) enum AdminError {
     #[error("expected the URL of the admin API, such as http://127.0.0.1:9090")]
     BadUrl,
+    #[error(
+        "the admin API is asked within TLS, and admin.tls in the settings names no certificate that it shows"
+    )]
+    NoCertificate,
+    #[error("admin.tls: {0}")]
+    Certificate(#[from] CertificateError),
     #[error("admin.address has port 0, which says nothing of where the gateway is; name it with --admin URL")]
     NoPort,
     #[error(
@@ -53,18 +65,37 @@ pub(super) enum AdminError {
 pub(super) struct AdminClient<'a> {
     /// Host and port.
     authority: String,
+    /// None where it speaks plain HTTP.
+    tls: Option<TlsConnector>,
     token: &'a Secret,
 }
+
+/// A connection, plain or within TLS.
+trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
 impl<'a> AdminClient<'a> {
     /// A client of the gateway that the settings describe, or of the one at `url`.
     pub(super) fn new(settings: &'a config::Admin, url: Option<&str>) -> Result<Self, AdminError> {
-        let authority = match url {
+        let (is_tls, authority) = match url {
             Some(url) => authority(url).ok_or(AdminError::BadUrl)?,
-            None => reachable(settings.address).ok_or(AdminError::NoPort)?.to_string(),
+            None => {
+                let address = reachable(settings.address).ok_or(AdminError::NoPort)?;
+                (settings.tls.is_some(), address.to_string())
+            }
+        };
+        let tls = match (is_tls, &settings.tls) {
+            (false, _) => None,
+            (true, None) => return Err(AdminError::NoCertificate),
+            (true, Some(tls)) => Some(Arc::new(admin_tls::client_config(tls)?).into()),
         };
         let token = settings.token.as_ref().ok_or(AdminError::NoToken)?;
-        Ok(Self { authority, token })
+        Ok(Self {
+            authority,
+            tls,
+            token,
+        })
     }
 
     /// The document at a path.
@@ -107,26 +138,40 @@ impl<'a> AdminClient<'a> {
         let body = document.map_or(Bytes::new(), |document| Bytes::from(document.to_string()));
         let request = Request::builder()
             .method(method)
-            .uri(format!("http://{}{path}", self.authority))
+            .uri(path)
+            .header(HOST, &self.authority)
             .header(AUTHORIZATION, format!("Bearer {}", self.token.reveal()))
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .map_err(|error| self.broken(error))?;
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let client = Client::builder(TokioExecutor::new()).build(connector);
-        let response = client.request(request).await.map_err(|error| {
-            if error.is_connect() {
-                return AdminError::Unreachable {
-                    authority: self.authority.clone(),
-                    reason: cause(&error).to_string(),
-                };
-            }
-            self.broken(cause(&error))
-        })?;
+        let connected = timeout(CONNECT_TIMEOUT, self.connect()).await;
+        let stream = connected
+            .map_err(|_elapsed| io::Error::from(io::ErrorKind::TimedOut))
+            .flatten()
+            .map_err(|error| AdminError::Unreachable {
+                authority: self.authority.clone(),
+                reason: cause(&error).to_string(),
+            })?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| self.broken(cause(&error)))?;
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await;
+        let response = response.map_err(|error| self.broken(cause(&error)))?;
         let status = response.status();
         let body = read_body(response.into_body(), MAX_ANSWER_BYTES).await;
         Ok((status, body.map_err(|error| self.broken(error))?))
+    }
+
+    async fn connect(&self) -> io::Result<Box<dyn Transport>> {
+        let stream = TcpStream::connect(&self.authority).await?;
+        let Some(tls) = &self.tls else {
+            return Ok(Box::new(stream));
+        };
+        // Nobody compares it: the certificate as a whole is known.
+        let name = ServerName::from(stream.peer_addr()?.ip());
+        let stream = tls.connect(name, stream).await.map_err(explain)?;
+        Ok(Box::new(stream))
     }
 
     fn broken(&self, reason: impl ToString) -> AdminError {
@@ -134,6 +179,17 @@ impl<'a> AdminClient<'a> {
             authority: self.authority.clone(),
             reason: reason.to_string(),
         }
+    }
+}
+
+/// Says what is wrong with the certificate that was shown, where that is it.
+fn explain(error: io::Error) -> io::Error {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    match cause {
+        Some(rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other))) => {
+            io::Error::new(error.kind(), format!("its certificate is of no use: {other}"))
+        }
+        _ => error,
     }
 }
 
@@ -146,15 +202,23 @@ fn cause(error: &dyn Error) -> &dyn Error {
     cause
 }
 
-/// Host and port of a URL that has nothing else.
-fn authority(url: &str) -> Option<String> {
+/// Whether a URL that has nothing but host and port is one of TLS, and those.
+fn authority(url: &str) -> Option<(bool, String)> {
     let url = Url::parse(url).ok()?;
     let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let is_anonymous = url.username().is_empty() && url.password().is_none();
-    if url.scheme() != "http" || !is_bare || !is_anonymous {
+    let is_tls = match url.scheme() {
+        "http" => false,
+        "https" => true,
+        _ => return None,
+    };
+    if !is_bare || !is_anonymous {
         return None;
     }
-    Some(format!("{}:{}", url.host()?, url.port_or_known_default()?))
+    Some((
+        is_tls,
+        format!("{}:{}", url.host()?, url.port_or_known_default()?),
+    ))
 }
 
 /// Where to reach what listens at an address: one that listens on all of this machine's is on its loopback
@@ -175,16 +239,21 @@ mod tests {
     #[test]
     fn a_url_is_a_host_and_perhaps_a_port() {
         for (url, expected) in [
-            ("http://127.0.0.1:9090", Some("127.0.0.1:9090")),
-            ("http://[::1]:9090/", Some("[::1]:9090")),
-            ("http://gateway.internal", Some("gateway.internal:80")),
-            ("https://127.0.0.1:9090", None),
+            ("http://127.0.0.1:9090", Some((false, "127.0.0.1:9090"))),
+            ("http://[::1]:9090/", Some((false, "[::1]:9090"))),
+            ("http://gateway.internal", Some((false, "gateway.internal:80"))),
+            ("https://gateway.internal", Some((true, "gateway.internal:443"))),
+            ("ftp://127.0.0.1:9090", None),
             ("127.0.0.1:9090", None),
             ("http://user@127.0.0.1", None),
             ("http://127.0.0.1/api", None),
             ("http://127.0.0.1/?a", None),
         ] {
-            assert_eq!(authority(url).as_deref(), expected, "{url}");
+            let found = authority(url);
+            let found = found
+                .as_ref()
+                .map(|(is_tls, authority)| (*is_tls, authority.as_str()));
+            assert_eq!(found, expected, "{url}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 mod admin_client;
+mod admin_tls;
 mod adopt;
 mod background;
 mod check;

@@ -34,6 +34,7 @@ pub use deadline::Deadline;
 pub use error::{SendError, SetUpError};
 pub use framing::ReplyFault;
 pub use origin::{CONNECT_TIMEOUT, Origin};
+pub use pinned_certificate::PinnedCertificates;
 pub use proxy::ProxyError;
 pub use received_bytes::ReceivedBytes;
 pub use tls::CertificateFile;

@@ -9,28 +9,36 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, Signatu
 
 use crate::config::Validity;
 
-/// Takes an upstream that shows one of these certificates, byte for byte, while it is valid, and proves that it has
+/// Takes a server that shows one of these certificates, byte for byte, while it is valid, and proves that it has
 /// its key.
 ///
 /// Who signed it does not matter, and neither does what is in it: `openssl req -x509` makes certificates that are
 /// their own authority, which no server is to show by RFC 5280, often without the name that they are used under.
 /// The name is not compared, because nobody but its owner has the key of exactly this certificate.
 #[derive(Debug)]
-pub(super) struct PinnedCertificates {
+pub struct PinnedCertificates {
+    setting: &'static str,
     pinned: Vec<(CertificateDer<'static>, Validity)>,
     provider: Arc<CryptoProvider>,
 }
 
-/// The upstream shows a certificate that is not among the pinned ones.
+/// It shows a certificate that is not among those that this setting names.
 #[derive(Debug)]
-struct NotPinned;
+struct NotPinned(&'static str);
 
 impl PinnedCertificates {
-    pub(super) fn new(certificates: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Self {
+    /// Takes those certificates alone, which a setting of this name has named.
+    #[must_use]
+    pub fn new(
+        certificates: Vec<CertificateDer<'static>>,
+        setting: &'static str,
+        provider: Arc<CryptoProvider>,
+    ) -> Self {
         let pinned = certificates
             .into_iter()
             .filter_map(|certificate| Validity::of(&certificate).map(|validity| (certificate, validity)));
         Self {
+            setting,
             pinned: pinned.collect(),
             provider,
         }
@@ -48,7 +56,7 @@ impl ServerCertVerifier for PinnedCertificates {
     ) -> Result<ServerCertVerified, Error> {
         let mut pinned = self.pinned.iter();
         let Some((_, validity)) = pinned.find(|(certificate, _)| certificate == end_entity) else {
-            return Err(CertificateError::Other(OtherError(Arc::new(NotPinned))).into());
+            return Err(CertificateError::Other(OtherError(Arc::new(NotPinned(self.setting)))).into());
         };
         let now = i64::try_from(now.as_secs())
             .ok()
@@ -92,7 +100,7 @@ impl ServerCertVerifier for PinnedCertificates {
 
 impl fmt::Display for NotPinned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it is not one of upstream.pinned_certificate")
+        write!(f, "it is not one of {}", self.0)
     }
 }
 

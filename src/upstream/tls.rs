@@ -159,7 +159,7 @@ fn build(settings: &UpstreamTls, files: Vec<PemFile>) -> Result<Current, SetUpEr
     {
         let (_, validity) = file.roots(now)?;
         add("upstream.pinned_certificate", file, validity);
-        let verifier = PinnedCertificates::new(file.certificates()?, provider);
+        let verifier = PinnedCertificates::new(file.certificates()?, "upstream.pinned_certificate", provider);
         builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))

@@ -1,12 +1,16 @@
+use std::error::Error;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rustls::{ClientConnection, StreamOwned};
 
-use crate::config::{ServerTls, Settings};
+use crate::cli::admin_tls;
+use crate::config::{Admin, ServerTls, Settings};
 use crate::quota::RedisBudget;
 use crate::server::{self, Protocols, TlsListener};
 use crate::store::{self, Schema, Store, StoreError};
@@ -85,23 +89,32 @@ fn try_certificates(
 fn try_to_listen(settings: &Settings, address: SocketAddr) -> Result<String, String> {
     match server::bind(address) {
         Ok(_) => Ok(format!("{address} is free")),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_running(settings.admin.address) => Ok(
-            format!("{address} is in use, and a gateway runs at admin.address"),
-        ),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_running(&settings.admin) => Ok(format!(
+            "{address} is in use, and a gateway runs at admin.address"
+        )),
         Err(error) => Err(error.to_string()),
     }
 }
 
-fn is_running(admin: SocketAddr) -> bool {
-    let ask = || -> io::Result<String> {
-        let mut connection = TcpStream::connect_timeout(&admin, ANSWER_TIMEOUT)?;
+fn is_running(admin: &Admin) -> bool {
+    let ask = || -> Result<String, Box<dyn Error>> {
+        let connection = TcpStream::connect_timeout(&admin.address, ANSWER_TIMEOUT)?;
         connection.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-        connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        connection.take(4096).read_to_string(&mut answer)?;
-        Ok(answer)
+        let Some(tls) = &admin.tls else {
+            return Ok(ask_for_health(connection)?);
+        };
+        let config = Arc::new(admin_tls::client_config(tls)?);
+        let tls = ClientConnection::new(config, admin.address.ip().into())?;
+        Ok(ask_for_health(StreamOwned::new(tls, connection))?)
     };
     ask().is_ok_and(|answer| answer.contains(r#"{"status":"ok"}"#))
+}
+
+fn ask_for_health(mut connection: impl Read + Write) -> io::Result<String> {
+    connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    connection.take(4096).read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -4,6 +4,7 @@ use std::process::Output;
 
 use super::{Old, TOKEN, adopt, get, text};
 use crate::common::envgate::{OPERATOR_KEY, Setup};
+use crate::common::tls::{Authority, TlsClient};
 use crate::common::upstream::ClosedPort;
 
 #[test]
@@ -91,4 +92,34 @@ fn the_admin_address_of_the_settings_is_where_the_gateway_is_looked_for() {
         .set("ENVGATE_ADMIN__ADDRESS", &envgate.admin.to_string());
     command.run_well(&["adopt", "--tenant", "demo", "env_1"]);
     assert_eq!(get(envgate.gateway, &envgate.key, "env_1").status, 200);
+}
+
+#[test]
+fn an_admin_address_within_tls_is_known_by_its_certificate() {
+    let (authority, old) = (Authority::new(), Old::start(&[("env_1", &[])]));
+    let setup = old.setup();
+    // The name is none that anybody connects to.
+    authority.issue("localhost").write(setup.path(), "admin");
+    let envgate = setup
+        .set("ENVGATE_ADMIN__TLS__CERTIFICATE", "admin.crt")
+        .set("ENVGATE_ADMIN__TLS__KEY", "admin.key")
+        .admin_client(TlsClient::new(&authority))
+        .start();
+    let admin = format!("https://{}", envgate.admin);
+    let done = envgate.run(&["adopt", "--admin", &admin, "--tenant", "demo", "env_1"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+
+    let alone = Setup::new().set("ENVGATE_ADMIN__TOKEN", TOKEN);
+    let arguments = ["adopt", "--admin", &admin, "--tenant", "demo", "env_1"];
+    let unknown = text(&alone.run(&arguments).stderr);
+    assert!(
+        unknown.contains("names no certificate that it shows"),
+        "{unknown}"
+    );
+    Authority::new().issue("localhost").write(alone.path(), "admin");
+    let alone = alone
+        .set("ENVGATE_ADMIN__TLS__CERTIFICATE", "admin.crt")
+        .set("ENVGATE_ADMIN__TLS__KEY", "admin.key");
+    let another = text(&alone.run(&arguments).stderr);
+    assert!(another.contains("it is not one of admin.tls"), "{another}");
 }

@@ -329,3 +329,27 @@ fn the_bytes_of_http_1_1_are_nothing_to_http_2() {
     let _ = stream.read_to_end(&mut came);
     assert!(!came.windows(4).any(|part| part == b"HTTP"), "{came:?}");
 }
+
+#[test]
+fn a_connection_that_has_had_its_requests_says_goodbye() {
+    let setup = Setup::new().set("ENVGATE_LISTEN__MAX_REQUESTS_PER_CONNECTION", "2");
+    let (envgate, client) = start(setup);
+    let bearer = bearer(&envgate);
+    let mut http2 = Http2::open(&client, &envgate);
+    for stream in [1, 3] {
+        http2.request(stream, &fields(&bearer, "GET", EXAMPLE));
+        assert_eq!(http2.taken(stream), Taken::Answered(200));
+    }
+    assert_eq!(http2.end(), Some(0));
+    envgate.expect_metric("envgate_connections_retired_total{reason=\"requests\"}", 1.0);
+}
+
+#[test]
+fn the_answer_to_head_has_no_body() {
+    let (envgate, client) = start(Setup::new());
+    let bearer = bearer(&envgate);
+    let mut http2 = Http2::open(&client, &envgate);
+    http2.request(1, &fields(&bearer, "HEAD", EXAMPLE));
+    assert_eq!(http2.taken(1), Taken::Answered(200));
+    assert!(read_body(&mut http2, 1).is_empty());
+}
