@@ -78,7 +78,10 @@ impl HttpServerApp for Connection {
             }
             return None;
         }
-        if client_stream(&session).and_then(ClientStream::refusal).is_some() {
+        let filter = client_stream(&session).map(ClientStream::filter);
+        let is_last = session.get_keepalive().is_none();
+        if filter.is_some_and(|filter| filter.refusal().is_some() || is_last && filter.has_more()) {
+            // There is something that nobody will read, which must not cost the client its answer.
             write::close(session).await;
             return None;
         }
