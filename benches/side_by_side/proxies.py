@@ -16,7 +16,7 @@ from .rows import Row
 UNKNOWN_KEY = "sk-eg-nobody-has-this-one"
 KEY = "sk-eg-of-the-bench"
 # More than anybody sends: what is measured is the counting.
-LIMITED = "[budgets.default]\nrequests_per_minute = 1000000000\nconcurrent_requests = 100000\n"
+LIMITED = "[budgets.default]\nrequests_per_minute = 1000000\nconcurrent_requests = 1000\n"
 POLICY = '[plans.default.policy]\nnetworking = "limited"\n'
 NO_AUDIT = "[audit]\nenabled = false\n"
 
