@@ -185,8 +185,8 @@ fn request_id_header(request_id: &str) -> (HeaderName, HeaderValue) {
 
 /// The upstream's name for the request, where it is fit for a header and a log.
 pub(super) fn request_id(reply: &Reply) -> Option<&str> {
-    let id = reply.headers.get(REQUEST_ID)?.to_str().ok()?;
-    (1..=128).contains(&id.len()).then_some(id)
+    let id = reply.headers.get(REQUEST_ID).filter(|id| is_fit(id))?;
+    id.to_str().ok()
 }
 
 /// A reply whose status is a success and whose body can be read, as it came.
@@ -240,17 +240,25 @@ fn refusal_advice(operation: Operation, reply: &Reply) -> Vec<(HeaderName, Heade
         503 | 529 => false,
         status => status >= 500 && operation.is_write(),
     };
-    if is_conflict || (is_futile && !reply.headers.contains_key(SHOULD_RETRY)) {
+    let is_advised = advice.iter().any(|(name, _)| *name == SHOULD_RETRY);
+    if is_conflict || (is_futile && !is_advised) {
         advice.push((SHOULD_RETRY, HeaderValue::from_static("false")));
     }
     advice
 }
 
+/// What the upstream says of when to try again, as far as it is fit to be passed on.
 pub(super) fn retry_advice(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    RETRY_HEADERS
-        .into_iter()
-        .filter_map(|name| headers.get(&name).cloned().map(|value| (name, value)))
-        .collect()
+    let advice = RETRY_HEADERS.into_iter().filter_map(|name| {
+        let value = headers.get(&name).filter(|value| is_fit(value))?;
+        Some((name, value.clone()))
+    });
+    advice.collect()
+}
+
+/// Whether a value of the upstream's is short and plain text: whatever else it may be, clients expect none.
+fn is_fit(value: &HeaderValue) -> bool {
+    (1..=128).contains(&value.len()) && value.to_str().is_ok()
 }
 
 fn is_encoded(headers: &HeaderMap) -> bool {

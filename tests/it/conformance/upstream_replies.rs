@@ -100,3 +100,28 @@ fn rfc_9112_7_chunks_that_are_none_are_refused() {
 fn rfc_9110_15_2_interim_answers_are_passed_over_and_have_an_end() {
     expect(interim());
 }
+
+#[test]
+fn rfc_9110_5_5_what_goes_down_of_a_header_is_short_and_plain_text() {
+    let long = "a".repeat(20_000);
+    for value in ["\u{e9}", "7\u{ff}", &long] {
+        let fields = ["retry-after", "retry-after-ms", "x-should-retry", "request-id"];
+        let fields = fields.map(|name| (name, value));
+        let upstream = Upstream::always(Then::respond("529 Overloaded", &fields, ""));
+        let envgate = Envgate::in_front_of(upstream.address);
+        let read = envgate.get("/v1/environments/env_1");
+        read.expect_error(529, "overloaded_error");
+        for (name, _) in &fields[..3] {
+            assert_eq!(read.header(name), None, "{name}: {}", value.len());
+        }
+        let upstream = Upstream::always(Then::respond("500 Oops", &fields, ""));
+        let envgate = Envgate::in_front_of(upstream.address);
+        let written = envgate.post("/v1/environments/env_1", r#"{"name":"n"}"#);
+        written.expect_error(500, "api_error");
+        assert_eq!(
+            written.header("x-should-retry"),
+            Some("false"),
+            "ours stands in its place"
+        );
+    }
+}
