@@ -36,7 +36,12 @@ pub enum LogError {
 /// Pingora tells of each client that hung up as an error, and at `debug` prints request headers whole,
 /// credentials included; rustls and h2 warn of whatever odd a client sends, who may be anybody. No setting brings
 /// those back.
-const CAPPED: [&str; 4] = ["pingora_core=error", "pingora_http=error", "rustls=error", "h2=error"];
+const CAPPED: [&str; 4] = [
+    "pingora_core=error",
+    "pingora_http=error",
+    "rustls=error",
+    "h2=error",
+];
 /// How much may wait for whoever reads standard error: some thousand lines.
 const MAX_WAITING_BYTES: usize = 1 << 20;
 /// How much of that the access log may take, so that it crowds no warning out.
