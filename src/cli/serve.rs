@@ -217,8 +217,8 @@ fn url_at(address: SocketAddr, is_tls: bool) -> String {
     format!("{scheme}://{address}")
 }
 
-/// How many connections of clients may be open, with as many descriptors as the system allows. The settings say it
-/// from then on, because other limits follow from it.
+/// How many connections of clients may be open, with as many descriptors as the system allows. The settings
+/// say it from then on, because other limits follow from it.
 fn connection_limits(settings: &mut Settings) -> ConnectionLimits {
     let limit = DescriptorLimit::raise().unwrap_or_else(|(limit, error)| {
         tracing::warn!(%error, "the limit of descriptors cannot be raised");

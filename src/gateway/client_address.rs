@@ -28,8 +28,8 @@ pub(super) fn client_address(listen: &Listen, connection: IpAddr, headers: &Head
     first_untrusted(connection, elements.map(address), &listen.trusted_networks)
 }
 
-/// Goes from one machine to the one that it had the request from, as long as it is to be believed: to the first
-/// that is none of the operator's, or as far as they tell an address.
+/// Goes from one machine to the one that it had the request from, as long as it is to be believed: to the
+/// first that is none of the operator's, or as far as they tell an address.
 fn first_untrusted(
     connection: IpAddr,
     told: impl Iterator<Item = Option<IpAddr>>,

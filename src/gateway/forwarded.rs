@@ -1,11 +1,11 @@
-//! `Forwarded` (RFC 7239) and `X-Forwarded-For`, read from the end: there stands what the nearest proxy wrote,
-//! and before it what others claim.
+//! `Forwarded` (RFC 7239) and `X-Forwarded-For`, read from the end: there stands what the nearest proxy
+//! wrote, and before it what others claim.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The elements of a list, the last one first, without the empty ones. A comma in quotes parts nothing; quotes
-/// are counted from the end too, so that one that is opened and never closed by whoever wrote first does not
-/// take in what others wrote after it.
+/// The elements of a list, the last one first, without the empty ones. A comma in quotes parts nothing;
+/// quotes are counted from the end too, so that one that is opened and never closed by whoever wrote first
+/// does not take in what others wrote after it.
 pub(super) fn elements_from_end(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut left = Some(line);
     std::iter::from_fn(move || {

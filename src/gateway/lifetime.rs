@@ -3,8 +3,9 @@ use std::time::{Duration, Instant};
 
 use crate::config::Listen;
 
-/// How long a connection is to be used: balancers that keep them for ever would never come to a gateway that was
-/// started later. Each ends a little sooner than it may, by chance, so that not all of a balancer's end at once.
+/// How long a connection is to be used: balancers that keep them for ever would never come to a gateway that
+/// was started later. Each ends a little sooner than it may, by chance, so that not all of a balancer's end
+/// at once.
 #[derive(Debug)]
 pub(super) struct Lifetime {
     opened: Instant,

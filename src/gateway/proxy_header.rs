@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 /// The longest header of version 1: its line, with the end of it.
 const MAX_LINE_BYTES: usize = 107;
-/// The longest header of version 2. Addresses take 216 bytes of it at most; the rest are things that balancers
-/// add, of which nothing is read.
+/// The longest header of version 2. Addresses take 216 bytes of it at most; the rest are things that
+/// balancers add, of which nothing is read.
 const MAX_BYTES: usize = 4096;
 /// What a header has at least, whatever its version.
 const FIRST_BYTES: usize = 12;

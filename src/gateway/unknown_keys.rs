@@ -9,8 +9,8 @@ use crate::config::Listen;
 use crate::contract::{ApiError, AuthenticationFailure};
 use crate::server::ClientNetwork;
 
-/// How many clients are told apart, in 8 bytes each. Those that fall together count together, which can only turn
-/// a 401 of theirs into a 429: who has a key is never looked up here.
+/// How many clients are told apart, in 8 bytes each. Those that fall together count together, which can only
+/// turn a 401 of theirs into a 429: who has a key is never looked up here.
 const SLOTS: usize = 16 * 1024;
 const WINDOW_SECONDS: u64 = 60;
 
@@ -79,8 +79,8 @@ impl Default for UnknownKeys {
 }
 
 impl UnknownKeys {
-    /// Counts a key that nobody has, and gives back what is answered to whoever tried it: that it is unknown, or
-    /// that they should stop.
+    /// Counts a key that nobody has, and gives back what is answered to whoever tried it: that it is unknown,
+    /// or that they should stop.
     pub(super) fn refuse(&self, listen: &Listen, client: Option<IpAddr>) -> ApiError {
         self.refuse_at(listen, client, self.started.elapsed())
     }

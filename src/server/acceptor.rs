@@ -11,8 +11,8 @@ use tokio::time::sleep;
 use super::connections::{Connections, OpenConnection};
 use crate::config::Networks;
 
-/// How many connections may wait to be accepted: as many as the system allows, which lowers it to its own limit
-/// (`net.core.somaxconn` on Linux).
+/// How many connections may wait to be accepted: as many as the system allows, which lowers it to its own
+/// limit (`net.core.somaxconn` on Linux).
 const BACKLOG: i32 = i32::MAX;
 /// How long a connection is silent before its client's machine is asked whether it is still there.
 const PROBE_AFTER: Duration = Duration::from_secs(15);
@@ -97,8 +97,8 @@ impl Acceptor {
         })
     }
 
-    /// Closes what comes from elsewhere than these networks, before it can take anybody's place, and counts it
-    /// in `refused`.
+    /// Closes what comes from elsewhere than these networks, before it can take anybody's place, and counts
+    /// it in `refused`.
     #[must_use]
     pub fn only_from(self, networks: Networks, refused: IntCounter) -> Self {
         Self {

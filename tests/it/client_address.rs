@@ -21,7 +21,8 @@ fn setup() -> Setup {
     Setup::new().set("ENVGATE_ADMIN__TOKEN", TOKEN)
 }
 
-/// Waits until so many writes are in the audit, and gives back from where they were asked, the first one first.
+/// Waits until so many writes are in the audit, and gives back from where they were asked, the first one
+/// first.
 #[track_caller]
 fn audited(envgate: &Envgate, count: usize) -> Vec<Value> {
     let read = || {

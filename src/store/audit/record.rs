@@ -20,8 +20,8 @@ pub struct AuditRecord {
     pub tenant: AuditTenant,
     /// The public prefix of the key; `(the operator)` where the operator acted.
     pub key: String,
-    /// Who acted: the public prefix of a tenant's key, or [`AuditRecord::ADMIN_TOKEN`] for whoever has that. None in
-    /// records from before it was written.
+    /// Who acted: the public prefix of a tenant's key, or [`AuditRecord::ADMIN_TOKEN`] for whoever has that.
+    /// None in records from before it was written.
     #[serde(default)]
     pub actor: Option<String>,
     /// The address that it was asked from; of several, the last. None in records from before it was written.

@@ -112,8 +112,8 @@ impl Store {
     pub async fn audit(&self, asked: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError> {
         let (conditions, values) = conditions(asked);
         let limit = values.len() + 1;
-        // Nothing that was asked for stands in the text itself. Columns by name: one that another version adds
-        // meanwhile would be one too many for a statement that is known to a connection already.
+        // Nothing that was asked for stands in the text itself. Columns by name: one that another version
+        // adds meanwhile would be one too many for a statement that is known to a connection already.
         let columns = COLUMNS.join(", ");
         let statement =
             format!("SELECT {columns} FROM audit{conditions} ORDER BY sequence DESC LIMIT ${limit}");
@@ -155,8 +155,8 @@ impl Store {
     }
 }
 
-/// The values of a row, in the order of its columns. A change is the text of it, because PostgreSQL takes no zero
-/// byte out of JSON, and that has it spelled out.
+/// The values of a row, in the order of its columns. A change is the text of it, because PostgreSQL takes no
+/// zero byte out of JSON, and that has it spelled out.
 fn columns(record: &AuditRecord) -> impl Serialize {
     (
         &record.id,
@@ -197,8 +197,9 @@ fn is_refused_for_good(error: &sqlx::Error) -> bool {
     }
 }
 
-/// The statement that writes all rows of a JSON array of arrays, which is its one value: a placeholder for each
-/// value would have to be looked for among all others, and the text be parsed anew for each number of rows.
+/// The statement that writes all rows of a JSON array of arrays, which is its one value: a placeholder for
+/// each value would have to be looked for among all others, and the text be parsed anew for each number of
+/// rows.
 fn insertion(backend: Backend) -> String {
     let values = COLUMNS.iter().enumerate().map(|(place, column)| {
         let is_cast = backend == Backend::Postgres && NUMBERS.contains(column);
