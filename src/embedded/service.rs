@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, Request, Response};
+use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,7 +12,9 @@ use serde_json::json;
 use super::refusal::{Refusal, error_response};
 use super::{body, headers};
 use crate::config::Secret;
-use crate::contract::{ApiError, Operation, REQUEST_ID, RequestQuery, Target, check_media_type};
+use crate::contract::{
+    ApiError, Operation, REQUEST_ID, RequestQuery, Target, allowed_methods, check_media_type,
+};
 use crate::environment::{Environment, EnvironmentId};
 use crate::store::{ListPosition, PageRequest, Store};
 use crate::text::{CursorSealer, random_base58};
@@ -36,10 +38,11 @@ pub(super) struct Service {
 pub(super) async fn handle(State(service): State<Arc<Service>>, request: Request<Body>) -> Response<Body> {
     // Without random numbers the id says nothing, which is no reason not to answer.
     let request_id = format!("req_01{}", random_base58().unwrap_or_default());
-    let mut response = match service.perform(request).await {
-        Ok(document) => json_response(document),
-        Err(refusal) => error_response(&refusal, &request_id),
+    let outcome = match *request.method() {
+        Method::OPTIONS => options_response(request.uri().path()),
+        _ => service.perform(request).await.map(json_response),
     };
+    let mut response = outcome.unwrap_or_else(|refusal| error_response(&refusal, &request_id));
     tracing::debug!(request_id, status = response.status().as_u16(), "answered");
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -125,6 +128,17 @@ impl Service {
 fn document(content: &impl Serialize) -> Result<Bytes, Refusal> {
     let text = serde_json::to_vec(content).map_err(|_| ApiError::Internal)?;
     Ok(text.into())
+}
+
+/// What a path has, which anybody may know.
+fn options_response(path: &str) -> Result<Response<Body>, Refusal> {
+    let methods = allowed_methods(path)?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(methods));
+    Ok(response)
 }
 
 fn json_response(document: Bytes) -> Response<Body> {

@@ -119,10 +119,12 @@ impl Service {
         let bytes = body.collect().await.unwrap().to_bytes();
         drop(sender);
         connection.await.unwrap().unwrap();
+        let json = (!bytes.is_empty())
+            .then(|| serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{error}: {bytes:?}")));
         Reply {
             status: parts.status.as_u16(),
             headers: parts.headers,
-            json: serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{error}: {bytes:?}")),
+            json: json.unwrap_or_default(),
         }
     }
 

@@ -98,14 +98,22 @@ async fn other_paths_ids_and_methods_are_told_apart() {
         service.get(path).await.refused(404, "not_found_error");
     }
     for (method, path, allow) in [
-        (Method::PUT, "/v1/environments", "GET, POST"),
-        (Method::PATCH, "/v1/environments/env_1", "DELETE, GET, POST"),
-        (Method::GET, "/v1/environments/env_1/archive", "POST"),
+        (Method::PUT, "/v1/environments", "GET, HEAD, OPTIONS, POST"),
+        (
+            Method::PATCH,
+            "/v1/environments/env_1",
+            "DELETE, GET, HEAD, OPTIONS, POST",
+        ),
+        (Method::GET, "/v1/environments/env_1/archive", "OPTIONS, POST"),
     ] {
         let reply = service.send(request(method, path, "")).await;
         reply.refused(405, "invalid_request_error");
         assert_eq!(reply.headers[ALLOW], allow, "{path}");
+        let told = service.send(request(Method::OPTIONS, path, "")).await;
+        assert_eq!((told.status, told.headers[ALLOW].to_str().unwrap()), (204, allow));
     }
+    let head = service.send(request(Method::HEAD, "/v1/environments", "")).await;
+    assert_eq!(head.status, 200);
 }
 
 #[tokio::test]
