@@ -18,6 +18,7 @@ use bytes::Bytes;
 use h2::Reason;
 use h2::server::Connection as H2Connection;
 use http::StatusCode;
+use pingora::Error;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Accept, H2Options, HttpSession, default_h2_options, handshake};
 use pingora::protocols::{Digest, Stream};
@@ -129,14 +130,6 @@ impl<'a> Loop<'a> {
             }
             select! {
                 biased;
-                accepted = HttpSession::from_h2_conn(&mut http2, Arc::clone(&digest)) => match accepted {
-                    Ok(Some(H2Accept::Session(session))) => self.begin(session),
-                    Ok(Some(H2Accept::Rejected)) => self.count_rejection(),
-                    Ok(None) => return,
-                    Err(error) => {
-                        return tracing::debug!(kind = error.etype().as_str(), "a connection of HTTP/2 broke");
-                    }
-                },
                 misuse = watch.abused() => return self.give_up(http2, misuse).await,
                 () = self.connection.open.closed(), if self.leaving_since.is_none() => {
                     if self.connection.requests.load(Ordering::Relaxed) == 0 {
@@ -144,6 +137,12 @@ impl<'a> Loop<'a> {
                     }
                     self.leave(&mut http2);
                 }
+                accepted = HttpSession::from_h2_conn(&mut http2, Arc::clone(&digest)) => match accepted {
+                    Ok(Some(H2Accept::Session(session))) => self.begin(session),
+                    Ok(Some(H2Accept::Rejected)) => self.count_rejection(),
+                    Ok(None) => return,
+                    Err(error) => return self.count_break(&error),
+                },
                 () = streams.none_left() => self.idle_since = Instant::now(),
                 () = watch.began_waiting() => {}
                 () = until(look.as_mut(), next.is_some()) => {
@@ -220,6 +219,19 @@ impl<'a> Loop<'a> {
                 }
             }
         });
+    }
+
+    /// Counts a connection that broke, where the library ended it because its client broke the protocol.
+    fn count_break(&self, error: &Error) {
+        let cause = error
+            .cause
+            .as_ref()
+            .and_then(|cause| cause.downcast_ref::<h2::Error>());
+        if cause.is_some_and(h2::Error::is_library) {
+            self.connection.gateway.metrics.record_http2_misuse("protocol");
+        }
+        let cause = cause.map(ToString::to_string);
+        tracing::debug!(client = %self.connection.client, cause, "a connection of HTTP/2 broke");
     }
 
     /// Counts what Pingora has refused: a request without a host, or one that can be read in two ways.

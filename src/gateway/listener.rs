@@ -23,9 +23,9 @@ pub struct Running {
     accepting: oneshot::Sender<()>,
 }
 
-/// Starts `threads` workers that answer what comes in at `listener`, in TLS if there is any. No worker steals from another: a
-/// connection stays where it is served, and so do the upstream connections that it uses. Each new one goes to
-/// the worker that has the fewest.
+/// Starts `threads` workers that answer what comes in at `listener`, in TLS if there is any. No worker steals
+/// from another: a connection stays where it is served, and so do the upstream connections that it uses. Each
+/// new one goes to the worker that has the fewest.
 ///
 /// # Errors
 /// Where a worker cannot be started.

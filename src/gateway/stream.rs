@@ -3,6 +3,7 @@ use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::protocols::http::ServerSession;
@@ -12,6 +13,7 @@ use pingora::protocols::{
     UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::timeout;
 
 use super::framing::{Refusal, RequestFilter};
 use super::head_progress::HeadProgress;
@@ -22,6 +24,8 @@ use crate::server::ClientSocket;
 const HELD_BYTES: usize = 8 * 1024;
 /// The first piece of memory for what is held back: most answers fit.
 const FIRST_HELD_BYTES: usize = 2 * 1024;
+/// How long a client may keep from taking the end of a connection: within TLS that is something to send.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// A client's connection, as Pingora's sessions read and write it. It sees every byte that comes and goes, so
 /// what has to happen before HTTP or below it belongs here. An idle one holds no memory but its own.
@@ -37,7 +41,6 @@ pub(super) struct ClientStream {
 
 impl ClientStream {
     /// A head is read once `head` says that one is awaited.
-    /// Beneath HTTP/2 everything has to be let through.
     pub(super) fn new(socket: ClientSocket, head: Arc<HeadProgress>) -> Self {
         Self {
             socket,
@@ -162,8 +165,10 @@ impl AsyncWrite for ClientStream {
 #[async_trait]
 impl Shutdown for ClientStream {
     async fn shutdown(&mut self) {
-        if let Err(error) = AsyncWriteExt::shutdown(self).await {
-            tracing::debug!(%error, "a client's connection could not be shut down");
+        match timeout(GOODBYE, AsyncWriteExt::shutdown(self)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "a client's connection could not be shut down"),
+            Err(_elapsed) => tracing::debug!("a client did not take the end of its connection"),
         }
     }
 }

@@ -85,6 +85,32 @@ impl ClientSocket {
     }
 }
 
+/// A client is told that its connection ends, if it can be told at once: without that it could not know whether
+/// somebody else has cut it.
+impl Drop for ClientSocket {
+    fn drop(&mut self) {
+        if let Self::Tls(stream) = self {
+            let (socket, tls) = stream.get_mut();
+            tls.send_close_notify();
+            // Whoever takes nothing is not waited for.
+            let _ = tls.write_tls(&mut AtOnce(socket));
+        }
+    }
+}
+
+/// Writes what the socket takes at once.
+struct AtOnce<'a>(&'a TcpStream);
+
+impl io::Write for AtOnce<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl AsRawFd for ClientSocket {
     fn as_raw_fd(&self) -> RawFd {
         self.tcp().as_raw_fd()

@@ -88,7 +88,7 @@ impl TlsListener {
     pub async fn follow_files(self: Arc<Self>, used_for: &'static str, metrics: &CertificateMetrics) {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last_error = None;
+        let (mut last_error, mut is_told) = (None, false);
         loop {
             looks.tick().await;
             let listener = Arc::clone(&self);
@@ -96,18 +96,24 @@ impl TlsListener {
             let Ok(outcome) = spawn_blocking(move || listener.look()).await else {
                 continue;
             };
-            match outcome {
-                Ok(false) => last_error = None,
-                Ok(true) => {
-                    last_error = None;
-                    tracing::info!(used_for, files = self.describe(), "new certificates are in use");
+            let error = match outcome {
+                Ok(is_new) => {
+                    if is_new {
+                        tracing::info!(used_for, files = self.describe(), "new certificates are in use");
+                    }
+                    None
                 }
-                Err(error) if last_error.as_ref() == Some(&error) => {}
-                Err(error) => {
-                    tracing::error!(used_for, %error, "the certificates in use stay, because the new ones are no good");
-                    last_error = Some(error);
-                }
+                Err(error) => Some(error),
+            };
+            // Told once, and not before it was seen twice: of files that are written one after the other, the
+            // first does not fit the second for a moment.
+            if error.is_none() || error != last_error {
+                is_told = false;
+            } else if !is_told && let Some(error) = &error {
+                tracing::error!(used_for, %error, "the certificates in use stay, because the new ones are no good");
+                is_told = true;
             }
+            last_error = error;
             for (file, validity) in &self.current.load().validities {
                 metrics.set_days_left(used_for, file, validity.days_left(Timestamp::now()));
             }

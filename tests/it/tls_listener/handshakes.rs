@@ -166,3 +166,19 @@ fn the_admin_address_speaks_tls_too() {
     let _ = none.read_to_end(&mut came);
     assert!(!came.starts_with(b"HTTP"), "{came:?}");
 }
+
+#[test]
+fn a_connection_that_ends_says_so() {
+    let authority = Authority::new();
+    let envgate = with_tls(Setup::new(), &authority)
+        .set("ENVGATE_LISTEN__KEEPALIVE_TIMEOUT", "300ms")
+        .start();
+    let mut idle = TlsClient::new(&authority)
+        .speaking(&["http/1.1"])
+        .connect(envgate.gateway);
+    idle.write_all(&envgate.request("GET", EXAMPLE).bytes()).unwrap();
+    let mut came = Vec::new();
+    // An end that nobody has announced would be an error.
+    idle.read_to_end(&mut came).unwrap();
+    assert!(came.starts_with(b"HTTP/1.1 200"), "{came:?}");
+}
