@@ -15,6 +15,7 @@ mod load;
 mod load_budgets;
 mod load_listen;
 mod load_plans;
+mod load_tls;
 mod load_upstream;
 mod networks;
 mod overlay;
