@@ -208,7 +208,7 @@ fn open_tls(
     };
     let tls = Arc::new(TlsListener::new(settings.clone(), protocols)?);
     let (following, metrics) = (Arc::clone(&tls), Arc::clone(metrics));
-    tokio::spawn(async move { following.follow_files(address, &metrics.certificates).await });
+    tokio::spawn(async move { metrics.certificates.follow(address, following).await });
     Ok(Some(tls))
 }
 

@@ -12,19 +12,16 @@ use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiC
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use tokio::net::TcpStream;
-use tokio::task::spawn_blocking;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::connections::OpenConnection;
 use super::socket::{ClientSocket, HTTP_2};
 use crate::config::{self, CertificateError, PemFile, TlsVersion, Validity, key_pair, tls_provider};
-use crate::telemetry::CertificateMetrics;
+use crate::telemetry::CertificateFiles;
 
 /// The name of HTTP/1.1 in the handshake (RFC 7301).
 const HTTP_1: &[u8] = b"http/1.1";
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// What is spoken within TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,51 +73,11 @@ impl TlsListener {
             TlsAcceptor::from(config).accept(socket).await?,
         )))
     }
+}
 
-    /// Each file with certificates, and until when they are valid.
-    #[must_use]
-    pub fn validities(&self) -> Vec<(PathBuf, Validity)> {
-        self.current.load().validities.clone()
-    }
+impl CertificateFiles for TlsListener {
+    type Error = CertificateError;
 
-    /// Looks at the files again and again, and swaps what they hold once all of it is good. A broken file
-    /// changes nothing. Does not end.
-    pub async fn follow_files(self: Arc<Self>, used_for: &'static str, metrics: &CertificateMetrics) {
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut last_error, mut is_told) = (None, false);
-        loop {
-            looks.tick().await;
-            let listener = Arc::clone(&self);
-            // A panic has been told on standard error, and the next look is due in a moment.
-            let Ok(outcome) = spawn_blocking(move || listener.look()).await else {
-                continue;
-            };
-            let error = match outcome {
-                Ok(is_new) => {
-                    if is_new {
-                        tracing::info!(used_for, files = self.describe(), "new certificates are in use");
-                    }
-                    None
-                }
-                Err(error) => Some(error),
-            };
-            // Told once, and not before it was seen twice: of files that are written one after the other, the
-            // first does not fit the second for a moment.
-            if error.is_none() || error != last_error {
-                is_told = false;
-            } else if !is_told && let Some(error) = &error {
-                tracing::error!(used_for, %error, "the certificates in use stay, because the new ones are no good");
-                is_told = true;
-            }
-            last_error = error;
-            for (file, validity) in &self.current.load().validities {
-                metrics.set_days_left(used_for, file, validity.days_left(Timestamp::now()));
-            }
-        }
-    }
-
-    /// Whether there was something new in the files.
     fn look(&self) -> Result<bool, CertificateError> {
         let files = read(&self.settings)?;
         if files == self.current.load().files {
@@ -131,10 +88,8 @@ impl TlsListener {
         Ok(true)
     }
 
-    fn describe(&self) -> String {
-        let file = |(path, validity): &(PathBuf, Validity)| format!("{} {validity}", path.display());
-        let files: Vec<_> = self.current.load().validities.iter().map(file).collect();
-        files.join(", ")
+    fn validities(&self) -> Vec<(PathBuf, Validity)> {
+        self.current.load().validities.clone()
     }
 }
 

@@ -11,7 +11,7 @@ mod registrar;
 mod upstream_metrics;
 
 pub use budget_metrics::{BudgetMetrics, BudgetSharing, RejectionMetrics};
-pub use certificate_metrics::CertificateMetrics;
+pub use certificate_metrics::{CertificateFiles, CertificateMetrics};
 pub use client_metrics::ClientMetrics;
 pub use connection_metrics::ConnectionMetrics;
 pub use line_writer::LineWriter;

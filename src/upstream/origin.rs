@@ -22,7 +22,7 @@ use crate::telemetry::Metrics;
 pub struct Origin {
     pub(super) url: UpstreamUrl,
     pub(super) host: HeaderValue,
-    tls: Option<Tls>,
+    tls: Option<Arc<Tls>>,
     /// How the proxy before it is asked for the way, where there is one.
     tunnel: Option<Tunnel>,
     /// Of the first machine on the way: the proxy, where there is one.
@@ -46,7 +46,7 @@ impl Origin {
         metrics: Arc<Metrics>,
     ) -> Result<Self, SetUpError> {
         let tls = if url.is_tls {
-            Some(Tls::new(&url.host, &route.tls)?)
+            Some(Arc::new(Tls::new(&url.host, &route.tls)?))
         } else {
             None
         };
@@ -75,19 +75,20 @@ impl Origin {
     /// The files of certificates that are in use now.
     #[must_use]
     pub fn certificates(&self) -> Vec<CertificateFile> {
-        self.tls.as_ref().map(Tls::certificates).unwrap_or_default()
+        self.tls.as_deref().map(Tls::certificates).unwrap_or_default()
     }
 
     /// Whether the system says whom to trust.
     #[must_use]
     pub fn trusts_system(&self) -> bool {
-        self.tls.as_ref().is_some_and(Tls::trusts_system)
+        self.tls.as_deref().is_some_and(Tls::trusts_system)
     }
 
     /// Follows the files of certificates for as long as it is polled; ends at once where there are none.
     pub async fn follow_files(&self) {
         if let Some(tls) = &self.tls {
-            tls.follow_files(&self.metrics.certificates).await;
+            let certificates = &self.metrics.certificates;
+            certificates.follow("upstream", Arc::clone(tls)).await;
         }
     }
 

@@ -3,7 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -11,20 +10,13 @@ use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use rustls::{CertificateError as Rejection, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
-use tokio::task::spawn_blocking;
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::error::SetUpError;
 use super::pinned_certificate::PinnedCertificates;
 use crate::config::{CertificateError, PemFile, UpstreamTls, Validity, key_pair, tls_provider};
-use crate::telemetry::CertificateMetrics;
-
-/// What the metric of certificates calls those of an upstream.
-const USED_FOR: &str = "upstream";
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(1);
+use crate::telemetry::CertificateFiles;
 
 /// What it takes to speak TLS with one upstream: swapped as a whole where files change, while connections keep what
 /// they began with.
@@ -80,48 +72,25 @@ impl Tls {
     pub(super) const fn trusts_system(&self) -> bool {
         self.settings.ca_file.is_none() && self.settings.pinned_certificate.is_none()
     }
+}
 
-    /// Looks at the files again and again, and swaps what they hold once all of it is good; ends at once where there
-    /// are none. A broken file changes nothing.
-    pub(super) async fn follow_files(&self, metrics: &CertificateMetrics) {
-        if self.current.load().files.is_empty() {
-            return;
-        }
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last_error = None;
-        loop {
-            looks.tick().await;
-            let settings = self.settings.clone();
-            // A panic has been told on standard error, and the next look is due in a moment.
-            let Ok(files) = spawn_blocking(move || read(&settings)).await else {
-                continue;
-            };
-            let outcome = files.map_err(SetUpError::from).and_then(|files| self.take(files));
-            let error = outcome.err().map(|error| error.to_string());
-            if let Some(error) = error.as_ref().filter(|error| last_error.as_ref() != Some(*error)) {
-                tracing::error!(%error, "the upstream's certificates in use stay, because the new ones are no good");
-            }
-            last_error = error;
-            for file in &self.current.load().certificates {
-                let days = file.validity.days_left(Timestamp::now());
-                metrics.set_days_left(USED_FOR, &file.path, days);
-            }
-        }
-    }
+impl CertificateFiles for Tls {
+    type Error = SetUpError;
 
-    /// Takes what the files hold now, if it is something new.
-    fn take(&self, files: Vec<PemFile>) -> Result<(), SetUpError> {
+    fn look(&self) -> Result<bool, SetUpError> {
+        let files = read(&self.settings)?;
         if files == self.current.load().files {
-            return Ok(());
+            return Ok(false);
         }
         let current = build(&self.settings, files)?;
-        let describe = |file: &CertificateFile| format!("{} {}", file.path.display(), file.validity);
-        let described: Vec<_> = current.certificates.iter().map(describe).collect();
-        let files = described.join(", ");
-        tracing::info!(files, "new certificates are in use before the upstream");
         self.current.store(Arc::new(current));
-        Ok(())
+        Ok(true)
+    }
+
+    fn validities(&self) -> Vec<(PathBuf, Validity)> {
+        let current = self.current.load();
+        let files = current.certificates.iter();
+        files.map(|file| (file.path.clone(), file.validity)).collect()
     }
 }
 

@@ -14,6 +14,7 @@ use crate::config::{Admin, ServerTls, Settings};
 use crate::quota::RedisBudget;
 use crate::server::{self, Protocols, TlsListener};
 use crate::store::{self, Schema, Store, StoreError};
+use crate::telemetry::CertificateFiles;
 use crate::tenancy::Tenant;
 
 /// How long a gateway that runs may take to say so.

@@ -87,7 +87,7 @@ async fn an_address_that_takes_a_connection_and_then_is_silent_leaves_time_for_t
     let (_silent, first) = listener();
     let second = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut origin = origin(&[first, second.local_addr().unwrap()]).await;
-    origin.tls = Some(Tls::new("upstream.test", &UpstreamTls::default()).unwrap());
+    origin.tls = Some(Tls::new("upstream.test", &UpstreamTls::default()).unwrap().into());
     let (failure, reached) = tokio::join!(origin.connect(PATIENCE), second.accept());
     assert!(failure.is_err() && reached.is_ok());
 }
