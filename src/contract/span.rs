@@ -212,7 +212,9 @@ impl Edits {
         // What is inserted at a place comes before what is removed from there on.
         edits.sort_by_key(|(span, _)| (span.start, span.end));
         let grown: usize = edits.iter().map(|(_, inserted)| inserted.len()).sum();
-        let mut edited = String::with_capacity(text.len() + grown);
+        let shrunk: usize = edits.iter().map(|(span, _)| span.len()).sum();
+        // As much as it takes: it may be kept for as long as a client does not read it.
+        let mut edited = String::with_capacity((text.len() + grown).saturating_sub(shrunk));
         let mut kept_from = 0;
         for (span, inserted) in edits {
             edited.push_str(text.get(kept_from..span.start).unwrap_or_default());

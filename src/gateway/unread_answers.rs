@@ -113,7 +113,7 @@ impl UnreadAnswers {
         // Compared without the lock, and dropped without it.
         let shared = match known.filter(|known| known.bytes == body) {
             Some(shared) => shared,
-            None => self.share(tenant, hash, body)?,
+            None => self.share(tenant, hash, &body)?,
         };
         self.state.answers.fetch_add(1, Ordering::Relaxed);
         let mut unread = self.state.unread.lock();
@@ -125,7 +125,7 @@ impl UnreadAnswers {
         Ok((Bytes::from_owner(Reader(shared)), Some(answer)))
     }
 
-    fn share(&self, tenant: &TenantId, hash: u64, bytes: Bytes) -> Result<Arc<SharedBody>, NoRoom> {
+    fn share(&self, tenant: &TenantId, hash: u64, bytes: &[u8]) -> Result<Arc<SharedBody>, NoRoom> {
         let length = bytes.len();
         let fits = |held: usize, max: usize| held == 0 || held + length <= max;
         let mut unread = self.state.unread.lock();
@@ -136,7 +136,8 @@ impl UnreadAnswers {
         unread.bytes += length;
         unread.tenants.entry(tenant.clone()).or_default().bytes += length;
         let shared = Arc::new(SharedBody {
-            bytes,
+            // A copy: as it came it is a part of something larger, which would be held with it and not counted.
+            bytes: Bytes::copy_from_slice(bytes),
             hash,
             tenant: tenant.clone(),
             state: Arc::clone(&self.state),
@@ -215,6 +216,22 @@ mod tests {
         drop((second, other));
         let left = unread.state.unread.lock();
         assert_eq!((left.bytes, left.bodies.len(), left.tenants.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn an_answer_that_was_a_part_of_something_larger_holds_nothing_of_it() {
+        let block = Arc::new(vec![0_u8; 1024 * 1024]);
+        struct Block(Arc<Vec<u8>>);
+        impl AsRef<[u8]> for Block {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        let part = Bytes::from_owner(Block(Arc::clone(&block))).slice(..LARGE_BYTES + 1);
+        let unread = UnreadAnswers::new(MAX);
+        let (body, _answer) = unread.add(&tenant("a"), part).unwrap();
+        assert_eq!(body.len(), LARGE_BYTES + 1);
+        assert_eq!(Arc::strong_count(&block), 1);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
@@ -63,6 +64,8 @@ struct Idle {
 /// Shorter than what origins grant (60 s and more), so that the gateway is mostly the one who closes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_PER_WORKER: usize = 128;
+/// A reply that is larger has made hyper's buffer grow, which it keeps.
+const SMALL_REPLY_BYTES: usize = 16 * 1024;
 /// How long a connection may be used that leads where its name does not any more. A name that shows a few of
 /// many addresses, in turn, is no reason to leave one that works; a service that has moved away for good is.
 const UNNAMED_LIFETIME: Duration = Duration::from_secs(10 * 60);
@@ -82,10 +85,14 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection for the next request.
+    /// Keeps a connection for the next request, without the memory that a large reply took.
     pub(super) fn put(&self, mut connection: Box<Http1Connection>) {
         if !connection.is_reusable() {
             return;
+        }
+        if connection.longest_reply > SMALL_REPLY_BYTES {
+            let Some(renewed) = connection.renew() else { return };
+            connection = renewed;
         }
         let mut idle = self.idle.get_or_default().lock();
         if idle.len() < IDLE_PER_WORKER {
@@ -118,6 +125,8 @@ pub(super) struct Http1Connection {
     is_finished: bool,
     /// What has come on it since the last request went out.
     pub(super) received: ReceivedBytes,
+    /// The body of the longest reply, in bytes.
+    longest_reply: usize,
     /// The upstream's address.
     pub(super) address: SocketAddr,
     opened_at: Instant,
@@ -145,9 +154,29 @@ impl Http1Connection {
             connection,
             is_finished: false,
             received,
+            longest_reply: 0,
             address,
             opened_at: Instant::now(),
         })
+    }
+
+    /// The same connection with new buffers; none where something has come on it that nobody asked for.
+    fn renew(self: Box<Self>) -> Option<Box<Self>> {
+        let parts = self.connection.into_parts();
+        if !parts.read_buf.is_empty() {
+            return None;
+        }
+        // It waits for nobody.
+        let (sender, connection) = http1::Builder::new().handshake(parts.io).now_or_never()?.ok()?;
+        Some(Box::new(Self {
+            sender,
+            connection,
+            is_finished: false,
+            received: self.received,
+            longest_reply: 0,
+            address: self.address,
+            opened_at: self.opened_at,
+        }))
     }
 
     /// Sends one request and reads its whole reply, of at most `limit` bytes.
@@ -205,6 +234,7 @@ impl Http1Connection {
             }
             read.push(chunk);
         }
+        self.longest_reply = self.longest_reply.max(length);
         Ok(Reply {
             status: head.status,
             headers: head.headers,

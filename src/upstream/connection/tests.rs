@@ -5,12 +5,21 @@ use super::*;
 
 /// A connection that has carried a request, and the other end of it.
 async fn used() -> (Box<Http1Connection>, TcpStream) {
+    let (mut connection, mut other_end) = opened().await;
+    exchange(&mut connection, &mut other_end, "{}").await;
+    (connection, other_end)
+}
+
+async fn opened() -> (Box<Http1Connection>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (connected, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
     let opened = Http1Connection::open(Transport::Plain(connected.unwrap()), address).await;
-    let mut connection = Box::new(opened.unwrap());
-    let mut other_end = accepted.unwrap().0;
+    (Box::new(opened.unwrap()), accepted.unwrap().0)
+}
+
+/// Sends a request that is answered with a body.
+async fn exchange(connection: &mut Http1Connection, other_end: &mut TcpStream, body: &str) {
     let request = Request::builder()
         .header("host", "h")
         .body(Full::default())
@@ -20,12 +29,29 @@ async fn used() -> (Box<Http1Connection>, TcpStream) {
             .read_buf(&mut BytesMut::with_capacity(1024))
             .await
             .unwrap();
-        let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-        other_end.write_all(reply).await.unwrap();
+        let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        other_end.write_all(reply.as_bytes()).await.unwrap();
     };
-    let (reply, ()) = tokio::join!(connection.exchange(request, 1024), answer);
-    assert_eq!(reply.ok().unwrap().body, "{}");
-    (connection, other_end)
+    let (reply, ()) = tokio::join!(connection.exchange(request, usize::MAX), answer);
+    assert_eq!(reply.ok().unwrap().body, body);
+}
+
+#[tokio::test]
+async fn a_connection_forgets_how_large_a_reply_was_and_works_on() {
+    let pool = Pool::default();
+    let (mut connection, mut other_end) = opened().await;
+    let address = other_end.peer_addr().unwrap();
+    for body in [
+        "large ".repeat(100_000),
+        "{}".to_owned(),
+        "large ".repeat(100_000),
+    ] {
+        exchange(&mut connection, &mut other_end, &body).await;
+        pool.put(connection);
+        connection = pool.take(|_| true).unwrap();
+        assert!(connection.longest_reply <= SMALL_REPLY_BYTES);
+    }
+    assert_eq!(other_end.peer_addr().unwrap(), address);
 }
 
 fn count(pool: &Pool) -> usize {
