@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use async_trait::async_trait;
 use pingora::ErrorType;
-use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream, ServerApp};
+use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
-use pingora::server::ShutdownWatch;
 use pingora::time::timeout;
 use tokio::select;
 
@@ -25,8 +23,7 @@ use crate::contract::{ApiError, MalformedRequest};
 use crate::server::{ClientSocket, OpenConnection};
 use crate::tenancy::ClientCertificate;
 
-/// One client's connection: what Pingora calls for each of its requests, and the border between it and the
-/// exchange.
+/// One client's connection, and the border between Pingora's sessions and the exchange.
 pub(super) struct Connection {
     pub(super) gateway: Arc<Gateway>,
     /// Whose it is: of whoever connected, unless a balancer says otherwise.
@@ -39,21 +36,20 @@ pub(super) struct Connection {
     pub(super) certificate: Option<ClientCertificate>,
 }
 
-/// Serves a connection of HTTP/1.1 to its end.
-pub(super) async fn serve(connection: &Arc<Connection>, socket: ClientSocket) {
+/// Serves a connection of HTTP/1.1 to its end: one of Pingora's sessions after the other. Its own loop around
+/// them makes room for HTTP/2 on each connection, and asks for memory again for each request.
+pub(super) async fn serve(connection: &Connection, socket: ClientSocket) {
     let stream = ClientStream::new(socket, Arc::clone(&connection.head));
-    let closing = connection.open.closing();
-    connection.process_new(Box::new(stream), closing).await;
+    let mut next: Option<Stream> = Some(Box::new(stream));
+    while let Some(stream) = next {
+        next = connection.serve_request(ServerSession::new_http1(stream)).await;
+    }
 }
 
-#[async_trait]
-impl HttpServerApp for Connection {
-    /// One request, from before its head is read to when the connection can be used for the next.
-    async fn process_new_http(
-        self: &Arc<Self>,
-        mut session: ServerSession,
-        _closing: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
+impl Connection {
+    /// One request, from before its head is read to when the connection can be used for the next. There is
+    /// none where the connection should close.
+    async fn serve_request(&self, mut session: ServerSession) -> Option<Stream> {
         match self.head(&mut session).await {
             Ok(true) => {}
             Ok(false) => return None,
@@ -85,13 +81,11 @@ impl HttpServerApp for Connection {
             write::close(session).await;
             return None;
         }
-        let settings = HttpPersistentSettings::for_session(&session);
-        let stream = session.finish().await.ok()??;
-        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
+        // What came of the next request already is with the stream's filter.
+        let (stream, _none) = session.finish().await.ok()??.into_parts();
+        Some(stream)
     }
-}
 
-impl Connection {
     pub(super) fn new(
         gateway: Arc<Gateway>,
         client: IpAddr,
