@@ -4,7 +4,7 @@
 2,000 connections whose heads never end, 2,000 whose bodies never end and 2,000 that do not read their answers, all at once and all
 with good keys: first from 60 addresses of this machine, then from one alone. Whoever is closed comes again. Beside them one
 client sends updates, as it did before; its p99 must stay under twice that. The memory must stay under 24 KiB for each open connection,
-plus `listen.max_unread_bytes`, plus what the process had when it was quiet.
+plus `listen.max_unread_bytes`, plus what the process had when it was quiet, in every moment.
 
 It needs the binary and nothing else: python3, and the addresses 127.0.0.0/8, which Linux has anyway. The upstream and the floods are
 processes of their own, so the machine should have cores for them. About two minutes.
@@ -279,9 +279,18 @@ class Measured:
     name: str
     milliseconds: list[float] = field(default_factory=list)
     failed: int = 0
+    # Of the moment in which memory was furthest above what open connections may take.
     open: float = 0
     memory: int = 0
     counted: dict[str, float] = field(default_factory=dict)
+
+    def look(self, envgate: Envgate) -> dict[str, float]:
+        """Looks at the memory and at the connections that are open in the same moment; gives back all metrics."""
+        metrics = envgate.metrics()
+        is_open, memory = metrics['envgate_connections_open{address="listen"}'], envgate.resident_bytes()
+        if memory - is_open * BYTES_FOR_CONNECTION > self.memory - self.open * BYTES_FOR_CONNECTION:
+            self.open, self.memory = is_open, memory
+        return metrics
 
     @property
     def p50(self) -> float:
@@ -317,10 +326,8 @@ def measure(name: str, envgate: Envgate, seconds: float) -> Measured:
             connection = None
         measured.milliseconds.append(1000 * (time.monotonic() - since))
         if number % UPDATES_PER_SECOND == 0:
-            measured.memory = max(measured.memory, envgate.resident_bytes())
-    after = envgate.metrics()
-    measured.open = after['envgate_connections_open{address="listen"}']
-    measured.memory = max(measured.memory, envgate.resident_bytes())
+            measured.look(envgate)
+    after = measured.look(envgate)
     measured.counted = {metric: value - before.get(metric, 0) for metric, value in after.items()}
     return measured
 

@@ -1,6 +1,6 @@
 //! The way of a request, in order. The only room that knows Pingora.
 //!
-//! An operation is one straight-line exchange in Pingora's `HttpServerApp`, fed by an accept loop of our own.
+//! An operation is one straight-line exchange on Pingora's sessions, fed by an accept loop of our own.
 //! The phases of its proxy lose a body over 64 KiB that was read early, cannot change a status once a header
 //! went out, do not see an upstream error without a body, and answer malformed heads themselves; its listener
 //! can neither count connections before their handshake nor give their memory back.
