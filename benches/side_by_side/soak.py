@@ -22,7 +22,8 @@ from pathlib import Path
 from .processes import BAD, ENVGATE, GOOD, LOAD_CORE, PATH, ROOT, Gateway, memory, mock_upstream
 
 MIXED = ROOT / "benches/mixed.lua"
-SECONDS = 5  # of each way in a round
+SECONDS = 2  # of each way in a round
+IDLE_SECONDS = 35  # after which idle upstream connections are closed
 
 
 def descriptors(gateway):
@@ -90,14 +91,13 @@ def main():
         sent = {"HTTP/1": 0, "HTTP/1 in TLS": 0, "HTTP/2": 0}
         used = {name: [] for name in gateways}
         while sum(sent.values()) < options.requests:
-            sent["HTTP/1"] += http1(plain)
-            sent["HTTP/1 in TLS"] += http1(tls)
-            sent["HTTP/2"] += http2(tls)
-            for name, gateway in gateways.items():
-                used[name].append(memory(gateway.process.pid))
+            for way, load, gateway in (("HTTP/1", http1, plain), ("HTTP/1 in TLS", http1, tls), ("HTTP/2", http2, tls)):
+                sent[way] += load(gateway)
+                for name, looked_at in gateways.items():
+                    used[name].append(memory(looked_at.process.pid))
             told = ", ".join(f"{name} {of[-1]:,} KiB" for name, of in used.items())
             print(f"{sum(sent.values()):,} requests: {told}", flush=True)
-        time.sleep(5)
+        time.sleep(IDLE_SECONDS)
         print(", ".join(f"{way}: {count:,}" for way, count in sent.items()))
         failed = False
         for name, gateway in gateways.items():
