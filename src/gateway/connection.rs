@@ -112,7 +112,7 @@ impl Connection {
             return false;
         };
         // Of HTTP/2 more may come before the client hears of it.
-        if !*self.open.closing().borrow() {
+        if !self.open.is_closing() {
             let metrics = &self.gateway.metrics.clients;
             match worn {
                 Worn::Requests => metrics.worn_by_requests.inc(),

@@ -17,9 +17,10 @@ use crate::contract::Answer;
 /// A body that nobody read is read and dropped, or the client sees a reset instead of its answer, and
 /// official clients repeat a reset. Up to this size the connection lives on afterwards.
 const CHEAP_TO_DRAIN: usize = 64 * 1024;
-const DRAIN_PIECE_BYTES: usize = 2048;
 const DRAIN_BYTES: u64 = 32 * 1024 * 1024;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// How much of it is read at once from a connection that closes. Little, because many may do so at once.
+const DRAIN_PIECE_BYTES: usize = 2048;
 
 /// Nobody between gateway and client may keep an answer, or give it to another: who asks stands in these
 /// fields, and so does what is spoken. It is said of errors too, of those as well that nobody could be asked
@@ -91,7 +92,6 @@ pub(super) async fn close(session: ServerSession) {
     let lingering = async {
         Shutdown::shutdown(&mut *stream).await;
         let mut rest = stream.take(DRAIN_BYTES);
-        // Little, because many may be on their way out at once.
         let mut piece = vec![0; DRAIN_PIECE_BYTES];
         while rest.read(&mut piece).await.is_ok_and(|read| read > 0) {}
     };

@@ -248,10 +248,10 @@ impl OpenConnection {
         Ok(())
     }
 
-    /// Becomes true when the connection should close as soon as it is idle.
+    /// Whether the connection should close as soon as it is idle.
     #[must_use]
-    pub const fn closing(&self) -> &watch::Receiver<bool> {
-        &self.closing
+    pub fn is_closing(&self) -> bool {
+        *self.closing.borrow()
     }
 
     /// Waits until the connection should close.

@@ -9,7 +9,7 @@ fn connections(max: usize, max_per_client: usize) -> Arc<Connections> {
 }
 
 fn is_closing(connection: &OpenConnection) -> bool {
-    *connection.closing().borrow()
+    connection.is_closing()
 }
 
 /// One from this machine.

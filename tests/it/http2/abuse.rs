@@ -1,6 +1,6 @@
 //! What costs a client its connection.
 
-use super::exchanges::{bearer, fields, start};
+use super::exchanges::{bearer, fields, start, start_with_long_name};
 use crate::common::EXAMPLE;
 use crate::common::envgate::{Envgate, Setup, eventually};
 use crate::common::http2::{
@@ -16,6 +16,18 @@ fn given_up(envgate: &Envgate, reason: &str) {
     eventually("the connection is not counted any more", || {
         envgate.metric("envgate_connections_open{address=\"listen\"}") == 0.0
     });
+}
+
+/// That the connection is ended for what its client did, and nothing of it is left. What the client has sent and
+/// nobody read takes the last word with it, as a rule.
+#[track_caller]
+fn assert_calmed(http2: &mut Http2, envgate: &Envgate) {
+    let reason = http2.end();
+    assert!(
+        reason.is_none_or(|reason| reason == ENHANCE_YOUR_CALM),
+        "{reason:?}"
+    );
+    envgate.expect_metric("envgate_requests_in_flight", 0.0);
 }
 
 #[test]
@@ -56,12 +68,7 @@ fn a_burst_of_streams_that_are_given_up_at_once() {
         })
         .collect();
     http2.write(&burst);
-    let reason = http2.end();
-    assert!(
-        reason.is_none_or(|reason| reason == ENHANCE_YOUR_CALM),
-        "{reason:?}"
-    );
-    envgate.expect_metric("envgate_requests_in_flight", 0.0);
+    assert_calmed(&mut http2, &envgate);
 }
 
 #[test]
@@ -139,24 +146,12 @@ fn empty_pieces_of_a_body_without_an_end() {
             break;
         }
     }
-    let reason = http2.end();
-    // What it has sent and nobody read takes the last word with it, as a rule.
-    assert!(
-        reason.is_none_or(|reason| reason == ENHANCE_YOUR_CALM),
-        "{reason:?}"
-    );
-    envgate.expect_metric("envgate_requests_in_flight", 0.0);
+    assert_calmed(&mut http2, &envgate);
 }
 
 #[test]
 fn answers_that_are_never_read() {
-    let long = "x".repeat(1024 * 1024);
-    let body = crate::common::upstream::ENVIRONMENT.replace("\"n\"", &format!("\"{long}\""));
-    let upstream = Upstream::always(Then::respond("200 OK", &[], &body));
-    let setup = Setup::new()
-        .upstream(upstream.address)
-        .set("ENVGATE_LISTEN__WRITE_TIMEOUT", "1s");
-    let (envgate, client) = start(setup);
+    let (_upstream, envgate, client) = start_with_long_name(1024 * 1024);
     let bearer = bearer(&envgate);
     // Windows without bounds, and nobody who reads: the bytes are stuck below HTTP/2.
     let mut http2 = Http2::open_with(&client, &envgate, &[(INITIAL_WINDOW_SIZE, 0x7fff_ffff)]);

@@ -17,6 +17,18 @@ pub fn start(setup: Setup) -> (Envgate, TlsClient) {
     (with_tls(setup, &authority).start(), client)
 }
 
+/// The same before an environment with a name of so many bytes, with little time for whoever does not read.
+pub fn start_with_long_name(bytes: usize) -> (Upstream, Envgate, TlsClient) {
+    let long = "x".repeat(bytes);
+    let body = crate::common::upstream::ENVIRONMENT.replace("\"n\"", &format!("\"{long}\""));
+    let upstream = Upstream::always(Then::respond("200 OK", &[], &body));
+    let setup = Setup::new()
+        .upstream(upstream.address)
+        .set("ENVGATE_LISTEN__WRITE_TIMEOUT", "1s");
+    let (envgate, client) = start(setup);
+    (upstream, envgate, client)
+}
+
 /// The fields of a request with the tenant's key.
 pub fn fields<'a>(bearer: &'a str, method: &'a str, path: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![
@@ -217,13 +229,8 @@ fn a_write_on_its_way_is_seen_through_whoever_hears_of_it() {
 
 #[test]
 fn a_client_that_opens_no_window_is_given_up_and_others_are_not() {
-    let long = "x".repeat(200 * 1024);
-    let body = crate::common::upstream::ENVIRONMENT.replace("\"n\"", &format!("\"{long}\""));
-    let upstream = Upstream::always(Then::respond("200 OK", &[], &body));
-    let setup = Setup::new()
-        .upstream(upstream.address)
-        .set("ENVGATE_LISTEN__WRITE_TIMEOUT", "1s");
-    let (envgate, client) = start(setup);
+    let long_bytes = 200 * 1024;
+    let (_upstream, envgate, client) = start_with_long_name(long_bytes);
     let bearer = bearer(&envgate);
     let mut http2 = Http2::open(&client, &envgate);
     http2.request(1, &fields(&bearer, "GET", "/v1/environments/env_1"));
@@ -233,7 +240,7 @@ fn a_client_that_opens_no_window_is_given_up_and_others_are_not() {
     envgate.expect_metric("envgate_requests_in_flight", 0.0);
     http2.expect_alive();
     let other = client.send(envgate.gateway, &envgate.request("GET", "/v1/environments/env_1"));
-    assert!(other.body.len() > long.len());
+    assert!(other.body.len() > long_bytes);
 }
 
 #[test]
