@@ -12,6 +12,7 @@ use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -67,7 +68,8 @@ pub(super) struct AdminClient<'a> {
     authority: String,
     /// None where it speaks plain HTTP.
     tls: Option<TlsConnector>,
-    token: &'a Secret,
+    /// None where nothing is asked that wants one.
+    token: Option<&'a Secret>,
 }
 
 /// A connection, plain or within TLS.
@@ -94,8 +96,23 @@ impl<'a> AdminClient<'a> {
         Ok(Self {
             authority,
             tls,
-            token,
+            token: Some(token),
         })
+    }
+
+    /// A client of what listens at an address, for what anybody may ask.
+    pub(super) fn without_token(address: SocketAddr, tls: Option<ClientConfig>) -> Result<Self, AdminError> {
+        let address = reachable(address).ok_or(AdminError::NoPort)?;
+        Ok(Self {
+            authority: address.to_string(),
+            tls: tls.map(|tls| Arc::new(tls).into()),
+            token: None,
+        })
+    }
+
+    /// The answer of a path, whatever it is.
+    pub(super) async fn look_at(&self, path: &str) -> Result<(StatusCode, Bytes), AdminError> {
+        self.send(Method::GET, path, None).await
     }
 
     /// The document at a path.
@@ -136,12 +153,15 @@ impl<'a> AdminClient<'a> {
         document: Option<&Value>,
     ) -> Result<(StatusCode, Bytes), AdminError> {
         let body = document.map_or(Bytes::new(), |document| Bytes::from(document.to_string()));
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, &self.authority)
-            .header(AUTHORIZATION, format!("Bearer {}", self.token.reveal()))
-            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_TYPE, "application/json");
+        if let Some(token) = self.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {}", token.reveal()));
+        }
+        let request = request
             .body(Full::new(body))
             .map_err(|error| self.broken(error))?;
         let connected = timeout(CONNECT_TIMEOUT, self.connect()).await;
@@ -174,7 +194,7 @@ impl<'a> AdminClient<'a> {
         Ok(Box::new(stream))
     }
 
-    fn broken(&self, reason: impl ToString) -> AdminError {
+    pub(super) fn broken(&self, reason: impl ToString) -> AdminError {
         AdminError::Broken {
             authority: self.authority.clone(),
             reason: reason.to_string(),

@@ -6,6 +6,7 @@ mod adopt;
 mod background;
 mod check;
 mod embedded_upstream;
+mod health;
 mod keys;
 mod output;
 mod serve;
@@ -44,6 +45,8 @@ enum Command {
         #[arg(long)]
         upstream: bool,
     },
+    /// Ask the gateway that runs here whether requests should be sent to it: one word; exit 0 or 1
+    Health(Config),
     /// Tenants: those to whom keys are given
     Tenants {
         #[command(flatten)]
@@ -93,6 +96,7 @@ pub fn run() -> ExitCode {
     let outcome = match command_line.command {
         Command::Serve(config) => serve::run(config.file.as_deref()),
         Command::Check { config, upstream } => return check::run(config.file.as_deref(), upstream),
+        Command::Health(config) => health::run(config.file.as_deref()),
         Command::Tenants { config, command } => tenants::run(config.file.as_deref(), command),
         Command::Keys { config, command } => keys::run(config.file.as_deref(), command),
         Command::Store { config, command } => store::run(config.file.as_deref(), command),

@@ -7,6 +7,7 @@
 //! ```
 
 mod access;
+mod admin_endpoint;
 mod budget;
 mod certificates;
 mod cors;
@@ -34,6 +35,7 @@ mod url;
 mod values;
 
 pub use access::Access;
+pub use admin_endpoint::{AdminEndpoint, load_admin_endpoint};
 pub use budget::{Budget, DEFAULT_BUDGET};
 pub use certificates::{CertificateError, EXPIRY_WARNING_DAYS, PemFile, Validity, key_pair, tls_provider};
 pub use cors::{AllowedOrigins, Cors};
@@ -41,7 +43,7 @@ pub use errors::{ConfigError, ConfigErrors, Problem, SourceLocation};
 pub use load::load;
 pub use networks::{Network, NetworkError, Networks};
 pub use plan::{DEFAULT_PLAN, Install, PackageRule, Plan, Policy};
-pub use process::{credential_from_process, from_process};
+pub use process::{admin_endpoint_from_process, credential_from_process, from_process};
 pub use proxy::{Proxy, Proxying};
 pub use registry::{SETTINGS, SettingDoc, SettingsRegistry};
 pub use settings::{

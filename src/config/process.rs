@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use super::admin_endpoint::{AdminEndpoint, load_admin_endpoint};
 use super::errors::{ConfigErrors, Problem, SourceLocation};
 use super::load::load;
 use super::secrets;
@@ -17,16 +18,24 @@ use super::tree::{Raw, position};
 /// # Errors
 /// Everything that is wrong with them, or that the file cannot be read.
 pub fn from_process(path: Option<&Path>) -> Result<Settings, ConfigErrors> {
+    load(&source(path)?)
+}
+
+/// Reads of the same settings where the admin address is, and nothing else.
+///
+/// # Errors
+/// Those of [`load_admin_endpoint`], or that the file cannot be read.
+pub fn admin_endpoint_from_process(path: Option<&Path>) -> Result<AdminEndpoint, ConfigErrors> {
+    load_admin_endpoint(&source(path)?)
+}
+
+fn source(path: Option<&Path>) -> Result<Source, ConfigErrors> {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
-    match path {
-        Some(path) => load(&Source::new(
-            path.display().to_string(),
-            read_file(path)?,
-            environment,
-        )),
-        None => load(&Source::compiled_in(environment)),
-    }
+    Ok(match path {
+        Some(path) => Source::new(path.display().to_string(), read_file(path)?, environment),
+        None => Source::compiled_in(environment),
+    })
 }
 
 /// Reads one credential from the environment of the process, for a command that needs no other setting.

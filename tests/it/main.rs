@@ -31,6 +31,7 @@ mod examples;
 mod exchange;
 mod faults;
 mod fuzzing;
+mod health;
 mod health_path;
 mod http2;
 mod keys;
