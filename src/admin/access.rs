@@ -37,7 +37,7 @@ pub(super) async fn admit(State(admin): State<Admin>, request: Request, next: Ne
 fn check(admin: &Admin, request: &Request) -> Result<(), Problem> {
     let headers = request.headers();
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    match &admin.settings.admin.token {
+    match &admin.settings.load().admin.token {
         Some(token) => check_token(headers, token)?,
         None if !is_read => return Err(NO_TOKEN),
         None => check_loopback(request)?,

@@ -56,7 +56,7 @@ async fn adopt(
     }
     let is_forced = fields.boolean("force").unwrap_or_default();
     fields.finish()?;
-    if !admin.settings.ownership.is_stamping {
+    if !admin.settings.load().ownership.is_stamping {
         return Err(Problem::NothingToAdopt);
     }
     let store = admin.store()?.clone();
@@ -95,7 +95,7 @@ async fn progress(State(admin): State<Admin>, Named(id): Named) -> Result<Respon
 /// the gateway stops, no further one is begun.
 async fn run(adopter: Adopter, job: Arc<AdoptionJob>, ids: Vec<EnvironmentId>) {
     let admin = &adopter.admin;
-    let deadline = Instant::now() + admin.settings.ownership.adoption_timeout;
+    let deadline = Instant::now() + admin.settings.load().ownership.adoption_timeout;
     let mut running = FuturesUnordered::new();
     for (index, id) in ids.iter().enumerate() {
         if Instant::now() >= deadline || admin.adoptions.is_stopping() {

@@ -38,7 +38,7 @@ pub use adoption::MOST_ADOPTED_AT_ONCE;
 pub use adoption_jobs::AdoptionJobs;
 pub use vitals::Vitals;
 
-use crate::config::Settings;
+use crate::config::CurrentSettings;
 use crate::gateway::Gateway;
 use crate::server::{self, ConnectionLimits, Connections, TlsListener};
 use crate::store::{Store, StoreError};
@@ -50,8 +50,8 @@ use problem::Problem;
 pub struct Admin {
     /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
-    /// The plans, the token, and whether environments are stamped.
-    pub settings: Arc<Settings>,
+    /// The plans, the token, and whether environments are stamped, as they are in force.
+    pub settings: CurrentSettings,
     /// Where tenants and keys are kept; empty until it could be opened.
     pub store: Arc<OnceLock<Store>>,
     /// What makes an environment a tenant's.
@@ -77,7 +77,8 @@ pub async fn serve(
     admin: Admin,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let listen = &admin.settings.listen;
+    let settings = admin.settings.load();
+    let listen = &settings.listen;
     let limits = ConnectionLimits::new(MAX_CONNECTIONS, None, listen.trusted_networks.clone());
     let connections = Connections::new(limits, Some(admin.metrics.connections("admin")));
     let header_timeout = listen.header_timeout;

@@ -31,8 +31,8 @@ async fn list(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Result<R
         None => Bound::Unbounded,
     };
     let tenants = in_time(admin.store()?.tenants_by_plan()).await?;
-    let plans: Vec<_> = admin
-        .settings
+    let settings = admin.settings.load();
+    let plans: Vec<_> = settings
         .plans
         .range((after, Bound::Unbounded))
         .take(query.fetch_limit().into())
@@ -42,7 +42,8 @@ async fn list(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Result<R
 }
 
 async fn retrieve(State(admin): State<Admin>, Named(name): Named) -> Result<Response, Problem> {
-    let Some(plan) = admin.settings.plans.get(&name) else {
+    let settings = admin.settings.load();
+    let Some(plan) = settings.plans.get(&name) else {
         return Err(Problem::NoSuchPlan(name.chars().take(64).collect()));
     };
     let tenants = in_time(admin.store()?.tenants_by_plan()).await?;

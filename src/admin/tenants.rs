@@ -40,7 +40,8 @@ async fn create(State(admin): State<Admin>, request: Request) -> Result<Response
     let plan = plan.as_deref().unwrap_or(Tenant::DEFAULT_PLAN);
     let store = admin.store()?;
     check_configured(&admin, plan)?;
-    let rule = StampRequired::rule(&admin.settings, &name, plan);
+    let settings = admin.settings.load();
+    let rule = StampRequired::rule(&settings, &name, plan);
     let tenant = in_time(store.create_tenant_under(rule.as_deref(), &name, plan)).await?;
     tracing::info!(tenant = name, plan, "the admin API created a tenant");
     let encoded = utf8_percent_encode(&name, NON_ALPHANUMERIC);
@@ -63,10 +64,11 @@ async fn change(
     let is_suspended = fields.boolean("suspended");
     fields.finish()?;
     let store = admin.store()?;
+    let settings = admin.settings.load();
     let mut rule = None;
     if let Some(plan) = &plan {
         check_configured(&admin, plan)?;
-        rule = StampRequired::rule(&admin.settings, &name, plan);
+        rule = StampRequired::rule(&settings, &name, plan);
     }
     let tenant = in_time(store.change_tenant(rule.as_deref(), &name, plan.as_deref(), is_suspended)).await?;
     let state = tenant.is_suspended;
@@ -101,7 +103,8 @@ fn to_json(tenant: &Tenant) -> Value {
 
 /// Refuses a plan that this gateway does not have.
 pub(super) fn check_configured(admin: &Admin, plan: &str) -> Result<(), Problem> {
-    let plans = &admin.settings.plans;
+    let settings = admin.settings.load();
+    let plans = &settings.plans;
     if plans.contains_key(plan) {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::config::Settings;
+use crate::config::{CurrentSettings, Settings};
 use crate::gateway::Readiness;
 use crate::store::StoreHealth;
 use crate::telemetry::{BudgetSharing, Metrics};
@@ -15,7 +15,7 @@ pub struct Vitals {
     /// Tenants and keys; not ready before they were read once.
     pub directory: Arc<Directory>,
     /// The plans, the budgets, and whether environments are stamped.
-    pub settings: Arc<Settings>,
+    pub settings: CurrentSettings,
     /// How the store does, before it is open too.
     pub store_health: Arc<StoreHealth>,
     /// Set when the process begins to stop, so that a balancer sends nothing new.
@@ -45,15 +45,16 @@ impl Vitals {
             let why = problem.map_or(String::new(), |problem| format!(": {problem}"));
             return not_ready("waiting", format!("waiting for the store{why}"));
         }
-        if SharedCredentials::find(&self.settings, &self.directory).leave_nobody() {
+        let settings = &*self.settings.load();
+        if SharedCredentials::find(settings, &self.directory).leave_nobody() {
             let why =
                 "not ready: ownership.stamp is off and tenants share a credential, so nobody can be served";
             return not_ready("unready", why.to_owned());
         }
-        if is_stopped(self) {
-            return not_ready("unready", budget_trouble(self).unwrap_or_default());
+        if is_stopped(self, settings) {
+            return not_ready("unready", budget_trouble(self, settings).unwrap_or_default());
         }
-        match trouble(self) {
+        match trouble(self, settings) {
             Some(trouble) => ready("degraded", format!("degraded: {trouble}")),
             None => ready("ready", String::new()),
         }
@@ -61,14 +62,14 @@ impl Vitals {
 }
 
 /// What is not as it should be although most requests can be answered.
-fn trouble(vitals: &Vitals) -> Option<String> {
+fn trouble(vitals: &Vitals, settings: &Settings) -> Option<String> {
     if let Some(problem) = vitals.store_health.problem() {
         return Some(format!("{problem}, known keys go on"));
     }
-    if let Some(trouble) = budget_trouble(vitals) {
+    if let Some(trouble) = budget_trouble(vitals, settings) {
         return Some(trouble);
     }
-    match SharedCredentials::find(&vitals.settings, &vitals.directory).count() {
+    match SharedCredentials::find(settings, &vitals.directory).count() {
         0 => {}
         count => {
             return Some(format!(
@@ -76,7 +77,7 @@ fn trouble(vitals: &Vitals) -> Option<String> {
             ));
         }
     }
-    let is_configured = |plan: &str| vitals.settings.plans.contains_key(plan);
+    let is_configured = |plan: &str| settings.plans.contains_key(plan);
     match vitals.directory.count_outside(is_configured) {
         0 => None,
         1 => Some("1 tenant is on a plan that is not configured".to_owned()),
@@ -85,9 +86,9 @@ fn trouble(vitals: &Vitals) -> Option<String> {
 }
 
 /// What is wrong with a budget that replicas share, the worst first.
-fn budget_trouble(vitals: &Vitals) -> Option<String> {
-    let expected = vitals.settings.quota.replicas;
-    let budgets = || sharing_of_budgets(vitals);
+fn budget_trouble(vitals: &Vitals, settings: &Settings) -> Option<String> {
+    let expected = settings.quota.replicas;
+    let budgets = || sharing_of_budgets(vitals, settings);
     let stopped = budgets().find(|(_, sharing)| sharing.is_stopped);
     let cut_off = || budgets().find(|(_, sharing)| sharing.is_cut_off);
     let surplus = || budgets().find(|(_, sharing)| sharing.replicas > i64::from(expected));
@@ -109,11 +110,14 @@ fn budget_trouble(vitals: &Vitals) -> Option<String> {
 }
 
 /// Whether no request can go up here that spends some budget.
-fn is_stopped(vitals: &Vitals) -> bool {
-    sharing_of_budgets(vitals).any(|(_, sharing)| sharing.is_stopped)
+fn is_stopped(vitals: &Vitals, settings: &Settings) -> bool {
+    sharing_of_budgets(vitals, settings).any(|(_, sharing)| sharing.is_stopped)
 }
 
-fn sharing_of_budgets(vitals: &Vitals) -> impl Iterator<Item = (&String, BudgetSharing)> {
-    let budgets = vitals.settings.budgets.keys();
+fn sharing_of_budgets<'a>(
+    vitals: &'a Vitals,
+    settings: &'a Settings,
+) -> impl Iterator<Item = (&'a String, BudgetSharing)> {
+    let budgets = settings.budgets.keys();
     budgets.map(|budget| (budget, vitals.metrics.budget_sharing(budget)))
 }

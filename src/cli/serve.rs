@@ -21,7 +21,7 @@ use super::shutdown::{
 use super::signals::Signals;
 use super::welcome;
 use crate::admin::{self, Admin, AdoptionJobs, Vitals};
-use crate::config::{self, ServerTls, Settings};
+use crate::config::{self, CurrentSettings, ServerTls, Settings};
 use crate::contract;
 use crate::gateway::{self, Gateway};
 use crate::quota::RedisBudget;
@@ -115,19 +115,20 @@ async fn serve(
     )?;
     let store = Arc::new(OnceLock::new());
     let store_health = Arc::new(StoreHealth::default());
+    let current = CurrentSettings::new(settings.clone());
     let settings = Arc::new(settings);
     let adoptions = AdoptionJobs::default();
     let vitals = Vitals {
         metrics: Arc::clone(&metrics),
         directory: Arc::clone(&directory),
-        settings: Arc::clone(&settings),
+        settings: current.clone(),
         store_health: Arc::clone(&store_health),
         is_stopping: Arc::clone(&is_stopping),
     };
     let admin = Admin {
         adoptions: adoptions.clone(),
         metrics: Arc::clone(&metrics),
-        settings: Arc::clone(&settings),
+        settings: current,
         store: Arc::clone(&store),
         gateway: Arc::clone(&gateway),
         vitals: vitals.clone(),
@@ -259,7 +260,7 @@ fn share_budgets(
 ) -> Result<JoinSet<()>, CommandError> {
     let mut sharing = JoinSet::new();
     for budget in gateway.budgets() {
-        tokio::spawn(Arc::clone(budget).run());
+        tokio::spawn(Arc::clone(&budget).run());
         if let Some(redis) = &settings.quota.redis {
             let lease = settings.upstream.timeout + ROUND_TRIP;
             let limits = budget.shared_limits(
@@ -269,7 +270,7 @@ fn share_budgets(
                 settings.quota.alone_for,
             );
             let redis = RedisBudget::new(redis.reveal(), budget.name(), limits)?;
-            sharing.spawn(Arc::clone(budget).share(redis, wait_for_stop(stopped.clone())));
+            sharing.spawn(Arc::clone(&budget).share(redis, wait_for_stop(stopped.clone())));
         }
     }
     Ok(sharing)

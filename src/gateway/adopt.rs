@@ -127,7 +127,8 @@ async fn stamp_stored(
 ) -> Result<Adoption, ApiError> {
     let (owners, id) = (&gateway.owners, guard.environment);
     let own_id = guard.caller.tenant.id.0.as_str();
-    let plan = gateway.plans.of(&guard.caller.tenant)?;
+    let configuration = gateway.configuration();
+    let plan = configuration.plans.of(&guard.caller.tenant)?;
     let draft = &mut guard.draft;
     let mut upstream = UpstreamSession::new(
         &guard.caller,

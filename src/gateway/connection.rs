@@ -11,6 +11,7 @@ use pingora::time::timeout;
 use tokio::select;
 
 use super::Gateway;
+use super::configuration::Configuration;
 use super::exchange::answer_request;
 use super::head_progress::HeadProgress;
 use super::lifetime::{Lifetime, Worn};
@@ -50,14 +51,14 @@ impl Connection {
     /// One request, from before its head is read to when the connection can be used for the next. There is
     /// none where the connection should close.
     async fn serve_request(&self, mut session: ServerSession) -> Option<Stream> {
-        match self.head(&mut session).await {
-            Ok(true) => {}
-            Ok(false) => return None,
+        let configuration = match self.head(&mut session).await {
+            Ok(Some(configuration)) => configuration,
+            Ok(None) => return None,
             Err(error) => {
                 self.reject(session, &error).await;
                 return None;
             }
-        }
+        };
         self.open.begin_service();
         if self.count_request() {
             // The answer says so: a client that is told sends nothing more that would be lost.
@@ -65,7 +66,13 @@ impl Connection {
         }
         // On the heap, so that a connection that waits for its next request does not hold the room for it.
         let certificate = self.certificate.as_ref();
-        let answering = answer_request(&self.gateway, &mut session, self.client, certificate);
+        let answering = answer_request(
+            &self.gateway,
+            &configuration,
+            &mut session,
+            self.client,
+            certificate,
+        );
         let answering = Box::pin(answering);
         if let Err(error) = answering.await {
             tracing::debug!(%error, "an answer could not be written");
@@ -123,26 +130,26 @@ impl Connection {
         true
     }
 
-    /// Reads the head of the next request. There is none where the client leaves, says nothing for too long,
-    /// or the connection should close.
-    async fn head(&self, session: &mut ServerSession) -> Result<bool, ApiError> {
+    /// Reads the head of the next request, and gives back what held when it began. There is none where the
+    /// client leaves, says nothing for too long, or the connection should close.
+    async fn head(&self, session: &mut ServerSession) -> Result<Option<Arc<Configuration>>, ApiError> {
         // Where it is not certain that a request begins here, none does.
         let is_at_start = client_stream(session).is_none_or(|stream| stream.filter().is_between_requests());
         if !is_at_start {
-            return Ok(false);
+            return Ok(None);
         }
         self.head.await_head();
         let outcome = select! {
             biased;
             outcome = self.read_head(session) => outcome,
-            () = self.open.closed() => Ok(false),
+            () = self.open.closed() => Ok(None),
         };
         self.head.end();
         let Some(stream) = client_stream(session) else {
             return outcome;
         };
         // What is refused of a body already is told to whoever reads it.
-        if let (Some(refusal), Ok(false) | Err(_)) = (stream.refusal(), &outcome) {
+        if let (Some(refusal), Ok(None) | Err(_)) = (stream.refusal(), &outcome) {
             return Err(refusal.into());
         }
         if stream.filter().wants_close() {
@@ -152,13 +159,17 @@ impl Connection {
         outcome
     }
 
-    async fn read_head(&self, session: &mut ServerSession) -> Result<bool, ApiError> {
-        let listen = &self.gateway.listen;
+    async fn read_head(&self, session: &mut ServerSession) -> Result<Option<Arc<Configuration>>, ApiError> {
         let is_first = self.requests.load(Ordering::Relaxed) == 0;
-        let silence = if is_first {
-            listen.header_timeout
-        } else {
-            listen.keepalive_timeout
+        let silence = {
+            // Given back before the wait: who is idle keeps nothing of what is replaced meanwhile.
+            let configuration = self.gateway.current.load();
+            let listen = &configuration.listen;
+            if is_first {
+                listen.header_timeout
+            } else {
+                listen.keepalive_timeout
+            }
         };
         if !is_first {
             self.open.begin_idling();
@@ -168,14 +179,16 @@ impl Connection {
         if let Some(stream) = client_stream(session) {
             match timeout(silence, stream.readable()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => return Ok(false),
+                Ok(Err(_)) => return Ok(None),
                 Err(_) => {
                     self.gateway.metrics.clients.idle.inc();
-                    return Ok(false);
+                    return Ok(None);
                 }
             }
         }
-        let mut time = listen.header_timeout;
+        let configuration = self.gateway.configuration();
+        let header_timeout = configuration.listen.header_timeout;
+        let mut time = header_timeout;
         if is_first {
             time = time.saturating_sub(self.lifetime.age());
         } else {
@@ -188,15 +201,15 @@ impl Connection {
             match timeout(time, &mut reading).await {
                 Ok(outcome) => break outcome,
                 Err(_) if self.head.has_begun() => {
-                    return Err(ApiError::Malformed(MalformedRequest::Late(listen.header_timeout)));
+                    return Err(ApiError::Malformed(MalformedRequest::Late(header_timeout)));
                 }
                 // There was nothing to read after all.
                 Err(_) if waiting_since.elapsed() < silence => {}
-                Err(_) => return Ok(false),
+                Err(_) => return Ok(None),
             }
         };
         match outcome {
-            Ok(is_there) => Ok(is_there),
+            Ok(is_there) => Ok(is_there.then_some(configuration)),
             Err(error) if *error.etype() == ErrorType::InvalidHTTPHeader => {
                 Err(ApiError::Malformed(MalformedRequest::Syntax))
             }
@@ -205,20 +218,21 @@ impl Connection {
                     kind = error.etype().as_str(),
                     "a client left in the middle of a header"
                 );
-                Ok(false)
+                Ok(None)
             }
         }
     }
 
     /// Tells the client why what it sent is no request, and closes the connection.
     async fn reject(&self, mut session: ServerSession, error: &ApiError) {
+        let configuration = self.gateway.configuration();
         let mut log = RequestLog::start();
-        let mut answer = response::of_error(error, self.gateway.dialect, log.request_id());
+        let mut answer = response::of_error(error, configuration.dialect, log.request_id());
         let status = answer.status;
         if client_stream(&session).is_some_and(|stream| stream.filter().is_head_request()) {
             answer.body.clear();
         }
-        let pace = Pace::new(&self.gateway.listen, &self.gateway.is_stopping);
+        let pace = Pace::new(&configuration.listen, &self.gateway.is_stopping);
         if let Err(error) = write::last_answer(&mut session, answer, &pace).await {
             tracing::debug!(%error, "an answer could not be written");
         }

@@ -28,6 +28,7 @@ use tokio::time::timeout_at;
 use super::Gateway;
 use super::audit::{AuditDraft, RequestGuard};
 use super::client_address::client_address;
+use super::configuration::Configuration;
 use super::judge::{Document, JudgedHead, judge_body, judge_head};
 use super::pace::{Pace, WriteError};
 use super::request_log::{Identity, WaitingFor};
@@ -45,27 +46,29 @@ const UNREAD_RETRY: Duration = Duration::from_secs(1);
 
 /// Answers one request, with what it comes to or the error that it fails with, and records it.
 ///
+/// All of it goes by one `configuration`, the one that held when it began, whatever is read meanwhile.
 /// `connection` is whose connection it came on; trusted proxies say in a header whose request it is.
 /// `certificate` is the one that the client has shown.
 pub(super) async fn answer_request(
     gateway: &Gateway,
+    configuration: &Configuration,
     session: &mut ServerSession,
     connection: IpAddr,
     certificate: Option<&ClientCertificate>,
 ) -> Result<(), WriteError> {
     // Before anything that may be full: a balancer has to know all the same.
-    if let Some(answer) = health::answer(gateway, session.req_header()) {
-        let pace = Pace::new(&gateway.listen, &gateway.is_stopping);
+    if let Some(answer) = health::answer(gateway, configuration, session.req_header()) {
+        let pace = Pace::new(&configuration.listen, &gateway.is_stopping);
         return write::answer(session, answer, &pace).await;
     }
-    let in_flight = InFlight::enter(&gateway.metrics.in_flight, gateway.max_in_flight);
+    let in_flight = InFlight::enter(&gateway.metrics.in_flight, configuration.max_in_flight);
     let write_sent = WriteSent::default();
-    let client = client_address(&gateway.listen, connection, &session.req_header().headers);
+    let client = client_address(&configuration.listen, connection, &session.req_header().headers);
     let mut guard = RequestGuard::new(gateway.audit.as_ref(), &write_sent, client);
 
     let outcome = match &in_flight {
         Some(_) => {
-            let responding = respond(gateway, certificate, session, &mut guard);
+            let responding = respond(gateway, configuration, certificate, session, &mut guard);
             without_panic(responding, &gateway.metrics.panics).await
         }
         None => Err(ApiError::TooManyInFlight),
@@ -77,7 +80,7 @@ pub(super) async fn answer_request(
         Err(error) => {
             let dialect = identity
                 .plan
-                .map_or(gateway.dialect, |resolved| resolved.plan.dialect);
+                .map_or(configuration.dialect, |resolved| resolved.plan.dialect);
             (response::of_error(&error, dialect, log.request_id()), Some(error))
         }
     };
@@ -88,14 +91,14 @@ pub(super) async fn answer_request(
     {
         response::add_rate_limit_headers(&mut answer, &limit);
     }
-    if let Some(cors) = &gateway.cors {
+    if let Some(cors) = &configuration.cors {
         cors::add_headers(cors, &session.req_header().headers, &mut answer);
     }
 
     let status = answer.status;
     // Before the answer is written: a client that does not take it has written all the same.
     guard.record_write(status, error.as_ref());
-    let pace = Pace::new(&gateway.listen, &gateway.is_stopping);
+    let pace = Pace::new(&configuration.listen, &gateway.is_stopping);
     let written = write::answer(session, answer, &pace).await;
     let not_taken = matches!(written, Err(WriteError::TooSlow)).then_some(ApiError::AnswerNotTaken);
     let error = error.or(not_taken);
@@ -132,6 +135,7 @@ fn count_unread(
 /// thing.
 async fn respond<'g>(
     gateway: &'g Gateway,
+    configuration: &'g Configuration,
     certificate: Option<&ClientCertificate>,
     session: &mut ServerSession,
     guard: &mut RequestGuard<'g>,
@@ -143,12 +147,18 @@ async fn respond<'g>(
         // Whoever asks what there is need not be known, a browser least of all.
         let methods = allowed_methods(session.req_header().uri.path())?;
         let mut answer = response::of_options(methods, guard.log.request_id());
-        if let Some(cors) = &gateway.cors {
+        if let Some(cors) = &configuration.cors {
             cors::add_preflight_headers(cors, &session.req_header().headers, methods, &mut answer);
         }
         return Ok(answer);
     }
-    let head = judge_head(gateway, certificate, session.req_header(), &mut guard.identity)?;
+    let head = judge_head(
+        gateway,
+        configuration,
+        certificate,
+        session.req_header(),
+        &mut guard.identity,
+    )?;
     gateway
         .metrics
         .query_names_dropped
@@ -162,21 +172,28 @@ async fn respond<'g>(
         });
     }
 
-    let body = request::read_body(session, gateway.limits).await?;
+    let body = request::read_body(session, configuration.limits).await?;
     let document = judge_body(gateway, &head, body)?;
     for warning in document.warnings.told() {
         gateway.metrics.record_warning(warning.keyword);
     }
 
     let write_sent = guard.write_sent;
-    let exchange = Exchange::new(gateway, &head, &document, &session.req_header().headers, guard);
+    let exchange = Exchange::new(
+        gateway,
+        configuration,
+        &head,
+        &document,
+        &session.req_header().headers,
+        guard,
+    );
     // What follows waits for others and needs the client no more, so the client can be watched meanwhile. On
     // the heap, for those who come so far: in here it would make every future around it larger, several times
     // over.
     let carrying_out = Box::pin(exchange.carry_out());
     client_disconnect::unless_gone(
         session,
-        gateway.listen.probe_half_closed,
+        configuration.listen.probe_half_closed,
         write_sent,
         carrying_out,
     )
@@ -187,6 +204,7 @@ async fn respond<'g>(
 /// Further steps of it stand in `ownership`, `policy` and `list`.
 pub(super) struct Exchange<'a> {
     pub(super) gateway: &'a Gateway,
+    pub(super) configuration: &'a Configuration,
     pub(super) head: &'a JudgedHead<'a>,
     pub(super) document: &'a Document,
     pub(super) upstream: UpstreamSession<'a>,
@@ -200,6 +218,7 @@ pub(super) struct Exchange<'a> {
 impl<'a> Exchange<'a> {
     fn new(
         gateway: &'a Gateway,
+        configuration: &'a Configuration,
         head: &'a JudgedHead<'a>,
         document: &'a Document,
         headers: &HeaderMap,
@@ -209,6 +228,7 @@ impl<'a> Exchange<'a> {
         let upstream_headers = head.plan.upstream_headers(headers, head.betas.clone());
         Self {
             gateway,
+            configuration,
             head,
             document,
             upstream: UpstreamSession::new(&head.caller, head.plan, upstream_headers, write_sent, log),

@@ -4,6 +4,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 
 use super::Gateway;
+use super::configuration::Configuration;
 use crate::contract::Answer;
 
 /// Whether requests should be sent here.
@@ -19,8 +20,8 @@ pub struct Readiness {
 pub(super) type ReadinessCheck = Box<dyn Fn() -> Readiness + Send + Sync>;
 
 /// The answer to a balancer that asks on the tenants' address, if that is what somebody asks.
-pub(super) fn answer(gateway: &Gateway, head: &Parts) -> Option<Answer> {
-    let path = gateway.listen.health_path.as_deref()?;
+pub(super) fn answer(gateway: &Gateway, configuration: &Configuration, head: &Parts) -> Option<Answer> {
+    let path = configuration.listen.health_path.as_deref()?;
     if head.uri.path() != path || !matches!(head.method, Method::GET | Method::HEAD) {
         return None;
     }

@@ -28,6 +28,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use self::stream::WatchedStream;
 use self::watch::{Misuse, Watch};
+use super::configuration::Configuration;
 use super::connection::Connection;
 use super::exchange::answer_request;
 use super::framing::judge_http2_head;
@@ -64,7 +65,7 @@ fn options() -> H2Options {
 pub(super) async fn serve(connection: &Arc<Connection>, socket: ClientSocket) {
     let watch = Arc::new(Watch::new());
     let stream: Stream = Box::new(WatchedStream::new(socket, Arc::clone(&watch)));
-    let longest = connection.gateway.listen.header_timeout;
+    let longest = connection.gateway.current.load().listen.header_timeout;
     let beginning = timeout(
         longest.saturating_sub(connection.lifetime.age()),
         handshake(stream, Some(options())),
@@ -105,6 +106,8 @@ impl<'a> Loop<'a> {
         let now = Instant::now();
         let left = connection
             .gateway
+            .current
+            .load()
             .listen
             .header_timeout
             .saturating_sub(connection.lifetime.age());
@@ -147,10 +150,7 @@ impl<'a> Loop<'a> {
                 () = watch.began_waiting() => {}
                 () = until(look.as_mut(), next.is_some()) => {
                     self.looked_at = Instant::now();
-                    let listen = &self.connection.gateway.listen;
-                    let overdue =
-                        watch.overdue(listen.header_timeout, listen.write_timeout, least_bytes(listen));
-                    if let Some(misuse) = overdue {
+                    if let Some(misuse) = self.overdue() {
                         return self.give_up(http2, misuse).await;
                     }
                     match self.leave_at() {
@@ -165,6 +165,14 @@ impl<'a> Loop<'a> {
                 }
             }
         }
+    }
+
+    /// What the client has taken too long for.
+    fn overdue(&self) -> Option<Misuse> {
+        let configuration = self.connection.gateway.current.load();
+        let listen = &configuration.listen;
+        self.watch
+            .overdue(listen.header_timeout, listen.write_timeout, least_bytes(listen))
     }
 
     /// When there is something to look at, if nothing happens until then.
@@ -183,7 +191,7 @@ impl<'a> Loop<'a> {
         }
         Some(match self.connection.requests.load(Ordering::Relaxed) {
             0 => self.first_until,
-            _ => self.idle_since + self.connection.gateway.listen.keepalive_timeout,
+            _ => self.idle_since + self.connection.gateway.current.load().listen.keepalive_timeout,
         })
     }
 
@@ -300,14 +308,15 @@ impl OpenStream {
     }
 
     async fn answer(&self, session: HttpSession) -> Result<(), WriteError> {
+        let configuration = self.connection.gateway.configuration();
         let mut session = ServerSession::new_http2(session);
         let outcome = match judge_http2_head(session.req_header()) {
             Ok(()) => {
                 let (gateway, client) = (&self.connection.gateway, self.connection.client);
                 let certificate = self.connection.certificate.as_ref();
-                answer_request(gateway, &mut session, client, certificate).await
+                answer_request(gateway, &configuration, &mut session, client, certificate).await
             }
-            Err(refusal) => self.refuse(&mut session, &refusal.into()).await,
+            Err(refusal) => self.refuse(&configuration, &mut session, &refusal.into()).await,
         };
         match outcome {
             Ok(()) => {
@@ -322,12 +331,22 @@ impl OpenStream {
     }
 
     /// Answers what is no request.
-    async fn refuse(&self, session: &mut ServerSession, error: &ApiError) -> Result<(), WriteError> {
+    async fn refuse(
+        &self,
+        configuration: &Configuration,
+        session: &mut ServerSession,
+        error: &ApiError,
+    ) -> Result<(), WriteError> {
         let gateway = &self.connection.gateway;
         let mut log = RequestLog::start();
-        let answer = response::of_error(error, gateway.dialect, log.request_id());
+        let answer = response::of_error(error, configuration.dialect, log.request_id());
         let status = answer.status;
-        let written = write::answer(session, answer, &Pace::new(&gateway.listen, &gateway.is_stopping)).await;
+        let written = write::answer(
+            session,
+            answer,
+            &Pace::new(&configuration.listen, &gateway.is_stopping),
+        )
+        .await;
         log.finish(
             &Identity::of_client(self.connection.client),
             &gateway.metrics,

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::Gateway;
+use super::configuration::Configuration;
 use super::plans::ResolvedPlan;
 use super::request_log::Identity;
 use crate::contract::{
@@ -38,6 +39,7 @@ pub(super) struct Document {
 /// Judges all that a head tells. What it finds out of who asks for what is in `identity`, even if it fails.
 pub(super) fn judge_head<'g>(
     gateway: &'g Gateway,
+    configuration: &'g Configuration,
     certificate: Option<&ClientCertificate>,
     head: &Parts,
     identity: &mut Identity<'g>,
@@ -52,7 +54,9 @@ pub(super) fn judge_head<'g>(
         Err(ApiError::Unauthenticated {
             failure: AuthenticationFailure::Unknown,
             ..
-        }) => Err(gateway.unknown_keys.refuse(&gateway.listen, identity.client)),
+        }) => Err(gateway
+            .unknown_keys
+            .refuse(&configuration.listen, identity.client)),
         outcome => outcome,
     };
     let caller = caller.map_err(|error| error.of_credential_in(credential.header))?;
@@ -60,7 +64,7 @@ pub(super) fn judge_head<'g>(
     identity.environment.clone_from(&target.environment);
 
     // From here on the plan says what may be done, and everything that follows is done in its way.
-    let plan = gateway.plans.of(&caller.tenant)?;
+    let plan = configuration.plans.of(&caller.tenant)?;
     identity.plan = Some(plan);
     gateway.owners.check_alone(&gateway.directory, &plan.sharing)?;
 

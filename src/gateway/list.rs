@@ -165,7 +165,7 @@ impl Exchange<'_> {
                 Some(next) if shown.is_empty() => {
                     position.clone_from(&next);
                     let is_late = Instant::now() >= self.upstream.deadline().waiting;
-                    if pages_read >= self.gateway.max_list_requests || is_late {
+                    if pages_read >= self.configuration.max_list_requests || is_late {
                         return Err(ApiError::ListUnfinished);
                     }
                     place = next;

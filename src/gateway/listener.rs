@@ -47,9 +47,10 @@ pub fn start(
                 Ok(acceptor) => acceptor,
                 Err(error) => return tracing::error!(%error, "nothing can be accepted"),
             };
-            if gateway.listen.has_proxy_protocol {
+            let configuration = gateway.configuration();
+            if configuration.listen.has_proxy_protocol {
                 // Anybody else could say to be whoever they like.
-                let trusted = gateway.listen.trusted_networks.clone();
+                let trusted = configuration.listen.trusted_networks.clone();
                 acceptor = acceptor.only_from(trusted, gateway.metrics.clients.untrusted.clone());
             }
             tokio::select! {

@@ -14,7 +14,7 @@
 //! | who asks: what balancers say, before a connection and in a header | `proxy_header`; `client_address`, `forwarded` |
 //! | for how long, and how often | `lifetime`; `unknown_keys` |
 //! | what a request is, as it comes in | `request` |
-//! | the plans, and what their requests go up with | `plans` |
+//! | what holds for a request, swapped where settings are read again: `configuration`; the plans, and what their requests go up with | `plans` |
 //! | whose an environment is | `ownership`; `list` picks the caller's, `adopt` makes one a tenant's |
 //! | what a plan allows | `policy`; one update or adoption of an environment after the other, `locks` |
 //! | the upstream, with a slot in the budget, or by way of what others read | `upstream_session`, `shared_reads` |
@@ -28,6 +28,7 @@ mod adopt;
 mod audit;
 mod client_address;
 mod client_disconnect;
+mod configuration;
 mod connection;
 mod cors;
 mod exchange;
@@ -62,25 +63,25 @@ mod write;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
+
+use self::configuration::Configuration;
 use self::health::ReadinessCheck;
 use self::list::UnfinishedLists;
 use self::locks::KeyedLocks;
 use self::ownership::Owners;
-use self::plans::Plans;
 use self::policy::UpdateLocks;
-use self::request::BodyLimits;
 use self::shared_reads::SharedReads;
 use self::unknown_keys::UnknownKeys;
 use self::unread_answers::UnreadAnswers;
-use crate::config::{Cors, Listen, Settings, UpstreamService};
-use crate::contract::Dialect;
+use crate::config::{Settings, UpstreamService};
 use crate::environment::EnvironmentId;
 use crate::quota::Budget;
 use crate::store::Audit;
 use crate::telemetry::Metrics;
 use crate::tenancy::Directory;
 use crate::text::CursorError;
-use crate::upstream::{Origin, SetUpError};
+use crate::upstream::SetUpError;
 
 pub use adopt::{adopt, forget_owners};
 pub use framing::{JudgedRequests, judge_bytes};
@@ -90,30 +91,22 @@ pub use probe::{attend_upstream, check_credentials};
 
 /// All that requests share: one for the process, used by every worker. It is state and nothing else; what is
 /// done with it is an exchange's business.
+///
+/// What lasts stands here itself. What follows from the settings is swapped as a whole where they are read
+/// again: each request takes it once, when it begins, and goes by it to its end.
 pub struct Gateway {
+    current: ArcSwap<Configuration>,
     directory: Arc<Directory>,
-    plans: Plans,
-    origin: Arc<Origin>,
     owners: Owners,
     update_locks: UpdateLocks,
     unfinished_lists: UnfinishedLists,
-    /// How many upstream requests a list may cost that has found nothing yet.
-    max_list_requests: usize,
     reads: SharedReads,
     /// One adoption at a time of each environment, whoever it is for.
     adoption_locks: KeyedLocks<EnvironmentId>,
-    /// What is spoken to those who are not known yet.
-    dialect: &'static Dialect,
-    limits: BodyLimits,
-    /// How long clients may take for what.
-    listen: Listen,
-    cors: Option<Cors>,
     /// Set once somebody knows.
     readiness: OnceLock<ReadinessCheck>,
     unread_answers: UnreadAnswers,
     unknown_keys: UnknownKeys,
-    /// How many requests may be answered at once.
-    max_in_flight: i64,
     audit: Option<Audit>,
     metrics: Arc<Metrics>,
     is_stopping: AtomicBool,
@@ -132,32 +125,16 @@ impl Gateway {
         audit: Option<Audit>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, SetUpError> {
-        let origin = Arc::new(Origin::new(
-            service.url.clone(),
-            &settings.upstream.route,
-            settings.upstream.circuit,
-            Arc::clone(&metrics),
-        )?);
         Ok(Self {
+            current: ArcSwap::from_pointee(Configuration::new(settings, service, &metrics)?),
             directory,
-            plans: Plans::new(settings, &service.credential, &origin, &metrics)?,
-            origin,
-            dialect: settings.contract.dialect,
             owners: Owners::new(&settings.ownership),
             update_locks: UpdateLocks::default(),
             unfinished_lists: UnfinishedLists::default(),
-            max_list_requests: settings.list.max_upstream_requests,
             reads: SharedReads::new(&settings.cache),
             adoption_locks: KeyedLocks::default(),
-            limits: BodyLimits {
-                max_bytes: settings.listen.max_body_bytes,
-                timeout: settings.listen.body_timeout,
-            },
             unread_answers: UnreadAnswers::new(settings.listen.max_unread_bytes),
             unknown_keys: UnknownKeys::default(),
-            max_in_flight: max_in_flight(&settings.listen),
-            listen: settings.listen.clone(),
-            cors: settings.cors.clone(),
             readiness: OnceLock::new(),
             audit,
             metrics,
@@ -185,14 +162,13 @@ impl Gateway {
     }
 
     /// The budgets that requests spend; each wants its task to [run](Budget::run).
-    pub fn budgets(&self) -> impl Iterator<Item = &Arc<Budget>> {
-        self.plans.budgets()
+    #[must_use]
+    pub fn budgets(&self) -> Vec<Arc<Budget>> {
+        self.current.load().plans.budgets().map(Arc::clone).collect()
     }
-}
 
-/// As many as there may be connections, unless somebody says otherwise: each may need one to the upstream, and
-/// with it a descriptor.
-fn max_in_flight(listen: &Listen) -> i64 {
-    let limit = listen.max_in_flight.or(listen.max_connections);
-    limit.and_then(|limit| limit.try_into().ok()).unwrap_or(i64::MAX)
+    /// What holds for whatever begins now. Who keeps it goes by it, whatever is swapped meanwhile.
+    fn configuration(&self) -> Arc<Configuration> {
+        self.current.load_full()
+    }
 }

@@ -1,6 +1,7 @@
 //! Requests of the gateway's own: whether the upstream answers at all, and whether it takes the credentials.
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use super::plans::ResolvedPlan;
 use crate::contract::{Operation, UpstreamErrorBody};
 use crate::quota::{BudgetRejection, Kind, TenantLimits, TenantQuota};
 use crate::tenancy::TenantId;
-use crate::upstream::{Reply, Reuse, SendError, Sender};
+use crate::upstream::{Origin, Reply, Reuse, SendError, Sender};
 
 /// The cheapest request that a credential is needed for.
 const PATH: &str = "/v1/environments?limit=1";
@@ -36,18 +37,20 @@ enum ProbeError {
 /// What the upstream needs beside the requests, for as long as it is polled: its name and certificates are
 /// followed, its idle connections are looked after, and where the circuit wants a probe one is sent.
 pub async fn attend_upstream(gateway: &Gateway) {
+    let origin = Arc::clone(&gateway.current.load().origin);
     tokio::join!(
-        gateway.origin.follow_name(),
-        gateway.origin.follow_files(),
+        origin.follow_name(),
+        origin.follow_files(),
         reap_connections(gateway),
-        probe_when_wanted(gateway),
+        probe_when_wanted(gateway, &origin),
     );
 }
 
 /// Lists once with each credential, so that a wrong one is in the log before a tenant finds out. Nobody waits
 /// for it.
 pub async fn check_credentials(gateway: &Gateway) {
-    for plan in gateway.plans.one_of_each_access() {
+    let configuration = gateway.configuration();
+    for plan in configuration.plans.one_of_each_access() {
         let access = plan.access.trim_end();
         let access = if access.is_empty() {
             "upstream.credential"
@@ -64,17 +67,18 @@ pub async fn check_credentials(gateway: &Gateway) {
 async fn reap_connections(gateway: &Gateway) {
     loop {
         sleep(REAP_INTERVAL).await;
-        for plan in gateway.plans.one_of_each_access() {
+        for plan in gateway.current.load().plans.one_of_each_access() {
             plan.upstream.reap_idle();
         }
     }
 }
 
 /// Any credential will do: the circuit is the same for all of them, and any answer is a sign of life.
-async fn probe_when_wanted(gateway: &Gateway) {
+async fn probe_when_wanted(gateway: &Gateway, origin: &Origin) {
     loop {
-        gateway.origin.probe_wanted().await;
-        let Some(plan) = gateway.plans.one_of_each_access().next() else {
+        origin.probe_wanted().await;
+        let configuration = gateway.configuration();
+        let Some(plan) = configuration.plans.one_of_each_access().next() else {
             return;
         };
         match list_one(plan, PROBE_TIMEOUT.min(plan.upstream.timeout())).await {

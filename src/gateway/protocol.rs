@@ -11,6 +11,7 @@ use super::connection::Connection;
 use super::lifetime::Lifetime;
 use super::proxy_header::{ProxyHeaderError, read_proxy_header};
 use super::{Gateway, connection, http2};
+use crate::config::Listen;
 use crate::server::{OpenConnection, TlsListener, establish};
 use crate::tenancy::ClientCertificate;
 
@@ -22,19 +23,23 @@ pub(super) async fn serve(
     peer: SocketAddr,
     mut open: OpenConnection,
 ) {
-    let lifetime = Lifetime::begin(&gateway.listen);
+    // What a connection goes by is what held when it was accepted; each of its requests has its own.
+    let configuration = gateway.configuration();
+    let listen = &configuration.listen;
+    let lifetime = Lifetime::begin(listen);
     let mut socket = match TcpStream::from_std(socket) {
         Ok(socket) => socket,
         Err(error) => return tracing::warn!(%error, "a client's connection could not be taken over"),
     };
-    let Some(client) = identify(&gateway, &mut socket, peer, &mut open).await else {
+    let Some(client) = identify(&gateway, listen, &mut socket, peer, &mut open).await else {
         return;
     };
     // Here and not where connections are accepted, so that nobody waits for a client that is slow at it.
-    let left = gateway.listen.header_timeout.saturating_sub(lifetime.age());
+    let left = listen.header_timeout.saturating_sub(lifetime.age());
     let Some(socket) = establish(tls.as_deref(), socket, &open, left).await else {
         return;
     };
+    drop(configuration);
     let certificate = socket.client_certificate().and_then(ClientCertificate::read);
     let connection = Arc::new(Connection::new(gateway, client, lifetime, open, certificate));
     // HTTP/2 is what both sides have agreed on during the handshake, and never what a client begins with.
@@ -55,15 +60,16 @@ pub(super) async fn serve(
 /// anything else is read, a handshake of TLS too, and within the time that there is for the first head.
 async fn identify(
     gateway: &Gateway,
+    listen: &Listen,
     socket: &mut TcpStream,
     peer: SocketAddr,
     open: &mut OpenConnection,
 ) -> Option<IpAddr> {
     let peer = peer.ip().to_canonical();
-    if !gateway.listen.has_proxy_protocol {
+    if !listen.has_proxy_protocol {
         return Some(peer);
     }
-    let reading = read_proxy_header(socket, gateway.listen.header_timeout);
+    let reading = read_proxy_header(socket, listen.header_timeout);
     let told = select! {
         biased;
         told = reading => told,

@@ -1,0 +1,60 @@
+use std::sync::Arc;
+
+use super::plans::Plans;
+use super::request::BodyLimits;
+use crate::config::{Cors, Listen, Settings, UpstreamService};
+use crate::contract::Dialect;
+use crate::telemetry::Metrics;
+use crate::upstream::{Origin, SetUpError};
+
+/// What follows from the settings, as one request sees it from its first byte to its last.
+pub(super) struct Configuration {
+    pub(super) plans: Plans,
+    pub(super) origin: Arc<Origin>,
+    /// What is spoken to those who are not known yet.
+    pub(super) dialect: &'static Dialect,
+    /// How many upstream requests a list may cost that has found nothing yet.
+    pub(super) max_list_requests: usize,
+    pub(super) limits: BodyLimits,
+    /// How long clients may take for what.
+    pub(super) listen: Listen,
+    pub(super) cors: Option<Cors>,
+    /// How many requests may be answered at once.
+    pub(super) max_in_flight: i64,
+}
+
+impl Configuration {
+    /// What the settings make; nothing is connected yet.
+    pub(super) fn new(
+        settings: &Settings,
+        service: &UpstreamService,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, SetUpError> {
+        let origin = Arc::new(Origin::new(
+            service.url.clone(),
+            &settings.upstream.route,
+            settings.upstream.circuit,
+            Arc::clone(metrics),
+        )?);
+        Ok(Self {
+            plans: Plans::new(settings, &service.credential, &origin, metrics)?,
+            origin,
+            dialect: settings.contract.dialect,
+            max_list_requests: settings.list.max_upstream_requests,
+            limits: BodyLimits {
+                max_bytes: settings.listen.max_body_bytes,
+                timeout: settings.listen.body_timeout,
+            },
+            listen: settings.listen.clone(),
+            cors: settings.cors.clone(),
+            max_in_flight: max_in_flight(&settings.listen),
+        })
+    }
+}
+
+/// As many as there may be connections, unless somebody says otherwise: each may need one to the upstream, and
+/// with it a descriptor.
+fn max_in_flight(listen: &Listen) -> i64 {
+    let limit = listen.max_in_flight.or(listen.max_connections);
+    limit.and_then(|limit| limit.try_into().ok()).unwrap_or(i64::MAX)
+}
