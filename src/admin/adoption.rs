@@ -1,10 +1,9 @@
-use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
@@ -17,10 +16,10 @@ use super::adoption_jobs::AdoptionJob;
 use super::body::Fields;
 use super::problem::Problem;
 use super::tenants::check_configured;
-use super::{Admin, Named, answer, in_time};
+use super::{Actor, Admin, Named, answer, in_time};
 use crate::environment::EnvironmentId;
 use crate::gateway;
-use crate::store::Store;
+use crate::store::{Operator, Store};
 use crate::tenancy::{Adoption, AdoptionRefusal, Tenant};
 
 /// How many environments one request can name: each costs the upstream's budget two requests.
@@ -41,7 +40,7 @@ pub(super) fn routes() -> Router<Admin> {
 async fn adopt(
     State(admin): State<Admin>,
     Named(tenant): Named,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    actor: Actor,
     request: Request,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::read(request, &["environments", "force"]).await?;
@@ -71,7 +70,7 @@ async fn adopt(
             store,
             tenant,
             is_forced,
-            client: peer.ip().to_canonical(),
+            operator: actor.into(),
         };
         run(adopter, job, ids)
     })?;
@@ -123,19 +122,21 @@ struct Adopter {
     store: Store,
     tenant: Arc<Tenant>,
     is_forced: bool,
-    /// The address of whoever asked for it.
-    client: IpAddr,
+    /// Whoever asked for it.
+    operator: Operator,
 }
 
 impl Adopter {
     async fn adopt(&self, id: &EnvironmentId) -> Adoption {
         let tenant = Arc::clone(&self.tenant);
-        let adoption = gateway::adopt(&self.admin.gateway, tenant, id, self.is_forced, self.client).await;
+        let operator = self.operator.clone();
+        let adoption = gateway::adopt(&self.admin.gateway, tenant, id, self.is_forced, operator).await;
         tracing::info!(
             tenant = self.tenant.name,
             environment = id.as_str(),
             is_forced = self.is_forced,
-            client = %self.client,
+            client = self.operator.client_address.map(tracing::field::display),
+            by = self.operator.name,
             outcome = adoption.name(),
             "the admin API was asked to adopt an environment"
         );

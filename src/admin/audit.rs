@@ -16,8 +16,9 @@ use crate::tenancy::AdoptionRefusal;
 use crate::text::nearest_name;
 
 const LIST: &str = "audit";
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
     "tenant",
+    "actor",
     "environment",
     "operation",
     "outcome",
@@ -48,6 +49,7 @@ async fn list(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Result<R
 fn filters(parameters: &mut Parameters) -> Result<AuditQuery, Problem> {
     let query = AuditQuery {
         tenant: parameters.parsed("tenant", parse_tenant)?,
+        actor: parameters.parsed("actor", parse_actor)?,
         environment: parameters.parsed("environment", parse_environment)?,
         operation: parameters.parsed("operation", parse_operation)?,
         outcome: parameters.parsed("outcome", parse_outcome)?,
@@ -66,6 +68,13 @@ fn parse_tenant(text: &str) -> Result<String, String> {
     // No name has one, and PostgreSQL cannot even be asked for NUL.
     if text.is_empty() || text.contains(char::is_control) {
         return Err("expected the name or the id of a tenant".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn parse_actor(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(char::is_control) {
+        return Err("expected the name of an actor, as records have it".to_owned());
     }
     Ok(text.to_owned())
 }

@@ -2,21 +2,33 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
 
-use super::Admin;
+use super::access::{self, Guard};
+use super::{Admin, answer};
 
 /// The content type of the Prometheus text format.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4";
 
-/// What a monitor or a balancer asks, without a token: nothing here is a secret.
+/// What a balancer asks, without a token: one word, and nothing of what is behind it.
 pub(super) fn routes() -> Router<Admin> {
     Router::new()
-        .route("/metrics", get(metrics))
         .route("/healthz", get(health))
         .route("/readyz", get(readiness))
+}
+
+/// What a monitor asks, with a token where the settings want one.
+pub(super) fn metrics_routes(guard: &Guard) -> Router<Admin> {
+    let guard = middleware::from_fn_with_state(guard.clone(), access::admit_to_metrics);
+    Router::new().route("/metrics", get(metrics)).layer(guard)
+}
+
+/// What the operator asks: the word with all that there is to say.
+pub(super) fn detail_routes() -> Router<Admin> {
+    Router::new().route("/api/v1/readiness", get(readiness_in_detail))
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
@@ -34,18 +46,25 @@ async fn health() -> Response {
     report(StatusCode::OK, &json!({ "status": "ok" }))
 }
 
-/// Whether requests should be sent here: 200, or 503 and why not.
+/// Whether requests should be sent here: 200 or 503.
 async fn readiness(State(admin): State<Admin>) -> Response {
-    let (readiness, why) = admin.vitals.readiness();
-    let status = match why {
-        why if why.is_empty() => readiness.word.to_owned(),
-        why => why,
-    };
+    let (readiness, _) = admin.vitals.readiness();
     let code = match readiness.is_ready {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
     };
-    report(code, &json!({ "status": status }))
+    report(code, &json!({ "status": readiness.word }))
+}
+
+/// The same, and why.
+async fn readiness_in_detail(State(admin): State<Admin>) -> Response {
+    let (readiness, detail) = admin.vitals.readiness();
+    let content = json!({
+        "ready": readiness.is_ready,
+        "status": readiness.word,
+        "detail": Some(detail).filter(|detail| !detail.is_empty()),
+    });
+    answer(StatusCode::OK, &content)
 }
 
 fn report(code: StatusCode, body: &serde_json::Value) -> Response {

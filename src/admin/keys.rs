@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::body::Fields;
 use super::page::PageQuery;
 use super::problem::Problem;
-use super::{Admin, Named, answer, in_time, with};
+use super::{Actor, Admin, Named, answer, in_time, with};
 use crate::environment::EnvironmentId;
 use crate::store::{IssuedKey, ListedKey, StoreError};
 use crate::tenancy::{KeyId, KeyTerms, Restrictions, operation};
@@ -47,6 +47,7 @@ async fn list(
 async fn create(
     State(admin): State<Admin>,
     Named(tenant): Named,
+    actor: Actor,
     request: Request,
 ) -> Result<Response, Problem> {
     let now = Timestamp::now();
@@ -64,16 +65,23 @@ async fn create(
         expires_at,
         restrictions: Restrictions::new(&operations, environments),
     };
-    let issued = in_time(admin.store()?.issue_key(&tenant, &terms)).await?;
+    let by = actor.name.clone();
+    let issued = in_time(admin.store_for(actor)?.issue_key(&tenant, &terms)).await?;
     tracing::info!(
         tenant,
+        by,
         key = issued.listed.id.as_str(),
         "the admin API created a key"
     );
     Ok(answer(StatusCode::CREATED, &with_text(&issued, now)))
 }
 
-async fn rotate(State(admin): State<Admin>, Named(id): Named, request: Request) -> Result<Response, Problem> {
+async fn rotate(
+    State(admin): State<Admin>,
+    Named(id): Named,
+    actor: Actor,
+    request: Request,
+) -> Result<Response, Problem> {
     let now = Timestamp::now();
     let mut fields = Fields::read(request, &["grace", "expires_at"]).await?;
     let grace = fields.parsed("grace", expect_duration);
@@ -83,11 +91,14 @@ async fn rotate(State(admin): State<Admin>, Named(id): Named, request: Request) 
     let ends_at = now
         .checked_add(grace.unwrap_or(DEFAULT_GRACE))
         .unwrap_or(Timestamp::MAX);
-    let rotation = in_time(admin.store()?.rotate_key(id.as_str(), ends_at, expires_at)).await?;
+    let by = actor.name.clone();
+    let store = admin.store_for(actor)?;
+    let rotation = in_time(store.rotate_key(id.as_str(), ends_at, expires_at)).await?;
     let new = rotation.issued.listed.id;
     tracing::info!(
         key = new.as_str(),
         old = id.as_str(),
+        by,
         "the admin API rotated a key"
     );
     let replaced = json!({
@@ -98,10 +109,11 @@ async fn rotate(State(admin): State<Admin>, Named(id): Named, request: Request) 
     Ok(answer(StatusCode::CREATED, &content))
 }
 
-async fn revoke(State(admin): State<Admin>, Named(id): Named) -> Result<Response, Problem> {
+async fn revoke(State(admin): State<Admin>, Named(id): Named, actor: Actor) -> Result<Response, Problem> {
     let id = key_id(&id)?;
-    in_time(admin.store()?.revoke_key(id.as_str())).await?;
-    tracing::info!(key = id.as_str(), "the admin API revoked a key");
+    let by = actor.name.clone();
+    in_time(admin.store_for(actor)?.revoke_key(id.as_str())).await?;
+    tracing::info!(key = id.as_str(), by, "the admin API revoked a key");
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -4,6 +4,7 @@
 //! changes tenants and keys is written to the store, which the gateway's own directory follows.
 
 mod access;
+mod actor;
 mod adoption;
 mod adoption_jobs;
 mod audit;
@@ -14,6 +15,7 @@ mod page;
 mod parameters;
 mod plans;
 mod problem;
+mod refused_tokens;
 mod tenants;
 mod vitals;
 
@@ -43,7 +45,10 @@ use crate::gateway::Gateway;
 use crate::server::{self, ConnectionLimits, Connections, TlsListener};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
+use access::Guard;
+use actor::Actor;
 use problem::Problem;
+use refused_tokens::RefusedTokens;
 
 /// What the admin endpoints look at.
 #[derive(Clone)]
@@ -95,26 +100,33 @@ pub async fn serve(
 
 /// The admin endpoints: `/metrics`, `/healthz`, `/readyz`, and the API under `/api/v1`.
 pub fn router(admin: Admin) -> Router {
+    let guard = Guard {
+        refused: Arc::new(RefusedTokens::new(admin.metrics.admin_unauthorized.clone())),
+        admin: admin.clone(),
+    };
+    // Outermost, so that every refusal becomes a problem, whoever made it.
+    let guarded = api(&guard)
+        .merge(health::metrics_routes(&guard))
+        .layer(middleware::from_fn(problem::render));
     Router::new()
         .merge(health::routes())
-        .merge(api(&admin))
+        .merge(guarded)
         .with_state(admin)
 }
 
-fn api(admin: &Admin) -> Router<Admin> {
+fn api(guard: &Guard) -> Router<Admin> {
     Router::new()
         .merge(tenants::routes())
         .merge(keys::routes())
         .merge(plans::routes())
         .merge(adoption::routes())
         .merge(audit::routes())
+        .merge(health::detail_routes())
         .route("/api", any(no_such_path))
         .route("/api/", any(no_such_path))
         .route("/api/{*rest}", any(no_such_path))
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-        .layer(middleware::from_fn_with_state(admin.clone(), access::admit))
-        // Outermost, so that every refusal becomes a problem, whoever made it.
-        .layer(middleware::from_fn(problem::render))
+        .layer(middleware::from_fn_with_state(guard.clone(), access::admit))
 }
 
 async fn no_such_path() -> Problem {
@@ -124,6 +136,15 @@ async fn no_such_path() -> Problem {
 impl Admin {
     fn store(&self) -> Result<&Store, Problem> {
         self.store.get().ok_or(Problem::NotReady)
+    }
+
+    /// The store, whose changes are recorded as those of `actor`.
+    fn store_for(&self, actor: Actor) -> Result<Store, Problem> {
+        let store = self.store()?;
+        Ok(match self.gateway.audit() {
+            Some(audit) => store.operated_by(actor.into(), Some(audit.clone())),
+            None => store.clone(),
+        })
     }
 }
 

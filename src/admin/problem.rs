@@ -11,9 +11,10 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::with;
+use crate::config::Rights;
 use crate::contract::DocumentFault;
 use crate::store::StoreError;
-use crate::tenancy::StampRequired;
+use crate::tenancy::{KeyId, KeyText, StampRequired};
 use crate::text::CursorError;
 
 /// Everything that a request to the admin API can fail with.
@@ -27,6 +28,12 @@ pub(super) enum Problem {
     Unauthorised(&'static str),
     #[error("{0}")]
     Forbidden(&'static str),
+    #[error("this needs the right {:?}, and {actor} has {:?}", needed.name(), has.name())]
+    RightMissing {
+        needed: Rights,
+        actor: String,
+        has: Rights,
+    },
     #[error("query parameter {name}: {problem}")]
     BadQuery { name: String, problem: String },
     #[error("a body here is JSON: send Content-Type: application/json")]
@@ -106,6 +113,7 @@ impl Problem {
             ),
             Self::Unauthorised(_) => (StatusCode::UNAUTHORIZED, "unauthorized", "Admin token needed"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Not from there"),
+            Self::RightMissing { .. } => (StatusCode::FORBIDDEN, "right_missing", "Right missing"),
             Self::BadQuery { .. } => (StatusCode::BAD_REQUEST, "bad_query", "Bad query parameter"),
             Self::MediaType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -219,9 +227,18 @@ impl IntoResponse for Problem {
     }
 }
 
+/// The path as it may be shown: what is shown ends up in logs, so of a whole key only its name is.
+fn without_keys(path: &str) -> String {
+    let public = |part: &str| match part.get(..KeyId::LENGTH) {
+        Some(name) if part.starts_with(KeyText::PREFIX) => name.to_owned(),
+        _ => part.to_owned(),
+    };
+    path.split('/').map(public).collect::<Vec<_>>().join("/")
+}
+
 /// Writes the problem of a response that has one into its body.
 pub(super) async fn render(request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
+    let path = without_keys(request.uri().path());
     let is_head = request.method() == Method::HEAD;
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
@@ -243,4 +260,24 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
         *response.body_mut() = Body::from(problem.to_json(&path).to_string());
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_shown_with_no_more_of_a_key_than_its_name() {
+        for (path, shown) in [
+            ("/api/v1/keys/sk-eg-12345678", "/api/v1/keys/sk-eg-12345678"),
+            (
+                "/api/v1/keys/sk-eg-12345678abc/rotate",
+                "/api/v1/keys/sk-eg-12345678/rotate",
+            ),
+            ("/api/v1/tenants/acme", "/api/v1/tenants/acme"),
+            ("/api/v1/keys/sk-eg-1", "/api/v1/keys/sk-eg-1"),
+        ] {
+            assert_eq!(without_keys(path), shown);
+        }
+    }
 }

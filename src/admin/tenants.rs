@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::body::Fields;
 use super::page::PageQuery;
 use super::problem::Problem;
-use super::{Admin, Named, answer, in_time};
+use super::{Actor, Admin, Named, answer, in_time};
 use crate::tenancy::{StampRequired, Tenant};
 use crate::text::nearest_name;
 
@@ -32,18 +32,19 @@ async fn list(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Result<R
     query.answer(LIST, &tenants, |tenant| tenant.name.clone(), to_json)
 }
 
-async fn create(State(admin): State<Admin>, request: Request) -> Result<Response, Problem> {
+async fn create(State(admin): State<Admin>, actor: Actor, request: Request) -> Result<Response, Problem> {
     let mut fields = Fields::read(request, &["name", "plan"]).await?;
     let name = fields.required_text("name");
     let plan = fields.text("plan");
     fields.finish()?;
     let plan = plan.as_deref().unwrap_or(Tenant::DEFAULT_PLAN);
-    let store = admin.store()?;
+    let by = actor.name.clone();
+    let store = admin.store_for(actor)?;
     check_configured(&admin, plan)?;
     let settings = admin.settings.load();
     let rule = StampRequired::rule(&settings, &name, plan);
     let tenant = in_time(store.create_tenant_under(rule.as_deref(), &name, plan)).await?;
-    tracing::info!(tenant = name, plan, "the admin API created a tenant");
+    tracing::info!(tenant = name, plan, by, "the admin API created a tenant");
     let encoded = utf8_percent_encode(&name, NON_ALPHANUMERIC);
     let location = [(LOCATION, format!("/api/v1/tenants/{encoded}"))];
     Ok((location, answer(StatusCode::CREATED, &to_json(&tenant))).into_response())
@@ -57,13 +58,15 @@ async fn retrieve(State(admin): State<Admin>, Named(name): Named) -> Result<Resp
 async fn change(
     State(admin): State<Admin>,
     Named(name): Named,
+    actor: Actor,
     request: Request,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::read(request, &["plan", "suspended"]).await?;
     let plan = fields.text("plan");
     let is_suspended = fields.boolean("suspended");
     fields.finish()?;
-    let store = admin.store()?;
+    let by = actor.name.clone();
+    let store = admin.store_for(actor)?;
     let settings = admin.settings.load();
     let mut rule = None;
     if let Some(plan) = &plan {
@@ -76,16 +79,19 @@ async fn change(
         tenant = name,
         plan = tenant.plan,
         suspended = state,
+        by,
         "the admin API changed a tenant"
     );
     Ok(answer(StatusCode::OK, &to_json(&tenant)))
 }
 
-async fn delete(State(admin): State<Admin>, Named(name): Named) -> Result<Response, Problem> {
-    let id = in_time(admin.store()?.delete_tenant(&name)).await?;
+async fn delete(State(admin): State<Admin>, Named(name): Named, actor: Actor) -> Result<Response, Problem> {
+    let by = actor.name.clone();
+    let id = in_time(admin.store_for(actor)?.delete_tenant(&name)).await?;
     tracing::info!(
         tenant = name,
         id = id.0,
+        by,
         "the admin API deleted a tenant and its keys"
     );
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use http::{Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -22,7 +22,7 @@ use tokio_rustls::TlsConnector;
 use url::Url;
 
 use super::admin_tls;
-use crate::config::{self, CertificateError, Secret};
+use crate::config::{self, CertificateError, Rights};
 use crate::server::read_body;
 
 /// How long a connection may take to be made.
@@ -63,13 +63,13 @@ pub(super) enum AdminError {
 }
 
 /// The admin API of one gateway.
-pub(super) struct AdminClient<'a> {
+pub(super) struct AdminClient {
     /// Host and port.
     authority: String,
     /// None where it speaks plain HTTP.
     tls: Option<TlsConnector>,
     /// None where nothing is asked that wants one.
-    token: Option<&'a Secret>,
+    authorization: Option<HeaderValue>,
 }
 
 /// A connection, plain or within TLS.
@@ -77,9 +77,9 @@ trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
-impl<'a> AdminClient<'a> {
+impl AdminClient {
     /// A client of the gateway that the settings describe, or of the one at `url`.
-    pub(super) fn new(settings: &'a config::Admin, url: Option<&str>) -> Result<Self, AdminError> {
+    pub(super) fn new(settings: &config::Admin, url: Option<&str>) -> Result<Self, AdminError> {
         let (is_tls, authority) = match url {
             Some(url) => authority(url).ok_or(AdminError::BadUrl)?,
             None => {
@@ -92,11 +92,16 @@ impl<'a> AdminClient<'a> {
             (true, None) => return Err(AdminError::NoCertificate),
             (true, Some(tls)) => Some(Arc::new(admin_tls::client_config(tls)?).into()),
         };
-        let token = settings.token.as_ref().ok_or(AdminError::NoToken)?;
+        let mut tokens = settings.api_tokens();
+        let token = tokens.find(|(_, _, rights)| *rights == Rights::All);
+        let (_, token, _) = token.ok_or(AdminError::NoToken)?;
+        let mut authorization =
+            HeaderValue::try_from(format!("Bearer {}", token.reveal())).map_err(|_| AdminError::NoToken)?;
+        authorization.set_sensitive(true);
         Ok(Self {
             authority,
             tls,
-            token: Some(token),
+            authorization: Some(authorization),
         })
     }
 
@@ -106,7 +111,7 @@ impl<'a> AdminClient<'a> {
         Ok(Self {
             authority: address.to_string(),
             tls: tls.map(|tls| Arc::new(tls).into()),
-            token: None,
+            authorization: None,
         })
     }
 
@@ -158,8 +163,8 @@ impl<'a> AdminClient<'a> {
             .uri(path)
             .header(HOST, &self.authority)
             .header(CONTENT_TYPE, "application/json");
-        if let Some(token) = self.token {
-            request = request.header(AUTHORIZATION, format!("Bearer {}", token.reveal()));
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
         }
         let request = request
             .body(Full::new(body))

@@ -70,7 +70,7 @@ pub(super) async fn run(config: Option<&Path>, options: Options) -> Result<ExitC
 /// Asks for an adoption and waits for its end. What is known of it stands in `job` even where that is not
 /// reached.
 async fn run_job(
-    admin: &AdminClient<'_>,
+    admin: &AdminClient,
     path: &str,
     document: &Value,
     job: &mut Value,

@@ -5,8 +5,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use zeroize::Zeroizing;
 
 use super::embedded_upstream::EmbeddedUpstream;
+use super::operator;
 use super::output::CommandError;
 use super::shutdown::{wait_for_stop, wait_long_after_stop};
 use super::welcome;
@@ -123,13 +125,18 @@ impl Background {
     async fn prepare(&self, store: &Store) -> Result<(), CommandError> {
         let config = self.config.as_deref();
         if self.is_embedded {
+            // What is made at the first start is in the audit as what anybody makes later.
+            let store = &match self.gateway.audit() {
+                Some(audit) => store.operated_by(operator::serve(), Some(audit.clone())),
+                None => store.clone(),
+            };
             welcome::print_demo(store, &self.settings.ownership, &self.base_url, config).await?;
         } else {
             welcome::print_hint(store, config).await?;
         }
         let tenants = store.tenants().await?;
         StampRequired::check(&self.settings, tenants.iter().map(Tenant::name_and_plan))?;
-        let cursor_key = store.secret(CURSOR_KEY).await?;
+        let cursor_key = Zeroizing::new(store.secret(CURSOR_KEY).await?);
         Ok(self
             .gateway
             .set_cursor_key(&cursor_key)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
+use super::operator;
 use super::output::{CommandError, format_table, print};
 use crate::config;
 use crate::contract::Operation;
@@ -74,7 +75,7 @@ pub(super) struct Creation {
 pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitCode, CommandError> {
     let settings = config::from_process(config)?;
     let url = settings.store.url.reveal();
-    let store = Store::open_existing(url).await?;
+    let store = operator::record(&settings, Store::open_existing(url).await?);
     let said = carry_out(command, &store).await;
     store.close().await;
     print(&said.map_err(|error| error.in_store(url))?)?;

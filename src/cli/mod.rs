@@ -5,9 +5,11 @@ mod admin_tls;
 mod adopt;
 mod background;
 mod check;
+mod core_dumps;
 mod embedded_upstream;
 mod health;
 mod keys;
+mod operator;
 mod output;
 mod serve;
 mod shutdown;
@@ -21,6 +23,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+
+use core_dumps::CoreDumps;
 
 /// A gateway in front of Anthropic's environments service.
 ///
@@ -92,9 +96,10 @@ struct Config {
 /// 130 where a second signal cut off what was in flight.
 #[must_use]
 pub fn run() -> ExitCode {
+    let core_dumps = CoreDumps::forbid();
     let command_line = CommandLine::parse();
     let outcome = match command_line.command {
-        Command::Serve(config) => serve::run(config.file.as_deref()),
+        Command::Serve(config) => serve::run(config.file.as_deref(), core_dumps),
         Command::Check { config, upstream } => return check::run(config.file.as_deref(), upstream),
         Command::Health(config) => health::run(config.file.as_deref()),
         Command::Tenants { config, command } => tenants::run(config.file.as_deref(), command),

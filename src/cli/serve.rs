@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::background::Background;
+use super::core_dumps::CoreDumps;
 use super::embedded_upstream::{EmbeddedUpstream, bind};
 use super::output::{CommandError, print_if_read};
 use super::shutdown::{
@@ -36,8 +37,11 @@ const BACKGROUND_THREADS: usize = 2;
 /// What a word from Redis may take, on top of what it allows.
 const ROUND_TRIP: Duration = Duration::from_secs(1);
 
-pub(super) fn run(config: Option<&Path>) -> Result<ExitCode, CommandError> {
+pub(super) fn run(config: Option<&Path>, core_dumps: CoreDumps) -> Result<ExitCode, CommandError> {
     let settings = config::from_process(config)?;
+    if settings.server.allows_core_dumps {
+        core_dumps.allow();
+    }
     contract::prove_schemas()?;
     let metrics = Arc::new(Metrics::new()?);
     let log = Arc::new(telemetry::start_log(

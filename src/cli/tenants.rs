@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::operator;
 use super::output::{CommandError, format_table, print, print_warning};
 use crate::config::{self, Settings};
 use crate::store::Store;
@@ -54,6 +55,7 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitC
         Command::Create { .. } => Store::open(url).await?,
         _ => Store::open_existing(url).await?,
     };
+    let store = operator::record(&settings, store);
     let said = carry_out(command, &settings, &store).await;
     store.close().await;
     print(&said.map_err(|error| error.in_store(url))?)?;

@@ -14,6 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
+use zeroize::Zeroizing;
 
 /// Larger than any bundle of certificates, and small enough to be read again and again.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -91,7 +92,7 @@ pub enum CertificateError {
 #[derive(Clone, PartialEq, Eq)]
 pub struct PemFile {
     path: PathBuf,
-    content: Vec<u8>,
+    content: Zeroizing<Vec<u8>>,
 }
 
 /// From when to when a certificate is valid.
@@ -119,7 +120,7 @@ impl PemFile {
             path: path.display().to_string(),
             reason,
         };
-        let mut content = Vec::new();
+        let mut content = Zeroizing::new(Vec::new());
         // Not by its size, which a device does not have.
         let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut content));
         let size = read.map_err(|error| unreadable(error.to_string()))?;

@@ -270,8 +270,15 @@ pub enum Problem {
         or_set(variable)
     )]
     PlainSecret { variable: Option<String> },
-    #[error("expected {{ env = \"NAME\" }} or {{ file = \"path\" }}")]
+    #[error("expected {{ env = \"NAME\" }}, {{ file = \"path\" }} or {{ credential = \"name\" }}")]
     NotSecret,
+    #[error("expected the name of a credential of the systemd unit, without a slash")]
+    NotCredentialName,
+    #[error(
+        "CREDENTIALS_DIRECTORY is not set, so there are no credentials of systemd; its unit needs \
+         LoadCredential={0}:/path or LoadCredentialEncrypted="
+    )]
+    NoCredentialsDirectory(String),
     #[error("the environment variable {0} is not set")]
     SecretVariableMissing(String),
     #[error("the file {path} cannot be read: {reason}")]
@@ -282,6 +289,12 @@ pub enum Problem {
         "the token is shorter than {least} characters; make a random one, such as openssl rand -hex 32 prints"
     )]
     ShortToken { least: usize },
+    #[error("token is missing")]
+    TokenMissing,
+    #[error("rights is missing: \"read\", \"keys\" or \"all\"")]
+    RightsMissing,
+    #[error("the same token as {other}, so that nobody could tell who came with it; make each a random one")]
+    SameToken { other: String },
     #[error("the secret has a space, a line break or another character that a header cannot carry")]
     IllegalSecret,
 }

@@ -1,15 +1,12 @@
 //! From text and environment to [`Settings`].
 
-use std::net::SocketAddr;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::budget::Budget;
 use super::errors::{ConfigErrors, Problem};
 use super::reader::{Reader, variable};
-use super::settings::{
-    Admin, Audit, Cache, Contract, List, Log, Ownership, Server, Settings, Store, Upstream,
-};
+use super::settings::{Audit, Cache, Contract, List, Log, Ownership, Server, Settings, Store, Upstream};
 use super::source::Source;
 use super::{overlay, secrets, tree, values};
 use crate::contract::Strictness;
@@ -89,29 +86,8 @@ impl Reader<'_> {
             audit: audit?,
             log: log?,
             server: server?,
+            exposed_files: self.exposed_files(),
             ignored_variables: std::mem::take(&mut self.ignored_variables),
-        })
-    }
-
-    fn admin(&mut self, listen: Option<SocketAddr>) -> Option<Admin> {
-        let environment = self.environment;
-        let token = self.read_optional("admin.token", |raw| {
-            secrets::token(raw, variable("admin.token"), environment)
-        });
-        let tls = self.server_tls("admin.tls");
-        let address = self.read("admin.address", values::address)?;
-        if listen.is_some_and(|listen| collide(listen, address)) {
-            let path = if self.is_set("admin.address") {
-                "admin.address"
-            } else {
-                "listen.address"
-            };
-            self.fault(path, Problem::SameAddress);
-        }
-        Some(Admin {
-            address,
-            token: token?,
-            tls: tls?,
         })
     }
 
@@ -203,19 +179,14 @@ impl Reader<'_> {
     }
 
     fn server(&mut self) -> Option<Server> {
-        if !self.is_set("server.threads") {
-            let threads = available_parallelism().map_or(1, usize::from);
-            return Some(Server { threads });
-        }
-        let threads = self.read("server.threads", |raw| values::integer(raw, 1..=1024))?;
-        Some(Server { threads })
+        let cores = available_parallelism().map_or(1, usize::from);
+        let threads = self.read_or("server.threads", |raw| values::integer(raw, 1..=1024), cores);
+        let allows_core_dumps = self.read("server.core_dumps", values::boolean);
+        Some(Server {
+            threads: threads?,
+            allows_core_dumps: allows_core_dumps?,
+        })
     }
-}
-
-/// Whether the second of two listeners could not have its address.
-fn collide(one: SocketAddr, other: SocketAddr) -> bool {
-    let shares_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() != 0 && one.port() == other.port() && shares_ip
 }
 
 #[cfg(test)]

@@ -7,13 +7,16 @@
 //! ```
 
 mod access;
+mod admin;
 mod admin_endpoint;
 mod budget;
 mod certificates;
 mod cors;
 mod current;
 mod errors;
+mod exposed_files;
 mod load;
+mod load_admin;
 mod load_budgets;
 mod load_listen;
 mod load_plans;
@@ -36,6 +39,7 @@ mod url;
 mod values;
 
 pub use access::Access;
+pub use admin::{Admin, AdminToken, Rights};
 pub use admin_endpoint::{AdminEndpoint, load_admin_endpoint};
 pub use budget::{Budget, DEFAULT_BUDGET};
 pub use certificates::{CertificateError, EXPIRY_WARNING_DAYS, PemFile, Validity, key_pair, tls_provider};
@@ -49,10 +53,11 @@ pub use process::{admin_endpoint_from_process, credential_from_process, from_pro
 pub use proxy::{Proxy, Proxying};
 pub use registry::{SETTINGS, SettingDoc, SettingsRegistry};
 pub use settings::{
-    Admin, Audit, Cache, Circuit, ClientAddressHeader, Contract, Credential, List, Listen, Log, LogFormat,
-    Ownership, Quota, Route, Secret, Server, Settings, Store, Upstream, UpstreamService, UpstreamTls,
-    UpstreamUrl,
+    Audit, Cache, Circuit, ClientAddressHeader, Contract, Credential, List, Listen, Log, LogFormat,
+    Ownership, Quota, Route, Server, Settings, Store, Upstream, UpstreamService, UpstreamTls, UpstreamUrl,
 };
 pub use source::Source;
 pub use tls::{KeyPairFiles, ServerTls, TlsVersion};
 pub use url::UrlFault;
+
+pub use crate::text::Secret;

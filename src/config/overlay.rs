@@ -37,11 +37,14 @@ pub(super) fn lay(
 fn unknown(name: &str) -> Problem {
     let in_table = |setting: &&SettingDoc| {
         setting.variable().is_none()
-            && name.starts_with(&format!("{PREFIX}{}__", setting.table().to_uppercase()))
+            && name.starts_with(&format!(
+                "{PREFIX}{}__",
+                setting.named_table().replace('.', "__").to_uppercase()
+            ))
     };
     if let Some(setting) = SETTINGS.iter().find(in_table) {
         return Problem::FileOnly {
-            table: setting.table(),
+            table: setting.named_table(),
         };
     }
     let variables: Vec<_> = SETTINGS.iter().filter_map(SettingDoc::variable).collect();

@@ -8,9 +8,10 @@ use super::admin_endpoint::{AdminEndpoint, load_admin_endpoint};
 use super::errors::{ConfigErrors, Problem, SourceLocation};
 use super::load::load;
 use super::secrets;
-use super::settings::{Secret, Settings};
+use super::settings::Settings;
 use super::source::Source;
 use super::tree::{Raw, position};
+use crate::text::Secret;
 
 /// Reads settings from the file, or from the compiled-in text where there is none, and from the environment
 /// of the process.

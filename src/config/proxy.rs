@@ -10,7 +10,8 @@ use url::{Host, Url};
 
 use super::errors::Problem;
 use super::networks::{Network, Networks};
-use super::settings::{Secret, UpstreamUrl};
+use super::settings::UpstreamUrl;
+use crate::text::Secret;
 
 /// A proxy that makes tunnels by `CONNECT`. It displays without its credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,6 +28,14 @@ impl SettingDoc {
         self.path.split_once('.').map_or(self.path, |(table, _)| table)
     }
 
+    /// The table whose names are the operator's choice; the first part of its path where there is none.
+    pub(super) fn named_table(&self) -> &'static str {
+        match self.path.split_once(&format!(".{ANY_NAME}")) {
+            Some((table, _)) => table,
+            None => self.table(),
+        }
+    }
+
     /// Its name within the table.
     #[must_use]
     pub fn key(&self) -> &'static str {

@@ -1,14 +1,17 @@
 //! Values that must not be seen: where they may come from, and what they may be.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::errors::Problem;
 use super::postgres;
-use super::settings::Secret;
 use super::tree::Raw;
+use crate::text::Secret;
 
 /// The credential of an upstream; `variable` is what sets it in the environment.
 pub(super) fn credential(
@@ -27,6 +30,11 @@ pub(super) fn credential(
         Err(Problem::IllegalSecret)
     }
 }
+
+/// Longer is no secret, but the wrong file.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+/// The variable in which systemd says where it has put the credentials of a unit.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
 /// The shortest token: as many characters as nobody tries in a lifetime, where they are random.
 const SHORTEST_TOKEN: usize = 16;
@@ -127,7 +135,8 @@ fn url(
     }
 }
 
-/// The value behind `{ env = "NAME" }`, behind `{ file = "path" }`, or of the setting's own variable.
+/// The value behind `{ env = "NAME" }`, `{ file = "path" }` or `{ credential = "name" }`, or of the setting's own
+/// variable.
 fn resolve(raw: &Raw, environment: &BTreeMap<String, String>) -> Result<String, Problem> {
     let value = match raw {
         Raw::Text(value) => value.clone(),
@@ -154,13 +163,48 @@ fn referred(
             .get(name)
             .cloned()
             .ok_or_else(|| Problem::SecretVariableMissing(name.to_owned())),
-        "file" => fs::read_to_string(name)
-            .map(|content| content.trim_end_matches(['\r', '\n']).to_owned())
-            .map_err(|error| Problem::SecretFileUnreadable {
-                path: name.to_owned(),
-                reason: error.to_string(),
-            }),
+        "file" => read(Path::new(name)),
+        "credential" => read(&credential_file(name, environment)?),
         _ => Err(Problem::NotSecret),
+    }
+}
+
+/// Without the line break that editors leave at the end.
+fn read(path: &Path) -> Result<String, Problem> {
+    let unreadable = |error: io::Error| Problem::SecretFileUnreadable {
+        path: path.display().to_string(),
+        reason: error.to_string(),
+    };
+    let mut content = Zeroizing::new(String::new());
+    // Not by its size, which a pipe does not have.
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut content));
+    let size = read.map_err(unreadable)?;
+    if u64::try_from(size).map_or(true, |size| size > MAX_FILE_BYTES) {
+        return Err(unreadable(io::Error::other(format!(
+            "it is larger than {MAX_FILE_BYTES} bytes"
+        ))));
+    }
+    Ok(content.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Where systemd has put a credential of the unit.
+fn credential_file(name: &str, environment: &BTreeMap<String, String>) -> Result<PathBuf, Problem> {
+    let is_name = !matches!(name, "" | "." | "..") && !name.contains('/');
+    if !is_name {
+        return Err(Problem::NotCredentialName);
+    }
+    let directory = environment
+        .get(CREDENTIALS_DIRECTORY)
+        .ok_or_else(|| Problem::NoCredentialsDirectory(name.to_owned()))?;
+    Ok(Path::new(directory).join(name))
+}
+
+/// The file that a secret is read from, where it is read from one.
+pub(super) fn file(table: &BTreeMap<String, Raw>, environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+    match table.iter().next()? {
+        (source, Raw::String(path)) if source == "file" => Some(PathBuf::from(path)),
+        (source, Raw::String(name)) if source == "credential" => credential_file(name, environment).ok(),
+        _ => None,
     }
 }
 

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::admin::Admin;
 use super::budget::Budget;
 use super::cors::Cors;
 use super::networks::Networks;
@@ -13,6 +13,7 @@ use super::plan::Plan;
 use super::proxy::Proxying;
 use super::tls::{KeyPairFiles, ServerTls};
 use crate::contract::{Dialect, StampKey, Strictness};
+use crate::text::Secret;
 
 /// Everything an operator can set, checked.
 #[derive(Clone, Debug)]
@@ -50,6 +51,8 @@ pub struct Settings {
     pub log: Log,
     /// `[server]`.
     pub server: Server,
+    /// Files of secrets that everybody on this machine may read, each in a sentence.
+    pub exposed_files: Vec<String>,
     /// Variables whose names begin as ours do, and are none: whoever wrote them may have meant a setting.
     pub ignored_variables: Vec<String>,
 }
@@ -107,17 +110,6 @@ pub enum ClientAddressHeader {
     Forwarded,
     /// `X-Forwarded-For`, of many proxies' own.
     XForwardedFor,
-}
-
-/// `[admin]`
-#[derive(Clone, Debug)]
-pub struct Admin {
-    /// Where health, metrics and the admin API are served; port 0 takes a free one.
-    pub address: SocketAddr,
-    /// What the admin API wants as Bearer; without it the API is read-only.
-    pub token: Option<Secret>,
-    /// `[admin.tls]`; none where plain HTTP is spoken.
-    pub tls: Option<ServerTls>,
 }
 
 /// `[upstream]`
@@ -308,30 +300,8 @@ pub enum LogFormat {
 pub struct Server {
     /// Worker threads of the gateway; the machine's cores unless set.
     pub threads: usize,
-}
-
-/// A value that never shows itself in `Debug`, logs or errors.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a value.
-    #[must_use]
-    pub const fn new(value: String) -> Self {
-        Self(value)
-    }
-
-    /// The value itself, for the one place that needs it.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
+    /// Whether the system may write the process's memory, secrets and all, to a file when it crashes.
+    pub allows_core_dumps: bool,
 }
 
 impl Store {
@@ -370,7 +340,14 @@ impl Settings {
             )),
             _ => None,
         };
-        variables.chain(plans).chain(proxy).collect()
+        let exposed = self.exposed_files.iter().cloned();
+        let open = self.admin.advice();
+        variables
+            .chain(plans)
+            .chain(proxy)
+            .chain(exposed)
+            .chain(open)
+            .collect()
     }
 }
 

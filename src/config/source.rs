@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use zeroize::Zeroize;
+
 /// The settings that hold where no file is named.
 pub(super) const COMPILED_IN: &str = include_str!("../../config/envgate.toml");
 const COMPILED_IN_NAME: &str = "<compiled-in>";
@@ -34,5 +36,13 @@ impl Source {
     /// The text that is in the binary, with an environment.
     pub fn compiled_in(environment: impl IntoIterator<Item = (String, String)>) -> Self {
         Self::new(COMPILED_IN_NAME, COMPILED_IN, environment)
+    }
+}
+
+/// The environment has secrets, and a file may have one where it should not.
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.text.zeroize();
+        self.environment.values_mut().for_each(Zeroize::zeroize);
     }
 }

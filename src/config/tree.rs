@@ -1,9 +1,11 @@
 //! The file as a tree with places, flattened to the settings that it sets.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use zeroize::Zeroize;
 
 use super::errors::{ConfigErrors, Problem, SourceLocation};
 use super::registry::{Known, SETTINGS};
@@ -16,8 +18,8 @@ pub(super) struct WrittenValue {
     pub(super) raw: Raw,
 }
 
-/// A value before anybody asked what it should be.
-#[derive(Clone, Debug)]
+/// A value before anybody asked what it should be. It may be a secret.
+#[derive(Clone)]
 pub(super) enum Raw {
     /// From the environment, or a default: numbers and truth values too are text there.
     Text(String),
@@ -33,6 +35,20 @@ pub(super) enum Raw {
     List(Vec<WrittenValue>),
     /// What no setting takes.
     Other(&'static str),
+}
+
+impl fmt::Debug for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        if let Self::Text(text) | Self::String(text) = self {
+            text.zeroize();
+        }
+    }
 }
 
 impl Raw {

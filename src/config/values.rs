@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::admin::Rights;
 use super::errors::Problem;
 use super::networks::{Network, Networks};
 use super::plan::Install;
@@ -173,6 +174,17 @@ pub(super) fn rule(raw: &Raw) -> Result<Rule, Problem> {
 
 pub(super) fn stamp_key(raw: &Raw) -> Result<StampKey, Problem> {
     Ok(StampKey::parse(text(raw)?)?)
+}
+
+/// What whoever comes with a token may do.
+pub(super) fn rights(raw: &Raw) -> Result<Rights, Problem> {
+    choice(raw, &["read", "keys", "all"], &Rights::ALL)
+}
+
+/// The same of whoever comes with a certificate alone; `none` for nothing.
+pub(super) fn client_rights(raw: &Raw) -> Result<Option<Rights>, Problem> {
+    let [read, keys, all] = Rights::ALL.map(Some);
+    choice(raw, &["none", "read", "keys", "all"], &[None, read, keys, all])
 }
 
 pub(super) fn log_format(raw: &Raw) -> Result<LogFormat, Problem> {

@@ -1,7 +1,6 @@
 //! Environments from before the gateway, or of another tenant, become a tenant's.
 
 use std::mem;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,14 +13,14 @@ use super::response;
 use super::upstream_session::UpstreamSession;
 use crate::contract::{ApiError, Object, Operation, RequestQuery, Target};
 use crate::environment::EnvironmentId;
-use crate::store::{Audit, AuditOperation, AuditOutcome};
+use crate::store::{Audit, AuditOperation, AuditOutcome, Operator};
 use crate::tenancy::{Adoption, AdoptionRefusal, Caller, Tenant};
 use crate::upstream::WriteSent;
 
 /// Stamps an environment for a tenant, unless it bears another's stamp; `is_forced` takes it even then. The
 /// tenant's own plan says with which credential. Nothing but the stamp is written.
 ///
-/// `client` is the address of whoever asked for it.
+/// `operator` is whoever asked for it.
 ///
 /// Of two that adopt one environment through this gateway the second finds the first one's stamp.
 pub async fn adopt(
@@ -29,7 +28,7 @@ pub async fn adopt(
     tenant: Arc<Tenant>,
     id: &EnvironmentId,
     is_forced: bool,
-    client: IpAddr,
+    operator: Operator,
 ) -> Adoption {
     let _one_at_a_time = gateway.adoption_locks.lock(id.clone()).await;
     let write_sent = WriteSent::default();
@@ -39,7 +38,7 @@ pub async fn adopt(
         environment: id,
         write_sent: &write_sent,
         log: RequestLog::start(),
-        draft: AuditDraft::asked_from(client),
+        draft: AuditDraft::asked_by(operator),
         is_recorded: false,
     };
     let adoption = match stamp_stored(gateway, &mut guard, is_forced).await {

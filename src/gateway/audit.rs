@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::request_log::{Identity, RequestLog};
 use crate::contract::{ApiError, Operation};
 use crate::environment::EnvironmentId;
-use crate::store::{Audit, AuditEntry, AuditOperation, AuditOutcome, Documents};
+use crate::store::{Audit, AuditEntry, AuditOperation, AuditOutcome, Documents, Operator};
 use crate::tenancy::Caller;
 use crate::upstream::WriteSent;
 
@@ -19,6 +19,8 @@ use crate::upstream::WriteSent;
 pub(super) struct AuditDraft {
     /// The address of whoever asked.
     client: Option<IpAddr>,
+    /// Who asked, where that is not told by a key.
+    actor: Option<String>,
     /// Which environment, where the request did not name it.
     pub(super) environment: Option<EnvironmentId>,
     /// The environment as it was, where owner or policy had to know.
@@ -38,9 +40,10 @@ pub(super) struct Ending {
 }
 
 impl AuditDraft {
-    pub(super) fn asked_from(client: IpAddr) -> Self {
+    pub(super) fn asked_by(operator: Operator) -> Self {
         Self {
-            client: Some(client),
+            client: operator.client_address,
+            actor: Some(operator.name),
             ..Self::default()
         }
     }
@@ -83,6 +86,7 @@ impl AuditDraft {
             at: Timestamp::now(),
             tenant: caller.tenant.clone(),
             key: caller.key,
+            actor: self.actor,
             client_address: self.client,
             operation,
             environment: self.environment.or(environment),
@@ -91,6 +95,7 @@ impl AuditDraft {
             error: ending.error,
             request_id: log.request_id().to_owned(),
             documents,
+            change: None,
             repeats: 1,
         });
     }

@@ -161,6 +161,12 @@ impl Gateway {
         self.reads.set_alone(is_alone);
     }
 
+    /// Where writes are left, if they are recorded.
+    #[must_use]
+    pub const fn audit(&self) -> Option<&Audit> {
+        self.audit.as_ref()
+    }
+
     /// The budgets that requests spend; each wants its task to [run](Budget::run).
     #[must_use]
     pub fn budgets(&self) -> Vec<Arc<Budget>> {

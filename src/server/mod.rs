@@ -19,6 +19,6 @@ pub use body::{ReadBodyError, read_body};
 pub use client_network::ClientNetwork;
 pub use connections::{ClientFull, ConnectionLimits, Connections, OpenConnection};
 pub use descriptors::DescriptorLimit;
-pub use router::serve;
+pub use router::{ShownCertificate, serve};
 pub use socket::ClientSocket;
 pub use tls::{Protocols, TlsListener, establish};

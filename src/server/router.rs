@@ -8,6 +8,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustls::pki_types::CertificateDer;
 use tokio::net::TcpListener;
 use tokio::select;
 
@@ -18,9 +19,13 @@ use super::tls::{TlsListener, establish};
 /// The largest head.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 
+/// The certificate that a client has shown, and that was accepted.
+#[derive(Clone, Debug)]
+pub struct ShownCertificate(pub Arc<CertificateDer<'static>>);
+
 /// Serves a router on `listener`, in TLS if there is any, until `shutdown` is done, then finishes what is in flight. A connection that
 /// has no whole head `header_timeout` after it began to wait for one is closed. A handler finds the client's
-/// address as [`ConnectInfo`].
+/// address as [`ConnectInfo`], and its certificate, where it has shown one, as [`ShownCertificate`].
 ///
 /// # Errors
 /// Where the listener cannot be watched.
@@ -58,9 +63,14 @@ async fn serve_one(
     let Some(socket) = establish(tls.as_deref(), socket, &open, header_timeout).await else {
         return;
     };
+    let certificate = socket.client_certificate().cloned();
+    let certificate = certificate.map(|certificate| ShownCertificate(Arc::new(certificate)));
     let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
         open.begin_service();
         request.extensions_mut().insert(ConnectInfo(peer));
+        if let Some(certificate) = &certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
         let answering = TowerToHyperService::new(router.clone()).call(request);
         async {
             let answer = answering.await;

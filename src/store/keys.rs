@@ -1,6 +1,8 @@
 use jiff::Timestamp;
+use serde_json::json;
 use sqlx::{AnyConnection, FromRow};
 
+use super::audit::{AuditOperation, TenantOfChange, shown_terms};
 use super::key_columns::{self, KeyColumns};
 use super::revision::next_revision;
 use super::tenants::tenant_id;
@@ -122,15 +124,24 @@ impl Store {
     /// [`StoreError::TooManyEnvironments`] or [`StoreError::Unreachable`]
     pub async fn issue_key(&self, tenant_name: &str, terms: &KeyTerms) -> Result<IssuedKey, StoreError> {
         key_columns::validate(terms)?;
-        self.write(async |connection| {
-            let change = next_revision(&mut *connection).await?;
-            let tenant = TenantOfKey {
-                id: &tenant_id(&mut *connection, tenant_name).await?,
-                name: tenant_name,
-            };
-            insert_key(connection, tenant, terms.clone(), change).await
-        })
-        .await
+        let (issued, record) = self
+            .write(async |connection| {
+                let change = next_revision(&mut *connection).await?;
+                let tenant = TenantOfChange {
+                    id: &tenant_id(&mut *connection, tenant_name).await?,
+                    name: tenant_name,
+                };
+                let issued = insert_key(&mut *connection, tenant, terms.clone(), change).await?;
+                let after = json!({ issued.listed.id.as_str(): shown_terms(&issued.listed.terms) });
+                let (operation, before) = (AuditOperation::CreateKey, Some(json!({})));
+                let record = self
+                    .record_change(connection, operation, tenant, before, Some(after))
+                    .await?;
+                Ok((issued, record))
+            })
+            .await?;
+        self.tell_file(record);
+        Ok(issued)
     }
 
     /// All keys, or those of one tenant, the oldest first, by tenant.
@@ -196,20 +207,35 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchKey`], [`StoreError::AmbiguousKey`] or [`StoreError::Unreachable`]
     pub async fn revoke_key(&self, key: &str) -> Result<KeyId, StoreError> {
-        self.write(async |connection| {
-            let found = named_key(&mut *connection, key).await?;
-            if found.revoked_at.is_none() {
+        let (id, record) = self
+            .write(async |connection| {
+                let found = named_key(&mut *connection, key).await?;
+                let id = key_id(&found.id)?;
+                if found.revoked_at.is_some() {
+                    return Ok((id, None));
+                }
                 let change = next_revision(&mut *connection).await?;
+                let revoked_at = now();
                 query("UPDATE keys SET revoked_at = $1, change_number = $2 WHERE digest = $3")
-                    .bind(now())
+                    .bind(revoked_at.as_str())
                     .bind(change)
                     .bind(found.digest)
-                    .execute(connection)
+                    .execute(&mut *connection)
                     .await?;
-            }
-            key_id(&found.id)
-        })
-        .await
+                let tenant = TenantOfChange {
+                    id: &found.tenant_id,
+                    name: &found.tenant_name,
+                };
+                let revoked = |at: Option<&str>| Some(json!({ id.as_str(): { "revoked_at": at } }));
+                let (before, after) = (revoked(None), revoked(Some(&revoked_at)));
+                let record = self
+                    .record_change(connection, AuditOperation::RevokeKey, tenant, before, after)
+                    .await?;
+                Ok((id, record))
+            })
+            .await?;
+        self.tell_file(record);
+        Ok(id)
     }
 
     /// Makes a key that may do what another may and has its label, and lets the other go on until
@@ -225,53 +251,63 @@ impl Store {
         old_expires_at: Timestamp,
         expires_at: Option<Timestamp>,
     ) -> Result<Rotation, StoreError> {
-        self.write(async |connection| {
-            let change = next_revision(&mut *connection).await?;
-            let found = named_key(&mut *connection, key).await?;
-            let old_terms = found.columns.into_terms()?;
-            let has_expired = old_terms
-                .expires_at
-                .is_some_and(|expiry| expiry <= Timestamp::now());
-            if found.revoked_at.is_some() || has_expired {
-                return Err(StoreError::VoidKey);
-            }
-            let old_expires_at = old_terms
-                .expires_at
-                .map_or(old_expires_at, |expiry| expiry.min(old_expires_at));
-            let terms = KeyTerms {
-                expires_at: expires_at.or(old_terms.expires_at),
-                ..old_terms
-            };
-            key_columns::validate(&terms)?;
-            let tenant = TenantOfKey {
-                id: &found.tenant_id,
-                name: &found.tenant_name,
-            };
-            let issued = insert_key(&mut *connection, tenant, terms, change).await?;
-            query("UPDATE keys SET expires_at = $1, change_number = $2 WHERE digest = $3")
-                .bind(format_timestamp(old_expires_at))
-                .bind(change)
-                .bind(found.digest)
-                .execute(connection)
-                .await?;
-            Ok(Rotation {
-                issued,
-                old: key_id(&found.id)?,
-                old_expires_at,
+        let (rotation, record) = self
+            .write(async |connection| {
+                let change = next_revision(&mut *connection).await?;
+                let found = named_key(&mut *connection, key).await?;
+                let old_terms = found.columns.into_terms()?;
+                let has_expired = old_terms
+                    .expires_at
+                    .is_some_and(|expiry| expiry <= Timestamp::now());
+                if found.revoked_at.is_some() || has_expired {
+                    return Err(StoreError::VoidKey);
+                }
+                let old = key_id(&found.id)?;
+                let ends = |at: Option<Timestamp>| json!({ "expires_at": at.map(format_timestamp) });
+                let before = json!({ old.as_str(): ends(old_terms.expires_at) });
+                let old_expires_at = old_terms
+                    .expires_at
+                    .map_or(old_expires_at, |expiry| expiry.min(old_expires_at));
+                let terms = KeyTerms {
+                    expires_at: expires_at.or(old_terms.expires_at),
+                    ..old_terms
+                };
+                key_columns::validate(&terms)?;
+                let tenant = TenantOfChange {
+                    id: &found.tenant_id,
+                    name: &found.tenant_name,
+                };
+                let issued = insert_key(&mut *connection, tenant, terms, change).await?;
+                query("UPDATE keys SET expires_at = $1, change_number = $2 WHERE digest = $3")
+                    .bind(format_timestamp(old_expires_at))
+                    .bind(change)
+                    .bind(found.digest)
+                    .execute(&mut *connection)
+                    .await?;
+                let after = json!({
+                    old.as_str(): ends(Some(old_expires_at)),
+                    issued.listed.id.as_str(): shown_terms(&issued.listed.terms),
+                });
+                let operation = AuditOperation::RotateKey;
+                let record = self
+                    .record_change(connection, operation, tenant, Some(before), Some(after))
+                    .await?;
+                let rotation = Rotation {
+                    issued,
+                    old,
+                    old_expires_at,
+                };
+                Ok((rotation, record))
             })
-        })
-        .await
+            .await?;
+        self.tell_file(record);
+        Ok(rotation)
     }
-}
-
-struct TenantOfKey<'a> {
-    id: &'a str,
-    name: &'a str,
 }
 
 async fn insert_key(
     connection: &mut AnyConnection,
-    tenant: TenantOfKey<'_>,
+    tenant: TenantOfChange<'_>,
     terms: KeyTerms,
     change: i64,
 ) -> Result<IssuedKey, StoreError> {

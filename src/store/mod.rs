@@ -32,9 +32,10 @@ use jiff::Timestamp;
 use sqlx::AnyPool;
 
 use crate::text::format_timestamp;
+use audit::Recording;
 pub use audit::{
     Audit, AuditEntry, AuditOperation, AuditOutcome, AuditQuery, AuditRecord, AuditTenant, AuditWriter,
-    Documents, Unrecorded,
+    Documents, Operator, Unrecorded,
 };
 pub use directory::Changes;
 pub use environments::{ListPosition, Page, PageRequest};
@@ -51,6 +52,8 @@ pub struct Store {
     pool: AnyPool,
     backend: Backend,
     health: Arc<StoreHealth>,
+    /// Whose changes of tenants and keys are recorded; none where nobody's are.
+    recording: Option<Arc<Recording>>,
 }
 
 /// Which database it is.

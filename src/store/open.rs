@@ -31,6 +31,7 @@ impl Store {
             pool,
             backend,
             health,
+            recording: None,
         };
         if store.schema().await? != Schema::Current {
             match backend {
@@ -75,6 +76,7 @@ impl Store {
             pool,
             backend,
             health,
+            recording: None,
         };
         let schema = store.schema().await?;
         Ok(Some((store, schema)))

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use sqlx::AnyConnection;
 
+use super::audit::{AuditOperation, shown_tenant};
 use super::error::is_duplicate;
 use super::revision::next_revision;
 use super::transaction::{query, query_as, query_scalar};
@@ -45,27 +46,34 @@ impl Store {
             created_at: now(),
             is_suspended: false,
         };
-        self.write(async |connection| {
-            let change = next_revision(&mut *connection).await?;
-            judge(connection, rule).await?;
-            let inserted = query(
-                "INSERT INTO tenants (id, name, plan, created_at, is_suspended, change_number) \
+        let record = self
+            .write(async |connection| {
+                let change = next_revision(&mut *connection).await?;
+                judge(connection, rule).await?;
+                let inserted = query(
+                    "INSERT INTO tenants (id, name, plan, created_at, is_suspended, change_number) \
              VALUES ($1, $2, $3, $4, 0, $5)",
-            )
-            .bind(tenant.id.0.as_str())
-            .bind(name)
-            .bind(plan)
-            .bind(tenant.created_at.as_str())
-            .bind(change)
-            .execute(connection)
-            .await;
-            match inserted {
-                Ok(_) => Ok(()),
-                Err(error) if is_duplicate(&error) => Err(StoreError::DuplicateTenant(name.to_owned())),
-                Err(error) => Err(error.into()),
-            }
-        })
-        .await?;
+                )
+                .bind(tenant.id.0.as_str())
+                .bind(name)
+                .bind(plan)
+                .bind(tenant.created_at.as_str())
+                .bind(change)
+                .execute(&mut *connection)
+                .await;
+                match inserted {
+                    Ok(_) => {}
+                    Err(error) if is_duplicate(&error) => {
+                        return Err(StoreError::DuplicateTenant(name.to_owned()));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+                let (operation, after) = (AuditOperation::CreateTenant, Some(shown_tenant(&tenant)));
+                self.record_change(connection, operation, (&tenant).into(), None, after)
+                    .await
+            })
+            .await?;
+        self.tell_file(record);
         Ok(tenant)
     }
 
@@ -154,25 +162,33 @@ impl Store {
         if plan.is_some_and(|plan| !is_name(plan)) {
             return Err(StoreError::BadPlanName);
         }
-        self.write(async |connection| {
-            let change = next_revision(&mut *connection).await?;
-            judge(connection, rule).await?;
-            let known = named_tenant(&mut *connection, name).await?;
-            let changed = Tenant {
-                plan: plan.map_or(known.plan, str::to_owned),
-                is_suspended: is_suspended.unwrap_or(known.is_suspended),
-                ..known
-            };
-            query("UPDATE tenants SET plan = $1, is_suspended = $2, change_number = $3 WHERE id = $4")
-                .bind(changed.plan.as_str())
-                .bind(i64::from(changed.is_suspended))
-                .bind(change)
-                .bind(changed.id.0.as_str())
-                .execute(connection)
-                .await?;
-            Ok(changed)
-        })
-        .await
+        let (changed, record) = self
+            .write(async |connection| {
+                let change = next_revision(&mut *connection).await?;
+                judge(connection, rule).await?;
+                let known = named_tenant(&mut *connection, name).await?;
+                let before = Some(shown_tenant(&known));
+                let changed = Tenant {
+                    plan: plan.map_or(known.plan, str::to_owned),
+                    is_suspended: is_suspended.unwrap_or(known.is_suspended),
+                    ..known
+                };
+                query("UPDATE tenants SET plan = $1, is_suspended = $2, change_number = $3 WHERE id = $4")
+                    .bind(changed.plan.as_str())
+                    .bind(i64::from(changed.is_suspended))
+                    .bind(change)
+                    .bind(changed.id.0.as_str())
+                    .execute(&mut *connection)
+                    .await?;
+                let (operation, after) = (AuditOperation::UpdateTenant, Some(shown_tenant(&changed)));
+                let record = self
+                    .record_change(connection, operation, (&changed).into(), before, after)
+                    .await?;
+                Ok((changed, record))
+            })
+            .await?;
+        self.tell_file(record);
+        Ok(changed)
     }
 
     /// Takes a tenant away with all its keys. Its name is free again; its id stays behind as taken, because
@@ -181,30 +197,38 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchTenant`] or [`StoreError::Unreachable`]
     pub async fn delete_tenant(&self, name: &str) -> Result<TenantId, StoreError> {
-        self.write(async |connection| {
-            let change = next_revision(&mut *connection).await?;
-            let id = tenant_id(&mut *connection, name).await?;
-            for statement in [
-                "DELETE FROM keys WHERE tenant_id = $1",
-                "DELETE FROM tenants WHERE id = $1",
-            ] {
-                query(statement)
-                    .bind(id.as_str())
-                    .execute(&mut *connection)
-                    .await?;
-            }
-            query(
+        let (id, record) = self
+            .write(async |connection| {
+                let change = next_revision(&mut *connection).await?;
+                let tenant = named_tenant(&mut *connection, name).await?;
+                let id = &tenant.id.0;
+                for statement in [
+                    "DELETE FROM keys WHERE tenant_id = $1",
+                    "DELETE FROM tenants WHERE id = $1",
+                ] {
+                    query(statement)
+                        .bind(id.as_str())
+                        .execute(&mut *connection)
+                        .await?;
+                }
+                query(
                 "INSERT INTO deleted_tenants (id, name, deleted_at, change_number) VALUES ($1, $2, $3, $4)",
             )
             .bind(id.as_str())
             .bind(name)
             .bind(now())
             .bind(change)
-            .execute(connection)
+            .execute(&mut *connection)
             .await?;
-            Ok(TenantId(id))
-        })
-        .await
+                let (operation, before) = (AuditOperation::DeleteTenant, Some(shown_tenant(&tenant)));
+                let record = self
+                    .record_change(connection, operation, (&tenant).into(), before, None)
+                    .await?;
+                Ok((tenant.id, record))
+            })
+            .await?;
+        self.tell_file(record);
+        Ok(id)
     }
 }
 

@@ -62,6 +62,8 @@ pub struct Metrics {
     pub audit_file_lost: IntCounter,
     /// Times that records of the audit could not be written.
     pub audit_failures: IntCounter,
+    /// Requests to the admin address without a token that is taken.
+    pub admin_unauthorized: IntCounter,
 }
 
 /// How a request ended.
@@ -225,6 +227,10 @@ impl Metrics {
             audit_file_lost: add.counter(
                 "envgate_audit_file_lost_total",
                 "Lines of the audit that its file did not take.",
+            )?,
+            admin_unauthorized: add.counter(
+                "envgate_admin_unauthorized_total",
+                "Requests to the admin address without a token that is taken.",
             )?,
             audit_failures: add.counter(
                 "envgate_audit_write_failures_total",

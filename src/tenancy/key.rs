@@ -2,9 +2,10 @@ use std::fmt;
 
 use jiff::Timestamp;
 use ring::digest::{SHA256, digest};
+use zeroize::Zeroizing;
 
 use super::{Restrictions, TenantId};
-use crate::text::{NoRandomNumbers, random_bytes};
+use crate::text::{NoRandomNumbers, Secret, random_bytes};
 
 /// The SHA-256 of a key: all that is ever stored of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,7 +41,7 @@ impl fmt::Debug for KeyDigest {
 
 /// A key in plain text: `sk-eg-` and 256 random bits in base 58. It is shown once, when it is made.
 pub struct KeyText {
-    text: String,
+    text: Secret,
     id: KeyId,
 }
 
@@ -53,22 +54,23 @@ impl KeyText {
     /// # Errors
     /// Where the system has none to give.
     pub fn generate() -> Result<Self, NoRandomNumbers> {
-        let secret = bs58::encode(random_bytes::<32>()?).into_string();
-        let text = format!("{}{secret}", Self::PREFIX);
-        let id = KeyId::of(text.as_bytes()).ok_or(NoRandomNumbers)?;
+        let random = Zeroizing::new(random_bytes::<32>()?);
+        let secret = Zeroizing::new(bs58::encode(random.as_slice()).into_string());
+        let text = Secret::new(format!("{}{}", Self::PREFIX, secret.as_str()));
+        let id = KeyId::of(text.reveal().as_bytes()).ok_or(NoRandomNumbers)?;
         Ok(Self { text, id })
     }
 
     /// The key itself; for the one who asked for it, never for a log.
     #[must_use]
     pub fn reveal(&self) -> &str {
-        &self.text
+        self.text.reveal()
     }
 
     /// The digest under which the key is stored.
     #[must_use]
     pub fn digest(&self) -> KeyDigest {
-        KeyDigest::of(self.text.as_bytes())
+        KeyDigest::of(self.text.reveal().as_bytes())
     }
 
     /// The name of the key in lists and logs.

@@ -1,10 +1,11 @@
-//! What people and programs write: names, durations, times, JSON pointers, ids, page cursors. Pure.
+//! What people and programs write: names, durations, times, JSON pointers, ids, page cursors, secrets. Pure.
 
 mod cursor;
 mod duration;
 mod json;
 mod name;
 mod random;
+mod secret;
 mod time;
 
 pub use cursor::{CursorError, CursorSealer};
@@ -12,4 +13,5 @@ pub use duration::{expect_duration, format_seconds, parse_duration, whole_second
 pub use json::{JsonPointer, escape_pointer_token, json_kind};
 pub use name::{join_names, nearest_name};
 pub use random::{NoRandomNumbers, random_base58, random_bytes};
+pub use secret::Secret;
 pub use time::{format_timestamp, parse_moment};

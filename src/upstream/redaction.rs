@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use http::{HeaderMap, HeaderName};
 use memchr::memmem::Finder;
 
@@ -12,6 +13,8 @@ pub(super) struct Redaction {
     credential: Finder<'static>,
     /// The start of every escape that can stand for a character of a credential.
     escape: Finder<'static>,
+    /// The credential in hexadecimal and in base 64, wherever in that it begins.
+    encoded: Vec<Finder<'static>>,
 }
 
 /// What stands in its place; no JSON string breaks on it.
@@ -30,12 +33,16 @@ impl Redaction {
             } else {
                 "\\u00"
             }),
+            encoded: encodings(credential.as_bytes())
+                .iter()
+                .map(|text| Finder::new(text).into_owned())
+                .collect(),
         }
     }
 
     /// The reply as it may go on. In the headers and bodies of all replies the credential is looked for as it
     /// is and in the spellings of JSON; in those of errors, which are short and are written by hand, behind
-    /// more of JSON's and of percent escapes too. Where it can only be seen there, nothing of the text goes
+    /// more of JSON's and of percent escapes too, in hexadecimal and in base 64. Where it can only be seen there, nothing of the text goes
     /// on.
     pub(super) fn clean(&self, reply: Reply) -> Reply {
         if self.credential.needle().len() < SHORTEST {
@@ -45,7 +52,7 @@ impl Redaction {
         let status = reply.status.as_u16();
         let cleaned = Reply {
             status: reply.status,
-            headers: self.clean_headers(reply.headers, status),
+            headers: self.clean_headers(reply.headers, status, is_error),
             body: match self.mask(&reply.body) {
                 Some(masked) => {
                     complain(status, "its body");
@@ -54,7 +61,7 @@ impl Redaction {
                 None => reply.body,
             },
         };
-        if is_error && self.is_hidden_in(&cleaned.body) {
+        if is_error && (self.is_encoded_in(&cleaned.body) || self.is_hidden_in(&cleaned.body)) {
             complain(status, "its body, escaped");
             return Reply {
                 body: Bytes::new(),
@@ -64,8 +71,10 @@ impl Redaction {
         cleaned
     }
 
-    fn clean_headers(&self, mut headers: HeaderMap, status: u16) -> HeaderMap {
-        let tells = |value: &[u8]| self.mask(value).is_some() || self.is_hidden_in(value);
+    fn clean_headers(&self, mut headers: HeaderMap, status: u16, is_error: bool) -> HeaderMap {
+        let tells = |value: &[u8]| {
+            self.mask(value).is_some() || self.is_hidden_in(value) || is_error && self.is_encoded_in(value)
+        };
         let telling: Vec<HeaderName> = headers
             .iter()
             .filter(|(_, value)| tells(value.as_bytes()))
@@ -126,9 +135,13 @@ impl Redaction {
         Some(text.len() - rest.len())
     }
 
+    fn is_encoded_in(&self, text: &[u8]) -> bool {
+        self.encoded.iter().any(|encoded| encoded.find(text).is_some())
+    }
+
     /// Whether the credential comes to light when the text is freed of its escapes, round by round.
     fn is_hidden_in(&self, text: &[u8]) -> bool {
-        let is_bare = |text: &[u8]| self.credential.find(text).is_some();
+        let is_bare = |text: &[u8]| self.credential.find(text).is_some() || self.is_encoded_in(text);
         let mut text = Cow::Borrowed(text);
         for _ in 0..ROUNDS {
             if !text.contains(&b'\\') && !text.contains(&b'%') {
@@ -146,6 +159,21 @@ impl Redaction {
         }
         false
     }
+}
+
+/// What a text is in hexadecimal, and in both alphabets of base 64 after no byte, one or two: the characters that
+/// nothing before or after it has a part in.
+fn encodings(text: &[u8]) -> Vec<String> {
+    let mut encodings = vec![HEXLOWER.encode(text), HEXUPPER.encode(text)];
+    for (before, first) in [(0, 0), (1, 2), (2, 3)] {
+        let bytes = [vec![0; before], text.to_vec()].concat();
+        let end = bytes.len() * 8 / 6;
+        for alphabet in [&BASE64_NOPAD, &BASE64URL_NOPAD] {
+            let encoded = alphabet.encode(&bytes);
+            encodings.extend(encoded.get(first..end).map(str::to_owned));
+        }
+    }
+    encodings
 }
 
 /// The first byte of a text in a JSON string, and how many bytes spell it. Of a character that is not ASCII

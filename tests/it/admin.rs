@@ -8,3 +8,4 @@ mod plans;
 mod refusals;
 mod store;
 mod tenants;
+mod tokens;

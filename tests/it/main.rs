@@ -41,6 +41,7 @@ mod operator;
 mod operator_faults;
 mod ownership;
 mod plans;
+mod planted_secrets;
 mod policy;
 mod replicas;
 mod shared_budget;

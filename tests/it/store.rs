@@ -23,11 +23,7 @@ fn expect_refusal(output: &Output, words: &str) {
 }
 
 fn status(envgate: &Envgate) -> (u16, String) {
-    let answer = envgate.admin_get("/readyz");
-    (
-        answer.status,
-        answer.json()["status"].as_str().unwrap().to_owned(),
-    )
+    envgate.readiness()
 }
 
 fn name(database: &Database) -> String {

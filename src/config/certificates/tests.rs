@@ -21,7 +21,7 @@ fn make(name: &str, years: std::ops::Range<i32>) -> Made {
 fn file(name: &str, content: &str) -> PemFile {
     PemFile {
         path: name.into(),
-        content: content.into(),
+        content: content.as_bytes().to_vec().into(),
     }
 }
 

@@ -175,7 +175,25 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         path: "admin.token",
         form: "secret",
         default: None,
-        doc: "what `/api` wants as `Authorization: Bearer`, 16 characters or more; left out, `/api` is read-only and for this machine alone",
+        doc: "what `/api` takes as `Authorization: Bearer`, with all rights, 16 characters or more; without it, a token below and a client certificate, `/api` is read-only and for this machine alone",
+    },
+    SettingDoc {
+        path: "admin.metrics_token",
+        form: "secret",
+        default: None,
+        doc: "what `/metrics` takes as `Authorization: Bearer`, besides what `/api` takes; left out, it is open to everybody who reaches the address",
+    },
+    SettingDoc {
+        path: "admin.tokens.NAME.token",
+        form: "secret",
+        default: None,
+        doc: "a token more that `/api` takes; the audit tells it as `admin.tokens.NAME`",
+    },
+    SettingDoc {
+        path: "admin.tokens.NAME.rights",
+        form: "`read`, `keys` or `all`",
+        default: None,
+        doc: "what it is good for: to read; to create, rotate and revoke keys too; for everything",
     },
     SettingDoc {
         path: "admin.tls.certificate",
@@ -212,5 +230,11 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         form: "`required` or `optional`",
         default: None,
         doc: "whether a client without a certificate is let in where `admin.tls.client_ca` is set; left out, `required`",
+    },
+    SettingDoc {
+        path: "admin.tls.client_rights",
+        form: "`none`, `read`, `keys` or `all`",
+        default: None,
+        doc: "what a client may do in `/api` that shows a certificate and sends no token; left out, `all` where there is no token at all, else `none`",
     },
 ];

@@ -76,4 +76,10 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         default: None,
         doc: "worker threads of the gateway; left out, the machine's cores",
     },
+    SettingDoc {
+        path: "server.core_dumps",
+        form: "true or false",
+        default: Some("false"),
+        doc: "whether a crash may leave the memory of the process, with all its secrets, in a file, and debuggers of the same user may attach",
+    },
 ];

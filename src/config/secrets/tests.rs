@@ -24,6 +24,33 @@ fn a_secret_comes_from_a_variable_or_a_file() {
 }
 
 #[test]
+fn a_secret_comes_from_a_credential_of_systemd() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("upstream"), "sk-ant-5\n").unwrap();
+    let text =
+        |name: &str| format!("[upstream]\nurl = \"https://a.example\"\ncredential.credential = \"{name}\"");
+    let place = [("CREDENTIALS_DIRECTORY", directory.path().to_str().unwrap())];
+    let service = settings(&text("upstream"), &place).upstream.service.unwrap();
+    assert_eq!(service.credential.reveal(), "sk-ant-5");
+    for (name, environment, told) in [
+        ("other", &place[..], "other cannot be read: No such file"),
+        ("upstream", &[], "LoadCredential=upstream:/path"),
+        ("../upstream", &place, "without a slash"),
+        ("..", &place, "without a slash"),
+        ("", &place, "without a slash"),
+    ] {
+        let faults = faults(&text(name), environment).join("\n");
+        assert!(faults.contains(told), "{name}: {faults}");
+    }
+}
+
+#[test]
+fn a_file_without_end_is_no_secret() {
+    let faults = faults("admin.token.file = \"/dev/zero\"", &[]).join("\n");
+    assert!(faults.contains("larger than 65536 bytes"), "{faults}");
+}
+
+#[test]
 fn a_secret_that_is_plain_or_cannot_be_used_is_a_fault_that_does_not_show_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("key");
@@ -46,18 +73,24 @@ fn a_secret_that_is_plain_or_cannot_be_used_is_a_fault_that_does_not_show_it() {
         ),
         (
             "{ env = \"A\", file = \"b\" }",
-            "expected { env = \"NAME\" } or { file = \"path\" }",
+            "expected { env = \"NAME\" }, { file = \"path\" } or { credential = \"name\" }",
         ),
         (
             "{ value = \"hunter2\" }",
-            "expected { env = \"NAME\" } or { file = \"path\" }",
+            "expected { env = \"NAME\" }, { file = \"path\" } or { credential = \"name\" }",
         ),
         (
             "{ env = 1 }",
-            "expected { env = \"NAME\" } or { file = \"path\" }",
+            "expected { env = \"NAME\" }, { file = \"path\" } or { credential = \"name\" }",
         ),
-        ("{}", "expected { env = \"NAME\" } or { file = \"path\" }"),
-        ("7", "expected { env = \"NAME\" } or { file = \"path\" }"),
+        (
+            "{}",
+            "expected { env = \"NAME\" }, { file = \"path\" } or { credential = \"name\" }",
+        ),
+        (
+            "7",
+            "expected { env = \"NAME\" }, { file = \"path\" } or { credential = \"name\" }",
+        ),
         (&two_lines, "another character that a header cannot carry"),
         (&absent, "cannot be read: No such file"),
         // The second fault, of a value that is no TOML, is left out: what was parsed of it may be a secret.

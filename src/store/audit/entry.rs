@@ -56,17 +56,38 @@ pub enum AuditOperation {
     ForceDelete,
     /// The operator made an environment a tenant's.
     Adopt,
+    /// The operator made a tenant.
+    CreateTenant,
+    /// The operator moved a tenant to another plan, suspended it or let it in again.
+    UpdateTenant,
+    /// The operator took a tenant away, with its keys.
+    DeleteTenant,
+    /// The operator gave a tenant a key.
+    CreateKey,
+    /// The operator replaced a key by another.
+    RotateKey,
+    /// The operator made a key void.
+    RevokeKey,
+    /// The gateway went over to other settings, plans among them.
+    Reload,
 }
 
 impl AuditOperation {
     /// All that records can be of.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 13] = [
         Self::Write(Operation::Create),
         Self::Write(Operation::Update),
         Self::Write(Operation::Delete),
         Self::Write(Operation::Archive),
         Self::ForceDelete,
         Self::Adopt,
+        Self::CreateTenant,
+        Self::UpdateTenant,
+        Self::DeleteTenant,
+        Self::CreateKey,
+        Self::RotateKey,
+        Self::RevokeKey,
+        Self::Reload,
     ];
 
     /// The name in records.
@@ -76,6 +97,13 @@ impl AuditOperation {
             Self::Write(operation) => operation.name(),
             Self::ForceDelete => "force_delete",
             Self::Adopt => "adopt",
+            Self::CreateTenant => "create_tenant",
+            Self::UpdateTenant => "update_tenant",
+            Self::DeleteTenant => "delete_tenant",
+            Self::CreateKey => "create_key",
+            Self::RotateKey => "rotate_key",
+            Self::RevokeKey => "revoke_key",
+            Self::Reload => "reload",
         }
     }
 }
@@ -87,8 +115,10 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// Who wrote.
     pub tenant: Arc<Tenant>,
-    /// With which key; [`KeyId::OPERATOR`] for an adoption.
+    /// With which key; [`KeyId::OPERATOR`] where the operator acted.
     pub key: KeyId,
+    /// Who acted, where that is not told by the key.
+    pub actor: Option<String>,
     /// The address of whoever wrote; none where nobody knows.
     pub client_address: Option<IpAddr>,
     /// What was asked.
@@ -106,6 +136,8 @@ pub struct AuditEntry {
     pub request_id: String,
     /// The environment before and after.
     pub documents: Documents,
+    /// What changed, where it is no environment.
+    pub change: Option<Value>,
     /// How many requests the entry stands for.
     pub repeats: u64,
 }
@@ -159,7 +191,7 @@ impl Documents {
 impl AuditEntry {
     /// The record of the entry; its documents are compared here.
     pub(super) fn record(self, stamp_key: &str) -> Result<AuditRecord, NoRandomNumbers> {
-        let change = self.change(stamp_key);
+        let change = self.change.clone().or_else(|| self.difference(stamp_key));
         // As exact as the store keeps it.
         let at = Timestamp::from_microsecond(self.at.as_microsecond()).unwrap_or(self.at);
         Ok(AuditRecord {
@@ -170,7 +202,7 @@ impl AuditEntry {
                 name: self.tenant.name.clone(),
             },
             key: self.key.to_string(),
-            actor: Some(self.actor()),
+            actor: Some(self.actor.unwrap_or_else(|| self.key.to_string())),
             client_address: self.client_address.map(|address| address.to_string()),
             operation: self.operation.name().to_owned(),
             environment: self.environment.map(String::from),
@@ -183,14 +215,7 @@ impl AuditEntry {
         })
     }
 
-    fn actor(&self) -> String {
-        match self.key {
-            KeyId::OPERATOR => AuditRecord::ADMIN_TOKEN.to_owned(),
-            key => key.to_string(),
-        }
-    }
-
-    fn change(&self, stamp_key: &str) -> Option<Value> {
+    fn difference(&self, stamp_key: &str) -> Option<Value> {
         let documents = &self.documents;
         if let Some(bytes) = documents.omitted_bytes {
             return Some(omitted(bytes));

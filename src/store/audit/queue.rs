@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::repeats::RepeatedRefusals;
 use super::room::Room;
-use super::{AuditEntry, AuditOutcome};
+use super::{AuditEntry, AuditOutcome, AuditRecord};
 use crate::telemetry::Metrics;
 
 /// How many writes that were sent wait for the store: those of some hours, at the upstream's pace.
@@ -40,6 +40,8 @@ pub(super) struct Queue {
 struct Waiting {
     /// What the writer has not taken yet, in the order in which it came.
     entries: Vec<AuditEntry>,
+    /// What the store has already, for the file alone.
+    recorded: Vec<AuditRecord>,
     /// Refusals that are only counted so far.
     repeats: RepeatedRefusals,
     /// When those were last looked through.
@@ -64,6 +66,7 @@ impl Audit {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         let waiting = Waiting {
             entries: Vec::new(),
+            recorded: Vec::new(),
             repeats: RepeatedRefusals::default(),
             counted_at: Instant::now(),
             writes: Room::new(MAX_WRITES, MAX_WRITES_OF_ONE_TENANT),
@@ -99,7 +102,19 @@ impl Audit {
     }
 }
 
+impl Audit {
+    /// Takes a record that the store has, for the file.
+    pub(super) fn note_recorded(&self, record: AuditRecord) {
+        self.0.waiting.lock().recorded.push(record);
+    }
+}
+
 impl Queue {
+    /// The records that the store has already, and the file not yet.
+    pub(super) fn take_recorded(&self) -> Vec<AuditRecord> {
+        std::mem::take(&mut self.waiting.lock().recorded)
+    }
+
     /// What came since, and what was counted in minutes that are over.
     pub(super) fn take(&self, now: Instant) -> Vec<AuditEntry> {
         let mut waiting = self.waiting.lock();

@@ -1,12 +1,12 @@
 use data_encoding::BASE32HEX_NOPAD;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::text::{NoRandomNumbers, format_timestamp, random_bytes};
 
-/// One write of an environment, or several refusals of one kind, as operators read it. There is no secret in
-/// it.
+/// One write of an environment, several refusals of one kind, or one change by the operator, as operators read it.
+/// There is no secret in it.
 ///
 /// Names are texts, because a record outlives the version of envgate that wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,12 +16,13 @@ pub struct AuditRecord {
     /// When the write ended; of several, the last. In microseconds.
     #[serde(serialize_with = "serialize_time")]
     pub at: Timestamp,
-    /// Whose key it was.
+    /// Whose key it was, or which tenant was changed; null where it is about none.
+    #[serde(serialize_with = "serialize_tenant", deserialize_with = "deserialize_tenant")]
     pub tenant: AuditTenant,
     /// The public prefix of the key; `(the operator)` where the operator acted.
     pub key: String,
-    /// Who acted: the public prefix of a tenant's key, or [`AuditRecord::ADMIN_TOKEN`] for whoever has that.
-    /// None in records from before it was written.
+    /// Who acted: the public prefix of a tenant's key; of operators the name of their token, the subject of their
+    /// certificate, or the user of their command. None in records from before it was written.
     #[serde(default)]
     pub actor: Option<String>,
     /// The address that it was asked from; of several, the last. None in records from before it was written.
@@ -47,18 +48,15 @@ pub struct AuditRecord {
 }
 
 /// A tenant as it was at the time of a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditTenant {
-    /// Its id.
+    /// Its id; empty for no tenant.
     pub id: String,
     /// Its name then.
     pub name: String,
 }
 
 impl AuditRecord {
-    /// The actor that the admin API lets change things.
-    pub const ADMIN_TOKEN: &'static str = "admin.token";
-
     /// A new id for a record of this time: `aud_`, the time in microseconds, and 64 random bits, in base 32.
     ///
     /// # Errors
@@ -76,6 +74,17 @@ fn id(at: Timestamp, random: [u8; 8]) -> String {
 }
 
 const PREFIX: &str = "aud_";
+
+/// Of no tenant nothing is shown.
+fn serialize_tenant<S: Serializer>(tenant: &AuditTenant, serializer: S) -> Result<S::Ok, S::Error> {
+    Some(tenant)
+        .filter(|tenant| !tenant.id.is_empty())
+        .serialize(serializer)
+}
+
+fn deserialize_tenant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AuditTenant, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
 
 /// In the form that the store and the admin API tell times in, always as long.
 fn serialize_time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {

@@ -2,7 +2,7 @@ use std::borrow::Borrow;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::{AnyConnection, AssertSqlSafe, FromRow};
 
 use super::{AuditRecord, AuditTenant};
 use crate::store::key_columns::parse_timestamp;
@@ -17,6 +17,8 @@ pub struct AuditQuery {
     pub tenant: Option<String>,
     /// The id of an environment.
     pub environment: Option<String>,
+    /// Who acted.
+    pub actor: Option<String>,
     /// The name of an operation.
     pub operation: Option<String>,
     /// The name of an [`AuditOutcome`](super::AuditOutcome), or a kind of error.
@@ -80,17 +82,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Rejected`], [`StoreError::Unreachable`] or [`StoreError::Unusable`]
     pub async fn write_audit<R: Borrow<AuditRecord>>(&self, records: &[R]) -> Result<(), StoreError> {
-        let columns: Vec<_> = records.iter().map(|record| columns(record.borrow())).collect();
-        let rows =
-            serde_json::to_string(&columns).map_err(|error| StoreError::Rejected(error.to_string()))?;
-        let statement = AssertSqlSafe(insertion(self.backend));
-        self.write(
-            async |connection| match query(statement).bind(rows).execute(connection).await {
-                Err(error) if is_refused_for_good(&error) => Err(StoreError::Rejected(error.to_string())),
-                outcome => outcome.map(drop).map_err(StoreError::from),
-            },
-        )
-        .await
+        self.write(async |connection| insert(connection, self.backend, records).await)
+            .await
     }
 
     /// As [`Store::write_audit`]; the inner error says why the store refuses a record among these, and always
@@ -152,6 +145,21 @@ impl Store {
                 return Ok(forgotten);
             }
         }
+    }
+}
+
+/// Writes records in a transaction that there is.
+pub(super) async fn insert<R: Borrow<AuditRecord>>(
+    connection: &mut AnyConnection,
+    backend: Backend,
+    records: &[R],
+) -> Result<(), StoreError> {
+    let columns: Vec<_> = records.iter().map(|record| columns(record.borrow())).collect();
+    let rows = serde_json::to_string(&columns).map_err(|error| StoreError::Rejected(error.to_string()))?;
+    let statement = AssertSqlSafe(insertion(backend));
+    match query(statement).bind(rows).execute(connection).await {
+        Err(error) if is_refused_for_good(&error) => Err(StoreError::Rejected(error.to_string())),
+        outcome => outcome.map(drop).map_err(StoreError::from),
     }
 }
 
@@ -226,6 +234,7 @@ fn conditions(query: &AuditQuery) -> (String, Vec<String>) {
     let asked = [
         ("(tenant_id = $ OR tenant_name = $)", query.tenant.clone()),
         ("environment = $", query.environment.clone()),
+        ("actor = $", query.actor.clone()),
         ("operation = $", query.operation.clone()),
         ("(outcome = $ OR error = $)", query.outcome.clone()),
         ("at >= $", query.from.map(format_timestamp)),

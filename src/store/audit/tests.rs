@@ -25,6 +25,7 @@ pub(super) fn entry() -> AuditEntry {
         at: Timestamp::constant(1_780_048_800, 0),
         tenant: Arc::new(tenant("ten_1")),
         key: KeyId::parse("sk-eg-abcdefgh").unwrap(),
+        actor: None,
         client_address: Some([192, 0, 2, 1].into()),
         operation: AuditOperation::Write(Operation::Update),
         environment: EnvironmentId::parse("env_1").ok(),
@@ -33,6 +34,7 @@ pub(super) fn entry() -> AuditEntry {
         error: None,
         request_id: "req_1".to_owned(),
         documents: Documents::default(),
+        change: None,
         repeats: 1,
     }
 }

@@ -133,6 +133,11 @@ impl Intake {
     }
 
     fn take_in(&mut self, entries: Vec<AuditEntry>, pending: &mut PendingRecords) {
+        for record in self.queue.take_recorded() {
+            if let Some(file) = &self.file {
+                file.push(&record);
+            }
+        }
         for entry in entries {
             let tenant = Arc::clone(&entry.tenant);
             let repeats = entry.repeats;

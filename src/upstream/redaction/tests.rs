@@ -64,6 +64,24 @@ fn an_error_that_tells_it_behind_more_escapes_is_not_told_at_all() {
 }
 
 #[test]
+fn an_error_that_tells_it_in_hexadecimal_or_base_64_is_not_told_at_all() {
+    for before in ["", "a", "ab", "abc", "user:"] {
+        let text = format!("{before}{KEY}:more");
+        let hex = HEXLOWER.encode(text.as_bytes());
+        for encoded in [
+            hex.to_uppercase(),
+            BASE64_NOPAD.encode(text.as_bytes()),
+            BASE64URL_NOPAD.encode(text.as_bytes()),
+            in_percent_escapes(&BASE64_NOPAD.encode(text.as_bytes())),
+            hex,
+        ] {
+            let body = format!(r#"{{"said":"{encoded}"}}"#);
+            assert_eq!(cleaned(400, &body), "", "{encoded}");
+        }
+    }
+}
+
+#[test]
 fn what_does_not_tell_it_stays_byte_for_byte() {
     for body in [
         "",

@@ -12,7 +12,11 @@ const COLLECTION: &str = "/v1/environments";
 
 fn read(envgate: &Envgate, query: &str) -> Vec<Value> {
     let page = expect(&get(envgate, &format!("{AUDIT}?{query}")), 200);
-    page["data"].as_array().unwrap().clone()
+    let mut records = page["data"].as_array().unwrap().clone();
+    // What the operator did for the test is left out.
+    let is_tenants = |operation: &str| !operation.ends_with("_tenant") && !operation.ends_with("_key");
+    records.retain(|record| is_tenants(record["operation"].as_str().unwrap()));
+    records
 }
 
 /// Waits until there are so many records that a query asks for, and gives them back.
@@ -101,7 +105,7 @@ fn pages_go_on_from_where_they_stopped_whatever_is_written_meanwhile() {
         .iter()
         .map(|record| record["id"].as_str().unwrap().to_owned())
         .collect();
-    let mut query = "limit=3".to_owned();
+    let mut query = "operation=create&limit=3".to_owned();
     let mut last = String::new();
     for (page_number, count) in [3, 3, 1].into_iter().enumerate() {
         let page = expect(&get(&envgate, &format!("{AUDIT}?{query}")), 200);
@@ -116,7 +120,10 @@ fn pages_go_on_from_where_they_stopped_whatever_is_written_meanwhile() {
         assert_eq!(page["next_page"].is_null(), page_number == 2, "{page}");
         create(&envgate, "meanwhile");
         wait_for(&envgate, 8 + page_number, "");
-        query = format!("limit=3&page={}", page["next_page"].as_str().unwrap_or_default());
+        query = format!(
+            "operation=create&limit=3&page={}",
+            page["next_page"].as_str().unwrap_or_default()
+        );
     }
     assert!(left.is_empty(), "{left:?} were passed over");
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use super::{Audited, COLLECTION};
+use super::{Audited, COLLECTION, is_operators};
 use crate::common::EXAMPLE;
 use crate::common::envgate::{OPERATOR_KEY, Setup};
 use crate::common::upstream::{ENVIRONMENT, Then, Upstream};
@@ -89,7 +89,10 @@ fn every_write_is_one_record_of_who_did_what_and_a_read_is_none() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
+    let (operators, lines): (Vec<_>, Vec<_>) = lines.into_iter().partition(is_operators);
     assert_eq!(lines, records);
+    let made: Vec<_> = operators.iter().map(|record| &record["operation"]).collect();
+    assert_eq!(made, ["create_tenant", "create_key"], "what the first start made");
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }
 

@@ -64,6 +64,12 @@ impl Setup {
         self
     }
 
+    /// Takes a variable away again.
+    pub fn unset(mut self, name: &str) -> Self {
+        self.environment.retain(|(known, _)| known != name);
+        self
+    }
+
     /// Writes a configuration file, which every command is then given.
     pub fn file(mut self, text: &str) -> Self {
         std::fs::write(self.directory.path().join("envgate.toml"), text).unwrap();
@@ -273,6 +279,13 @@ impl Envgate {
             Some(client) => client.send(self.admin, &request),
             None => request.send(),
         }
+    }
+
+    /// What `/readyz` answers, and all that the gateway says of why; the word where there is nothing to say.
+    pub fn readiness(&self) -> (u16, String) {
+        let told = self.admin_get("/api/v1/readiness").json();
+        let detail = told["detail"].as_str().or(told["status"].as_str());
+        (self.admin_get("/readyz").status, detail.unwrap().to_owned())
     }
 
     /// The value of a metric, named with its labels as the text format shows them; 0 where it is not there.

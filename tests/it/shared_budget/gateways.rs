@@ -137,13 +137,9 @@ fn two_gateways_together_are_never_over_the_budget_whatever_is_killed() {
 
             redis.kill();
             is_served_again(&traffic);
-            let readiness = one.admin_get("/readyz");
-            assert_eq!(readiness.status, 200);
-            assert!(
-                readiness.text().contains("degraded: Redis does not answer"),
-                "{}",
-                readiness.text()
-            );
+            let (status, why) = one.readiness();
+            assert_eq!(status, 200);
+            assert!(why.contains("degraded: Redis does not answer"), "{why}");
             one.expect_metric(r#"envgate_budget_redis_up{budget="default"}"#, 0.0);
             pause(WINDOW);
 

@@ -79,15 +79,8 @@ fn five_replicas_for_two_are_noticed_and_three_of_them_send_nothing_without_redi
     for gateway in &gateways {
         gateway.expect_metric(r#"envgate_budget_replicas{budget="default"}"#, 5.0);
         gateway.expect_log("more replicas spend the budget than quota.replicas says");
-        let readiness = gateway.admin_get("/readyz");
-        assert_eq!(readiness.status, 200);
-        assert!(
-            readiness
-                .text()
-                .contains("degraded: 5 replicas spend the budget default, quota.replicas is 2"),
-            "{}",
-            readiness.text()
-        );
+        let why = "degraded: 5 replicas spend the budget default, quota.replicas is 2";
+        assert_eq!(gateway.readiness(), (200, why.to_owned()));
     }
     let seats = gateways
         .iter()
@@ -100,13 +93,9 @@ fn five_replicas_for_two_are_noticed_and_three_of_them_send_nothing_without_redi
         eventually("nothing goes up", || {
             gateway.metric(r#"envgate_budget_stopped{budget="default"}"#) == 1.0
         });
-        let readiness = gateway.admin_get("/readyz");
-        assert_eq!(readiness.status, 503);
-        assert!(
-            readiness.text().contains("nothing goes up"),
-            "{}",
-            readiness.text()
-        );
+        let (status, why) = gateway.readiness();
+        assert_eq!(status, 503);
+        assert!(why.contains("nothing goes up"), "{why}");
         gateway.expect_log("nothing goes up before Redis answers");
         gateway
             .get("/v1/environments/env_1")
