@@ -15,7 +15,7 @@ impl CoreDumps {
         // Only the soft limit, so that it can be taken back.
         let none = Rlimit {
             current: Some(0),
-            ..inherited.clone()
+            ..inherited
         };
         let _ = setrlimit(Resource::Core, none);
         set_dumpable(false);

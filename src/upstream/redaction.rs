@@ -124,6 +124,10 @@ impl Redaction {
 
     /// How many bytes of the text, from its start, spell the credential in JSON or as it is.
     fn length_at_start(&self, text: &[u8]) -> Option<usize> {
+        // As it is it may look like an escape itself.
+        if text.starts_with(self.credential.needle()) {
+            return Some(self.credential.needle().len());
+        }
         let mut rest = text;
         for expected in self.credential.needle() {
             let (byte, length) = unescape_one(rest)?;

@@ -191,7 +191,7 @@ url = 3
             "envgate.toml:7:11: contract.dialect: expected one of \"sandbase\", \"anthropic\"; did you mean \"sandbase\"?",
             "envgate.toml:8:17: contract.unknown_field: expected a string, found true or false",
             "envgate.toml:10:2: lgo: unknown table; did you mean \"log\"?",
-            "envgate.toml:14:7: store.url: expected { env = \"NAME\" } or { file = \"path\" }",
+            "envgate.toml:14:7: store.url: expected { env = \"NAME\" }, { file = \"path\" } or { credential = \"name\" }",
             "ENVGATE_ADMIN__ADDRESS: expected an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"",
             "ENVGATE_UPSTREAM__TIEMOUT: unknown setting; did you mean \"ENVGATE_UPSTREAM__TIMEOUT\"?",
         ]

@@ -120,3 +120,14 @@ fn what_is_too_short_to_be_a_secret_is_not_looked_for() {
     let cleaned = Redaction::new("test").clean(reply(400, "a test"));
     assert_eq!(cleaned.body, "a test");
 }
+
+#[test]
+fn a_credential_that_looks_like_an_escape_is_found_as_it_is() {
+    let key = "sk-ant-\\n\"odd\\u0041";
+    let mut told = reply(400, &format!("sent {key}."));
+    told.headers
+        .insert("retry-after", HeaderValue::from_str(key).unwrap());
+    let cleaned = Redaction::new(key).clean(told);
+    assert!(cleaned.headers.is_empty(), "{:?}", cleaned.headers);
+    assert_eq!(cleaned.body, "sent [credential].");
+}
