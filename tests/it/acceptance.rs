@@ -1,6 +1,11 @@
-//! envgate beside other people's servers, as they are installed. Not part of `make test`: `make acceptance` installs what
-//! these tests need, and runs them.
+//! envgate beside other people's servers, as they are installed, and as it comes to those who run it. Not part of
+//! `make test`: `make acceptance` installs what these tests need, and runs them.
 
+mod image;
+mod installed;
+mod manifests;
+mod package;
 mod pgbouncer;
 mod tls_clients;
+mod units;
 mod varnish;
