@@ -16,6 +16,8 @@ mod parameters;
 mod plans;
 mod problem;
 mod refused_tokens;
+mod reload;
+mod reload_outcome;
 mod tenants;
 mod vitals;
 
@@ -38,6 +40,8 @@ use tokio::time::timeout;
 
 pub use adoption::MOST_ADOPTED_AT_ONCE;
 pub use adoption_jobs::AdoptionJobs;
+pub use reload::{ReloadRequest, Reloads};
+pub use reload_outcome::{Reload, ReloadRejection};
 pub use vitals::Vitals;
 
 use crate::config::CurrentSettings;
@@ -65,6 +69,8 @@ pub struct Admin {
     pub adoptions: AdoptionJobs,
     /// What `/readyz` looks at.
     pub vitals: Vitals,
+    /// Where the settings are read again.
+    pub reloads: Reloads,
 }
 
 /// How many connections may be open.
@@ -122,6 +128,7 @@ fn api(guard: &Guard) -> Router<Admin> {
         .merge(adoption::routes())
         .merge(audit::routes())
         .merge(health::detail_routes())
+        .merge(reload::routes())
         .route("/api", any(no_such_path))
         .route("/api/", any(no_such_path))
         .route("/api/{*rest}", any(no_such_path))

@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::reload_outcome::ReloadRejection;
 use super::with;
 use crate::config::Rights;
 use crate::contract::DocumentFault;
@@ -70,6 +71,8 @@ pub(super) enum Problem {
     StoreAway(&'static str),
     #[error("the gateway cannot reach its store yet; try again in a moment")]
     NotReady,
+    #[error("the settings stay as they are: {0}")]
+    ReloadRefused(ReloadRejection),
     #[error("an internal error of the gateway; its log says more")]
     Internal,
 }
@@ -143,6 +146,7 @@ impl Problem {
                 "Too many adoptions",
             ),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping", "Stopping"),
+            Self::ReloadRefused(_) => (StatusCode::BAD_REQUEST, "invalid_settings", "Invalid settings"),
             Self::Store(error) => store_problem(error),
             Self::StoreAway(_) | Self::NotReady => STORE_AWAY,
             Self::Internal => INTERNAL,
@@ -159,13 +163,18 @@ impl Problem {
             "instance": instance,
             "code": code,
         });
-        let Self::Fields(faults) = self else {
-            return content;
+        let faults: Value = match self {
+            Self::Fields(faults) => faults
+                .iter()
+                .map(|fault| json!({ "pointer": fault.pointer, "detail": fault.detail }))
+                .collect(),
+            Self::ReloadRefused(rejection) => {
+                let faults = rejection.faults.iter();
+                faults.map(|fault| json!({ "detail": fault })).collect()
+            }
+            _ => return content,
         };
-        let faults = faults
-            .iter()
-            .map(|fault| json!({ "pointer": fault.pointer, "detail": fault.detail }));
-        with(content, "errors", faults.collect::<Value>())
+        with(content, "errors", faults)
     }
 }
 

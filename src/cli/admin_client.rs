@@ -22,8 +22,9 @@ use tokio_rustls::TlsConnector;
 use url::Url;
 
 use super::admin_tls;
-use crate::config::{self, CertificateError, Rights};
+use crate::config::{self, CertificateError};
 use crate::server::read_body;
+use crate::text::Secret;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -92,16 +93,12 @@ impl AdminClient {
             (true, None) => return Err(AdminError::NoCertificate),
             (true, Some(tls)) => Some(Arc::new(admin_tls::client_config(tls)?).into()),
         };
-        let mut tokens = settings.api_tokens();
-        let token = tokens.find(|(_, _, rights)| *rights == Rights::All);
-        let (_, token, _) = token.ok_or(AdminError::NoToken)?;
-        let mut authorization =
-            HeaderValue::try_from(format!("Bearer {}", token.reveal())).map_err(|_| AdminError::NoToken)?;
-        authorization.set_sensitive(true);
+        let strongest = settings.api_tokens().max_by_key(|(_, _, rights)| *rights);
+        let authorization = strongest.map(|(_, token, _)| bearer(token)).transpose()?;
         Ok(Self {
             authority,
             tls,
-            authorization: Some(authorization),
+            authorization,
         })
     }
 
@@ -127,6 +124,10 @@ impl AdminClient {
 
     /// Posts a document, and gives back the one that answers it.
     pub(super) async fn post(&self, path: &str, document: &Value) -> Result<Value, AdminError> {
+        // Without one the API can only be read.
+        if self.authorization.is_none() {
+            return Err(AdminError::NoToken);
+        }
         self.ask(Method::POST, path, Some(document)).await
     }
 
@@ -205,6 +206,13 @@ impl AdminClient {
             reason: reason.to_string(),
         }
     }
+}
+
+fn bearer(token: &Secret) -> Result<HeaderValue, AdminError> {
+    let header = HeaderValue::try_from(format!("Bearer {}", token.reveal()));
+    let mut header = header.map_err(|_| AdminError::NoToken)?;
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 /// Says what is wrong with the certificate that was shown, where that is it.

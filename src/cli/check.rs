@@ -2,6 +2,7 @@
 
 mod resources;
 mod route;
+mod running;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -9,6 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use bytes::Bytes;
+use clap::Args;
 use http::HeaderMap;
 use tokio::time::Instant;
 
@@ -18,14 +20,27 @@ use crate::contract::{self, Operation, UpstreamErrorBody};
 use crate::tenancy::{StampRequired, Tenant};
 use crate::upstream::{Client, Reuse, Sender, request_headers};
 
+#[derive(Args)]
+pub(super) struct Options {
+    /// Also prove the upstream credential with one list request
+    #[arg(long)]
+    upstream: bool,
+    /// Also ask the running gateway what it would change if it read its settings again now; nothing is changed
+    #[arg(long)]
+    against_running: bool,
+    /// Where the running gateway's admin API is, such as http://127.0.0.1:9090; left out, at admin.address
+    #[arg(long, value_name = "URL", requires = "against_running")]
+    admin: Option<String>,
+}
+
 /// Reads the settings that `serve` would, proves the schemas, and tries what they name: addresses, the store, files,
 /// Redis. Tells on standard error everything that is wrong with them or with the tenants that the store has under
-/// them, and on standard output what was tried and what was read. `upstream` asks for a proof of the credentials too.
+/// them, and on standard output what was tried and what was read.
 #[must_use]
-pub(super) fn run(config: Option<&Path>, upstream: bool) -> ExitCode {
+pub(super) fn run(config: Option<&Path>, options: &Options) -> ExitCode {
     let outcome = check(
         config,
-        upstream,
+        options,
         &mut io::stdout().lock(),
         &mut io::stderr().lock(),
     );
@@ -38,7 +53,7 @@ pub(super) fn run(config: Option<&Path>, upstream: bool) -> ExitCode {
 /// Whether all is well; an error where that could not be told.
 fn check(
     config: Option<&Path>,
-    upstream: bool,
+    options: &Options,
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> io::Result<bool> {
@@ -64,11 +79,19 @@ fn check(
         return Ok(false);
     }
     tell(&settings, config, out)?;
-    match (&settings.upstream.service, upstream) {
-        (_, false) => Ok(true),
-        (None, true) => writeln!(out, "ok: the embedded environments service needs no proof").map(|()| true),
-        (Some(service), true) => check_upstream(&settings, service, out, err),
+    let is_good = match (&settings.upstream.service, options.upstream) {
+        (_, false) => true,
+        (None, true) => {
+            writeln!(out, "ok: the embedded environments service needs no proof")?;
+            true
+        }
+        (Some(service), true) => check_upstream(&settings, service, out, err)?,
+    };
+    if options.against_running {
+        let is_taken = running::tell_changes(&settings, options.admin.as_deref(), out, err)?;
+        return Ok(is_good && is_taken);
     }
+    Ok(is_good)
 }
 
 /// Whether every tenant is on a plan that is configured, and the environments of several are told apart.

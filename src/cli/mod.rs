@@ -4,13 +4,17 @@ mod admin_client;
 mod admin_tls;
 mod adopt;
 mod background;
+mod budget_tasks;
 mod check;
+mod connection_limits;
 mod core_dumps;
 mod embedded_upstream;
+mod file_watch;
 mod health;
 mod keys;
 mod operator;
 mod output;
+mod reload;
 mod serve;
 mod shutdown;
 mod signals;
@@ -45,9 +49,8 @@ enum Command {
     Check {
         #[command(flatten)]
         config: Config,
-        /// Also prove the upstream credential with one list request
-        #[arg(long)]
-        upstream: bool,
+        #[command(flatten)]
+        options: check::Options,
     },
     /// Ask the gateway that runs here whether requests should be sent to it: one word; exit 0 or 1
     Health(Config),
@@ -100,7 +103,7 @@ pub fn run() -> ExitCode {
     let command_line = CommandLine::parse();
     let outcome = match command_line.command {
         Command::Serve(config) => serve::run(config.file.as_deref(), core_dumps),
-        Command::Check { config, upstream } => return check::run(config.file.as_deref(), upstream),
+        Command::Check { config, options } => return check::run(config.file.as_deref(), &options),
         Command::Health(config) => health::run(config.file.as_deref()),
         Command::Tenants { config, command } => tenants::run(config.file.as_deref(), command),
         Command::Keys { config, command } => keys::run(config.file.as_deref(), command),

@@ -5,37 +5,35 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use super::background::Background;
+use super::budget_tasks::BudgetTasks;
+use super::connection_limits::{limit_connections, raise_descriptors, tell_limits};
 use super::core_dumps::CoreDumps;
 use super::embedded_upstream::{EmbeddedUpstream, bind};
 use super::output::{CommandError, print_if_read};
+use super::reload::{self, Reloader};
 use super::shutdown::{
     CutOff, FINAL_WRITES_TIMEOUT, close_store, conclude, drain_deadline, end_at_last, wait_for_stop,
     wait_long_after_stop,
 };
 use super::signals::Signals;
 use super::welcome;
-use crate::admin::{self, Admin, AdoptionJobs, Vitals};
+use crate::admin::{self, Admin, AdoptionJobs, Reloads, Vitals};
 use crate::config::{self, CurrentSettings, ServerTls, Settings};
 use crate::contract;
 use crate::gateway::{self, Gateway};
-use crate::quota::RedisBudget;
-use crate::server::{self, ConnectionLimits, Connections, DescriptorLimit, Protocols, TlsListener};
+use crate::server::{self, Connections, Protocols, TlsListener};
 use crate::store::{Audit, AuditWriter, StoreHealth};
 use crate::telemetry::{self, Metrics, RunningLog};
 use crate::tenancy::Directory;
-use crate::upstream::CONNECT_TIMEOUT;
 
 /// Threads for SQL, the admin endpoints and the embedded service; the gateway has workers of its own.
 const BACKGROUND_THREADS: usize = 2;
-/// What a word from Redis may take, on top of what it allows.
-const ROUND_TRIP: Duration = Duration::from_secs(1);
 
 pub(super) fn run(config: Option<&Path>, core_dumps: CoreDumps) -> Result<ExitCode, CommandError> {
     let settings = config::from_process(config)?;
@@ -70,6 +68,7 @@ async fn serve(
     log: Arc<RunningLog>,
 ) -> Result<ExitCode, CommandError> {
     let mut signals = Signals::listen()?;
+    let hang_ups = Signals::hang_ups()?;
     let directory = Arc::new(Directory::default());
     let is_stopping = Arc::new(AtomicBool::new(false));
     let (stop, stopped) = watch::channel(false);
@@ -78,7 +77,9 @@ async fn serve(
         Some(service) => (service, None),
         None => EmbeddedUpstream::bind().map(|embedded| (embedded.service.clone(), Some(embedded)))?,
     };
-    let connection_limits = connection_limits(&mut settings);
+    let descriptors = raise_descriptors();
+    let connection_limits = limit_connections(&mut settings, descriptors);
+    tell_limits(&connection_limits, descriptors);
     let (audit, audit_writer) = open_audit(&settings, &metrics)?;
     let gateway = Gateway::new(
         &settings,
@@ -113,8 +114,8 @@ async fn serve(
     let running = gateway::start(
         Arc::clone(&gateway),
         listener,
-        tls,
-        connections,
+        tls.clone(),
+        Arc::clone(&connections),
         settings.server.threads,
     )?;
     let store = Arc::new(OnceLock::new());
@@ -122,6 +123,7 @@ async fn serve(
     let current = CurrentSettings::new(settings.clone());
     let settings = Arc::new(settings);
     let adoptions = AdoptionJobs::default();
+    let (reloads, reload_requests) = Reloads::channel();
     let vitals = Vitals {
         metrics: Arc::clone(&metrics),
         directory: Arc::clone(&directory),
@@ -132,13 +134,32 @@ async fn serve(
     let admin = Admin {
         adoptions: adoptions.clone(),
         metrics: Arc::clone(&metrics),
-        settings: current,
+        settings: current.clone(),
         store: Arc::clone(&store),
         gateway: Arc::clone(&gateway),
         vitals: vitals.clone(),
+        reloads,
     };
     gateway.set_readiness(move || vitals.readiness().0);
-    let sharing = share_budgets(&gateway, &settings, &stopped)?;
+    let budget_tasks = Arc::new(BudgetTasks::new(stopped.clone()));
+    budget_tasks.start(&gateway, &settings)?;
+    let reloader = Reloader {
+        config: config.map(Path::to_owned),
+        settings: current,
+        gateway: Arc::clone(&gateway),
+        embedded: embedded.as_ref().map(|embedded| embedded.service.clone()),
+        directory: Arc::clone(&directory),
+        tls,
+        admin_tls: admin_tls.clone(),
+        connections,
+        descriptors,
+        budget_tasks: Arc::clone(&budget_tasks),
+        metrics: Arc::clone(&metrics),
+        log: Arc::clone(&log),
+        is_stopping: Arc::clone(&is_stopping),
+        changing: Mutex::default(),
+    };
+    tokio::spawn(reload::attend(reloader, hang_ups, reload_requests));
     tokio::spawn(admin::serve(
         admin_listener,
         admin_tls,
@@ -188,7 +209,7 @@ async fn serve(
     // What the store is still to be told is worth a moment, but not a wait for one that does not answer.
     let goodbye = async {
         tokio::select! {
-            _ = sharing.join_all() => {}
+            () = budget_tasks.join_all() => {}
             () = wait_long_after_stop(stopped) => {}
         }
     };
@@ -220,64 +241,6 @@ fn open_tls(
 fn url_at(address: SocketAddr, is_tls: bool) -> String {
     let scheme = if is_tls { "https" } else { "http" };
     format!("{scheme}://{address}")
-}
-
-/// How many connections of clients may be open, with as many descriptors as the system allows. The settings
-/// say it from then on, because other limits follow from it.
-fn connection_limits(settings: &mut Settings) -> ConnectionLimits {
-    let limit = DescriptorLimit::raise().unwrap_or_else(|(limit, error)| {
-        tracing::warn!(%error, "the limit of descriptors cannot be raised");
-        limit
-    });
-    let listen = &mut settings.listen;
-    let asked = listen.max_connections;
-    let max_connections = limit.connections(asked);
-    if asked.is_some_and(|asked| asked > max_connections) {
-        tracing::warn!(
-            asked,
-            max_connections,
-            descriptors = limit.raised,
-            "there are too few descriptors for as many connections as listen.max_connections allows"
-        );
-    }
-    listen.max_connections = Some(max_connections);
-    let limits = ConnectionLimits::new(
-        max_connections,
-        listen.max_connections_per_address,
-        listen.trusted_networks.clone(),
-    );
-    tracing::info!(
-        max_connections,
-        of_one_address = limits.max_per_client,
-        descriptors = limit.raised,
-        descriptors_inherited = limit.inherited,
-        "how many connections of clients may be open"
-    );
-    limits
-}
-
-/// Lets the budgets run, together with those of other replicas where they count in Redis.
-fn share_budgets(
-    gateway: &Gateway,
-    settings: &Settings,
-    stopped: &watch::Receiver<bool>,
-) -> Result<JoinSet<()>, CommandError> {
-    let mut sharing = JoinSet::new();
-    for budget in gateway.budgets() {
-        tokio::spawn(Arc::clone(&budget).run());
-        if let Some(redis) = &settings.quota.redis {
-            let lease = settings.upstream.timeout + ROUND_TRIP;
-            let limits = budget.shared_limits(
-                settings.quota.replicas,
-                lease,
-                CONNECT_TIMEOUT + ROUND_TRIP,
-                settings.quota.alone_for,
-            );
-            let redis = RedisBudget::new(redis.reveal(), budget.name(), limits)?;
-            sharing.spawn(Arc::clone(&budget).share(redis, wait_for_stop(stopped.clone())));
-        }
-    }
-    Ok(sharing)
 }
 
 /// The audit and its writer, if the settings want one.

@@ -6,7 +6,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Those that end a process unless it says otherwise, and that mean nothing here. SIGPIPE is not among them,
 /// because Rust's runtime ignores it.
-const IGNORED: [SignalKind; 4] = [
+const IGNORED: [SignalKind; 5] = [
+    SignalKind::hangup(),
     SignalKind::user_defined1(),
     SignalKind::user_defined2(),
     SignalKind::alarm(),
@@ -17,12 +18,11 @@ const IGNORED: [SignalKind; 4] = [
 pub(super) const STOPPED_BY_SIGNAL: u8 = 130;
 
 /// The signals of the process, from the moment of [`Signals::listen`] on: SIGTERM, SIGINT and SIGQUIT stop
-/// it, SIGHUP is told of in the log, others do nothing.
+/// it, others do nothing; `serve` listens to SIGHUP besides.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
-    hang_up: Signal,
 }
 
 impl Signals {
@@ -35,21 +35,20 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
-            hang_up: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// The hang-ups from now on: each asks for the settings to be read again.
+    pub(super) fn hang_ups() -> io::Result<Signal> {
+        signal(SignalKind::hangup())
     }
 
     /// The name of the next signal to stop that arrives.
     pub(super) async fn next_stop(&mut self) -> &'static str {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.quit.recv() => return "SIGQUIT",
-                _ = self.hang_up.recv() => {
-                    tracing::warn!("SIGHUP is ignored: settings are read at the start and never again");
-                }
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.quit.recv() => "SIGQUIT",
         }
     }
 }

@@ -4,6 +4,8 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::budget::Budget;
+use super::changes::WrittenSettings;
+use super::credential_file::credential_files;
 use super::errors::{ConfigErrors, Problem};
 use super::reader::{Reader, variable};
 use super::settings::{Audit, Cache, Contract, List, Log, Ownership, Server, Settings, Store, Upstream};
@@ -88,6 +90,8 @@ impl Reader<'_> {
             server: server?,
             exposed_files: self.exposed_files(),
             ignored_variables: std::mem::take(&mut self.ignored_variables),
+            credential_files: credential_files(&self.entries, self.environment),
+            written: WrittenSettings::new(&self.entries, self.environment),
         })
     }
 
@@ -182,9 +186,11 @@ impl Reader<'_> {
         let cores = available_parallelism().map_or(1, usize::from);
         let threads = self.read_or("server.threads", |raw| values::integer(raw, 1..=1024), cores);
         let allows_core_dumps = self.read("server.core_dumps", values::boolean);
+        let reloads_on_change = self.read("server.reload_on_change", values::boolean);
         Some(Server {
             threads: threads?,
             allows_core_dumps: allows_core_dumps?,
+            reloads_on_change: reloads_on_change?,
         })
     }
 }

@@ -58,6 +58,47 @@ impl SettingDoc {
     }
 }
 
+impl SettingDoc {
+    /// Whether its value may be a secret.
+    pub(super) fn is_secret(&self) -> bool {
+        self.form == "secret" || self.form.ends_with("or a secret")
+    }
+
+    /// Whether it names a file whose content is what matters.
+    pub(super) fn names_pem_file(&self) -> bool {
+        self.form == "path of a PEM file"
+    }
+
+    /// Whether it is read at the start alone.
+    #[must_use]
+    pub fn needs_restart(&self) -> bool {
+        AT_START_ALONE.contains(&self.path)
+    }
+}
+
+/// The settings that a running process cannot take over. Whoever adds one here adds it to what
+/// [`Settings::taken_over_by`](super::Settings::taken_over_by) keeps.
+const AT_START_ALONE: &[&str] = &[
+    "listen.address",
+    "listen.proxy_protocol",
+    "admin.address",
+    "ownership.stamp",
+    "ownership.stamp_key",
+    "ownership.adoption_timeout",
+    "quota.replicas",
+    "quota.redis",
+    "quota.window",
+    "store.url",
+    "store.listen_url",
+    "audit.enabled",
+    "audit.file",
+    "audit.spool",
+    "audit.retention",
+    "log.format",
+    "server.threads",
+    "server.core_dumps",
+];
+
 /// What the name of every variable of ours begins with.
 pub(super) const PREFIX: &str = "ENVGATE_";
 

@@ -137,7 +137,7 @@ fn url(
 
 /// The value behind `{ env = "NAME" }`, `{ file = "path" }` or `{ credential = "name" }`, or of the setting's own
 /// variable.
-fn resolve(raw: &Raw, environment: &BTreeMap<String, String>) -> Result<String, Problem> {
+pub(super) fn resolve(raw: &Raw, environment: &BTreeMap<String, String>) -> Result<String, Problem> {
     let value = match raw {
         Raw::Text(value) => value.clone(),
         Raw::Table(table) => referred(table, environment)?,

@@ -7,7 +7,9 @@ use http::HeaderValue;
 
 use super::admin::Admin;
 use super::budget::Budget;
+use super::changes::WrittenSettings;
 use super::cors::Cors;
+use super::credential_file::CredentialFile;
 use super::networks::Networks;
 use super::plan::Plan;
 use super::proxy::Proxying;
@@ -55,6 +57,10 @@ pub struct Settings {
     pub exposed_files: Vec<String>,
     /// Variables whose names begin as ours do, and are none: whoever wrote them may have meant a setting.
     pub ignored_variables: Vec<String>,
+    /// The files that credentials for the upstream are in.
+    pub credential_files: Vec<CredentialFile>,
+    /// As it was written, to be compared with what is read later.
+    pub(super) written: WrittenSettings,
 }
 
 /// `[listen]`
@@ -138,7 +144,7 @@ pub struct Upstream {
 }
 
 /// How an upstream is reached.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Route {
     /// Whom it has to be, and who the gateway is.
     pub tls: UpstreamTls,
@@ -302,6 +308,8 @@ pub struct Server {
     pub threads: usize,
     /// Whether the system may write the process's memory, secrets and all, to a file when it crashes.
     pub allows_core_dumps: bool,
+    /// Whether settings are read again when their file changes.
+    pub reloads_on_change: bool,
 }
 
 impl Store {

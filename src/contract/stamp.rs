@@ -44,6 +44,12 @@ impl StampKey {
         }
     }
 
+    /// The key itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Refuses a request body whose metadata names the key, to set it or to remove it. `document` is the
     /// parsed body, so a name that is written with escapes is found as well; only the top-level `metadata` is
     /// looked at.

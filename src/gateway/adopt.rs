@@ -130,6 +130,7 @@ async fn stamp_stored(
     let plan = configuration.plans.of(&guard.caller.tenant)?;
     let draft = &mut guard.draft;
     let mut upstream = UpstreamSession::new(
+        gateway,
         &guard.caller,
         plan,
         plan.own_headers(),

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::plans::Plans;
 use super::request::BodyLimits;
-use crate::config::{Cors, Listen, Settings, UpstreamService};
+use crate::config::{Cache, Circuit, Cors, Listen, Settings, Upstream as UpstreamSettings, UpstreamService};
 use crate::contract::Dialect;
 use crate::telemetry::Metrics;
 use crate::upstream::{Origin, SetUpError};
@@ -11,6 +11,9 @@ use crate::upstream::{Origin, SetUpError};
 pub(super) struct Configuration {
     pub(super) plans: Plans,
     pub(super) origin: Arc<Origin>,
+    pub(super) circuit: Circuit,
+    pub(super) cache: Cache,
+    pub(super) max_unread_bytes: usize,
     /// What is spoken to those who are not known yet.
     pub(super) dialect: &'static Dialect,
     /// How many upstream requests a list may cost that has found nothing yet.
@@ -24,20 +27,31 @@ pub(super) struct Configuration {
 }
 
 impl Configuration {
-    /// What the settings make; nothing is connected yet.
+    /// What the settings make, with what `before` has of the same upstream. Nothing is connected yet, and
+    /// nothing changes for who goes by `before`.
     pub(super) fn new(
         settings: &Settings,
         service: &UpstreamService,
         metrics: &Arc<Metrics>,
+        before: Option<&Self>,
     ) -> Result<Self, SetUpError> {
-        let origin = Arc::new(Origin::new(
-            service.url.clone(),
-            &settings.upstream.route,
-            settings.upstream.circuit,
-            Arc::clone(metrics),
-        )?);
+        let UpstreamSettings { route, circuit, .. } = &settings.upstream;
+        let known = before.map(|before| &before.origin);
+        let origin = match known.filter(|known| known.is_at(&service.url, route)) {
+            Some(known) => Arc::clone(known),
+            None => Arc::new(Origin::new(
+                service.url.clone(),
+                route,
+                *circuit,
+                Arc::clone(metrics),
+            )?),
+        };
+        let plans_before = before.map(|before| &before.plans);
         Ok(Self {
-            plans: Plans::new(settings, &service.credential, &origin, metrics)?,
+            plans: Plans::new(settings, &service.credential, &origin, metrics, plans_before)?,
+            circuit: *circuit,
+            cache: settings.cache,
+            max_unread_bytes: settings.listen.max_unread_bytes,
             origin,
             dialect: settings.contract.dialect,
             max_list_requests: settings.list.max_upstream_requests,

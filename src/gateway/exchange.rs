@@ -22,13 +22,14 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, Method};
 use pingora::protocols::http::ServerSession;
-use prometheus::{IntCounter, IntGauge};
+use prometheus::IntCounter;
 use tokio::time::timeout_at;
 
 use super::Gateway;
 use super::audit::{AuditDraft, RequestGuard};
 use super::client_address::client_address;
 use super::configuration::Configuration;
+use super::in_flight::InFlight;
 use super::judge::{Document, JudgedHead, judge_body, judge_head};
 use super::pace::{Pace, WriteError};
 use super::request_log::{Identity, WaitingFor};
@@ -231,7 +232,14 @@ impl<'a> Exchange<'a> {
             configuration,
             head,
             document,
-            upstream: UpstreamSession::new(&head.caller, head.plan, upstream_headers, write_sent, log),
+            upstream: UpstreamSession::new(
+                gateway,
+                &head.caller,
+                head.plan,
+                upstream_headers,
+                write_sent,
+                log,
+            ),
             audit: &mut guard.draft,
             freshness: Freshness::from_cache_control(headers),
             read_source: None,
@@ -275,7 +283,12 @@ impl<'a> Exchange<'a> {
         let reply = if target.operation.is_write() {
             let body = owners.stamp(target.operation, &head.caller, self.document.bytes.clone())?;
             writing = Some(gateway.reads.write(scope.access, target.environment.as_ref()));
-            let reply = self.upstream.send(target, &head.query, body).await?;
+            let sent = self.upstream.send(target, &head.query, body).await;
+            // Under settings that hold by now somebody may have read meanwhile.
+            if let Some(access) = self.upstream.access_by_now() {
+                drop(gateway.reads.write(&access, None));
+            }
+            let reply = sent?;
             ReadReply::new(reply, target.operation, self.dialect(), &owners.stamp_key)
         } else {
             self.read(target, &head.query, self.freshness).await?
@@ -355,24 +368,6 @@ fn without_panic<T>(
             Err(ApiError::Internal)
         })
     })
-}
-
-/// Counts a request in, and out again however it ends.
-struct InFlight<'a>(&'a IntGauge);
-
-impl<'a> InFlight<'a> {
-    /// None where there are as many as there may be.
-    fn enter(gauge: &'a IntGauge, max: i64) -> Option<Self> {
-        gauge.inc();
-        let in_flight = Self(gauge);
-        (gauge.get() <= max).then_some(in_flight)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }
 
 #[cfg(test)]

@@ -47,11 +47,9 @@ pub fn start(
                 Ok(acceptor) => acceptor,
                 Err(error) => return tracing::error!(%error, "nothing can be accepted"),
             };
-            let configuration = gateway.configuration();
-            if configuration.listen.has_proxy_protocol {
+            if gateway.current.load().listen.has_proxy_protocol {
                 // Anybody else could say to be whoever they like.
-                let trusted = configuration.listen.trusted_networks.clone();
-                acceptor = acceptor.only_from(trusted, gateway.metrics.clients.untrusted.clone());
+                acceptor = acceptor.only_trusted(gateway.metrics.clients.untrusted.clone());
             }
             tokio::select! {
                 biased;

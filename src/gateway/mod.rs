@@ -12,12 +12,12 @@
 //! | the border to Pingora: a connection, the stream beneath it, and what may come through it | `connection`, `stream`, `framing`, `head_progress`; of HTTP/2, `http2` |
 //! | the way itself, step by step | `exchange`, of which `judge` needs no socket |
 //! | who asks: what balancers say, before a connection and in a header | `proxy_header`; `client_address`, `forwarded` |
-//! | for how long, and how often | `lifetime`; `unknown_keys` |
+//! | for how long, how many, and how often | `lifetime`; `in_flight`; `unknown_keys` |
 //! | what a request is, as it comes in | `request` |
-//! | what holds for a request, swapped where settings are read again: `configuration`; the plans, and what their requests go up with | `plans` |
+//! | what holds for a request, swapped where settings are read again: `configuration`; the plans, and what their requests go up with | `plans`, `planned_budgets`; what all that is remembered belongs to, `identity`; another key where the upstream refuses one, `credential_watch` |
 //! | whose an environment is | `ownership`; `list` picks the caller's, `adopt` makes one a tenant's |
 //! | what a plan allows | `policy`; one update or adoption of an environment after the other, `locks` |
-//! | the upstream, with a slot in the budget, or by way of what others read | `upstream_session`, `shared_reads` |
+//! | the upstream, with a slot in the budget, or by way of what others read | `upstream_session` and its `delivery`, `shared_reads` |
 //! | what the gateway asks the upstream itself | `probe` |
 //! | the client meanwhile | `client_disconnect` |
 //! | who is not a tenant: balancers and browsers | `health`, `cors` |
@@ -31,12 +31,16 @@ mod client_disconnect;
 mod configuration;
 mod connection;
 mod cors;
+mod credential_watch;
+mod delivery;
 mod exchange;
 mod forwarded;
 mod framing;
 mod head_progress;
 mod health;
 mod http2;
+mod identity;
+mod in_flight;
 mod judge;
 mod lifetime;
 mod list;
@@ -44,6 +48,7 @@ mod listener;
 mod locks;
 mod ownership;
 mod pace;
+mod planned_budgets;
 mod plans;
 mod policy;
 mod probe;
@@ -64,6 +69,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use self::configuration::Configuration;
 use self::health::ReadinessCheck;
@@ -76,7 +82,7 @@ use self::unknown_keys::UnknownKeys;
 use self::unread_answers::UnreadAnswers;
 use crate::config::{Settings, UpstreamService};
 use crate::environment::EnvironmentId;
-use crate::quota::Budget;
+use crate::quota::LiveBudget;
 use crate::store::Audit;
 use crate::telemetry::Metrics;
 use crate::tenancy::Directory;
@@ -84,10 +90,21 @@ use crate::text::CursorError;
 use crate::upstream::SetUpError;
 
 pub use adopt::{adopt, forget_owners};
+pub use credential_watch::{CredentialWatch, Look};
 pub use framing::{JudgedRequests, judge_bytes};
 pub use health::Readiness;
 pub use listener::{Running, start};
 pub use probe::{attend_upstream, check_credentials};
+
+/// What a gateway can go by from the next request on.
+pub struct PreparedConfiguration(Configuration);
+
+impl PreparedConfiguration {
+    /// Looks the upstream's name up where that was never done, so that no request has to wait for it.
+    pub async fn resolve(&self) {
+        self.0.origin.resolve_first().await;
+    }
+}
 
 /// All that requests share: one for the process, used by every worker. It is state and nothing else; what is
 /// done with it is an exchange's business.
@@ -96,6 +113,9 @@ pub use probe::{attend_upstream, check_credentials};
 /// again: each request takes it once, when it begins, and goes by it to its end.
 pub struct Gateway {
     current: ArcSwap<Configuration>,
+    /// Told of each swap.
+    swapped: watch::Sender<()>,
+    credential_watch: CredentialWatch,
     directory: Arc<Directory>,
     owners: Owners,
     update_locks: UpdateLocks,
@@ -125,8 +145,12 @@ impl Gateway {
         audit: Option<Audit>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, SetUpError> {
+        let configuration = Configuration::new(settings, service, &metrics, None)?;
+        configuration.plans.tell_budgets();
         Ok(Self {
-            current: ArcSwap::from_pointee(Configuration::new(settings, service, &metrics)?),
+            swapped: watch::Sender::new(()),
+            credential_watch: CredentialWatch::new(),
+            current: ArcSwap::from_pointee(configuration),
             directory,
             owners: Owners::new(&settings.ownership),
             update_locks: UpdateLocks::default(),
@@ -167,10 +191,46 @@ impl Gateway {
         self.audit.as_ref()
     }
 
-    /// The budgets that requests spend; each wants its task to [run](Budget::run).
+    /// Where it is told when the files of credentials are looked at.
     #[must_use]
-    pub fn budgets(&self) -> Vec<Arc<Budget>> {
-        self.current.load().plans.budgets().map(Arc::clone).collect()
+    pub const fn credential_watch(&self) -> &CredentialWatch {
+        &self.credential_watch
+    }
+
+    /// The budgets that requests spend; each wants its task to [run](crate::quota::Budget::run) until it is
+    /// [retired](LiveBudget::retired).
+    #[must_use]
+    pub fn budgets(&self) -> Vec<LiveBudget> {
+        self.current.load().plans.budgets().cloned().collect()
+    }
+
+    /// Prepares to go by other settings. Nothing changes before they are [put in force](Self::put_in_force);
+    /// one that prepares puts in force before another prepares.
+    ///
+    /// # Errors
+    /// [`SetUpError`] where no client of the upstream can be made.
+    pub fn prepare(
+        &self,
+        settings: &Settings,
+        service: &UpstreamService,
+    ) -> Result<PreparedConfiguration, SetUpError> {
+        let before = self.configuration();
+        let configuration = Configuration::new(settings, service, &self.metrics, Some(&before))?;
+        Ok(PreparedConfiguration(configuration))
+    }
+
+    /// Goes by what was prepared from now on, with every request that begins now. Those that have begun go by
+    /// what they began with.
+    pub fn put_in_force(&self, prepared: PreparedConfiguration) {
+        let (before, PreparedConfiguration(after)) = (self.configuration(), prepared);
+        after.plans.put_in_force(&before.plans);
+        after.origin.set_circuit(after.circuit);
+        if after.cache != before.cache {
+            self.reads.keep_by(&after.cache);
+        }
+        self.unread_answers.set_max(after.max_unread_bytes);
+        self.current.store(Arc::new(after));
+        self.swapped.send_replace(());
     }
 
     /// What holds for whatever begins now. Who keeps it goes by it, whatever is swapped meanwhile.

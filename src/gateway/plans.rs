@@ -3,9 +3,11 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 
+use super::identity::identity;
+use super::planned_budgets::PlannedBudgets;
 use crate::config::{self, Access, Secret, Settings};
 use crate::contract::ApiError;
-use crate::quota::{Allowance, Budget, Limits, TenantLimits, TenantQuota};
+use crate::quota::{Budget, LiveBudget, TenantLimits, TenantQuota};
 use crate::telemetry::Metrics;
 use crate::tenancy::{Plan, Tenant};
 use crate::upstream::{Client, Origin, SetUpError, request_headers};
@@ -13,7 +15,9 @@ use crate::upstream::{Client, Origin, SetUpError, request_headers};
 /// All plans by name, made once.
 pub(super) struct Plans {
     by_name: HashMap<String, ResolvedPlan>,
-    budgets: HashMap<String, Arc<Budget>>,
+    /// One for each credential, whatever its names, so that its plans share its connections.
+    clients: Vec<Arc<Client>>,
+    budgets: PlannedBudgets,
 }
 
 /// A plan, and the client that its requests go up with.
@@ -21,8 +25,14 @@ pub(super) struct ResolvedPlan {
     pub(super) plan: Plan,
     /// One for each credential, so that plans with the same one share its connections.
     pub(super) upstream: Arc<Client>,
-    /// The names of the credential and of the workspace: two plans with one access see the same environments.
+    /// What all that is remembered belongs to: two plans with one access see the same environments.
     pub(super) access: Arc<str>,
+    /// The access by the names of the settings, for the operator.
+    pub(super) access_name: String,
+    /// The name of the credential; none for the upstream's own.
+    credential: Option<String>,
+    /// Whether it is in a file that may have another one by now.
+    pub(super) has_credential_file: bool,
     /// The names of the plans with this access, its own among them.
     pub(super) sharing: Arc<[String]>,
     /// What its requests spend, together with those of all plans of the organisation.
@@ -58,53 +68,55 @@ impl ResolvedPlan {
 }
 
 impl Plans {
+    /// The plans of the settings, with what `before` has of the same upstream, credentials and budgets. Of
+    /// those budgets nothing changes before the plans are [put in force](Self::put_in_force).
     pub(super) fn new(
         settings: &Settings,
-        credential: &Secret,
+        own_credential: &Secret,
         origin: &Arc<Origin>,
         metrics: &Metrics,
+        before: Option<&Self>,
     ) -> Result<Self, SetUpError> {
-        let client = |credential: &Secret| {
-            let limits = &settings.upstream;
-            Client::new(
-                Arc::clone(origin),
-                credential,
-                limits.timeout,
-                limits.max_response_bytes,
-            )
-            .map(Arc::new)
+        let mut clients = Clients {
+            settings,
+            origin,
+            before: before.map_or(&[], |before| before.clients.as_slice()),
+            made: Vec::new(),
         };
-        let own = client(credential)?;
+        let own = clients.client(own_credential)?;
         let named = settings
             .credentials
             .iter()
-            .map(|(name, credential)| Ok((name, (client(&credential.key)?, &credential.budget))))
+            .map(|(name, credential)| Ok((name, (clients.client(&credential.key)?, credential))))
             .collect::<Result<HashMap<_, _>, SetUpError>>()?;
-        let budgets: HashMap<_, _> = settings
-            .budgets
-            .iter()
-            .map(|(name, limits)| (name.clone(), budget(name, limits, &settings.quota, metrics)))
-            .collect();
-        let resolve = |(name, plan): (&String, &_)| {
-            let plan: &config::Plan = plan;
+        let mut budgets = PlannedBudgets::new(settings, metrics, before.map(|before| &before.budgets));
+        let mut resolve = |(name, plan): (&String, &config::Plan)| {
             let credential = plan.credential.as_ref().and_then(|name| named.get(name));
-            let (upstream, budget) = match credential {
-                Some((upstream, budget)) => (upstream, *budget),
-                None => (&own, &settings.upstream.budget),
+            let (upstream, budget, key) = match credential {
+                Some((upstream, credential)) => (upstream, &credential.budget, &credential.key),
+                None => (&own, &settings.upstream.budget, own_credential),
             };
+            let access = identity(settings, key, plan.workspace_id.as_ref());
             let resolved = ResolvedPlan {
                 plan: Plan::new(name, plan),
                 upstream: Arc::clone(upstream),
-                access: name_of(settings.access(plan)),
+                budget: budgets.spend(budget, &access)?,
+                access,
+                access_name: name_of(settings.access(plan)),
+                has_credential_file: settings
+                    .credential_files
+                    .iter()
+                    .any(|file| file.name == plan.credential),
+                credential: plan.credential.clone(),
                 sharing: sharing(settings, plan),
-                budget: Arc::clone(budgets.get(budget)?),
                 limits: TenantLimits::from(plan),
             };
             Some((name.clone(), resolved))
         };
         Ok(Self {
             // The settings name no budget that is not there.
-            by_name: settings.plans.iter().filter_map(resolve).collect(),
+            by_name: settings.plans.iter().filter_map(&mut resolve).collect(),
+            clients: clients.made,
             budgets,
         })
     }
@@ -117,55 +129,80 @@ impl Plans {
         firsts.map(|(_, plan)| plan)
     }
 
+    /// The clients of all credentials.
+    pub(super) fn clients(&self) -> impl Iterator<Item = &Arc<Client>> {
+        self.clients.iter()
+    }
+
     /// All budgets that are configured.
-    pub(super) fn budgets(&self) -> impl Iterator<Item = &Arc<Budget>> {
-        self.budgets.values()
+    pub(super) fn budgets(&self) -> impl Iterator<Item = &LiveBudget> {
+        self.budgets.iter()
+    }
+
+    /// From now on the budgets are what these plans' settings say.
+    pub(super) fn put_in_force(&self, before: &Self) {
+        self.budgets.put_in_force(&before.budgets);
+    }
+
+    /// Tells the log what each budget may let up.
+    pub(super) fn tell_budgets(&self) {
+        self.budgets.tell();
     }
 
     /// The plan of a tenant.
     pub(super) fn of(&self, tenant: &Tenant) -> Result<&ResolvedPlan, ApiError> {
         self.by_name.get(&tenant.plan).ok_or(ApiError::PlanNotConfigured)
     }
+
+    /// The client that requests of a tenant go up with from now on, where theirs was `used` and their plan
+    /// `plan`: the credential of the same name at the same upstream, if that is another key by now.
+    pub(super) fn renewed(&self, tenant: &Tenant, plan: &ResolvedPlan, used: &Client) -> Option<Arc<Client>> {
+        let now = self.by_name.get(&tenant.plan)?;
+        let is_renewed = now.credential == plan.credential
+            && now.plan.workspace_id == plan.plan.workspace_id
+            && now.upstream.has_origin_of(used)
+            && !now.upstream.is_same(used);
+        is_renewed.then(|| Arc::clone(&now.upstream))
+    }
 }
 
-fn budget(name: &str, limits: &config::Budget, quota: &config::Quota, metrics: &Metrics) -> Arc<Budget> {
-    let in_words = |limit: Option<u32>| limit.map_or("unlimited".to_owned(), |limit| limit.to_string());
-    tracing::info!(
-        budget = name,
-        requests_per_minute = in_words(limits.requests_per_minute),
-        concurrent_requests = in_words(limits.concurrent_requests),
-        creates_per_minute = in_words(limits.creates_per_minute),
-        writes_per_minute = in_words(limits.writes_per_minute),
-        reads_per_minute = in_words(limits.reads_per_minute),
-        learn = limits.learn,
-        replicas = quota.replicas,
-        counted = if quota.redis.is_some() { "in Redis" } else { "here" },
-        "what may go up"
-    );
-    let metrics = metrics.budget(name, limits.requests_per_minute.is_some());
-    let allowed = Limits::from(limits);
-    let allowance = Allowance {
-        limits: match quota.redis {
-            Some(_) => allowed,
-            // Nobody knows what the others do.
-            None => allowed.share(quota.replicas),
-        },
-        replicas: quota.replicas,
-        learn: limits.learn,
-        span: quota.window,
-    };
-    Budget::new(name, allowance, metrics)
+/// Makes one client for each credential, or goes on with the one from before.
+struct Clients<'a> {
+    settings: &'a Settings,
+    origin: &'a Arc<Origin>,
+    before: &'a [Arc<Client>],
+    made: Vec<Arc<Client>>,
 }
 
-/// A credential's name and a workspace's id have no space in them, so no two accesses have one name.
-fn name_of(access: Access<'_>) -> Arc<str> {
-    let credential = access.credential.unwrap_or_default();
-    let workspace = access.workspace_id.map(HeaderValue::as_bytes).unwrap_or_default();
-    format!("{credential} {}", String::from_utf8_lossy(workspace)).into()
+impl Clients<'_> {
+    fn client(&mut self, credential: &Secret) -> Result<Arc<Client>, SetUpError> {
+        let is_it = |client: &&Arc<Client>| client.is_of(self.origin, credential);
+        if let Some(made) = self.made.iter().find(is_it) {
+            return Ok(Arc::clone(made));
+        }
+        let limits = &self.settings.upstream;
+        let (timeout, max_response_bytes) = (limits.timeout, limits.max_response_bytes);
+        let client = match self.before.iter().find(is_it) {
+            Some(known) => known.with_limits(timeout, max_response_bytes),
+            None => Client::new(Arc::clone(self.origin), credential, timeout, max_response_bytes)?,
+        };
+        let client = Arc::new(client);
+        self.made.push(Arc::clone(&client));
+        Ok(client)
+    }
+}
+
+/// Credential and workspace as the settings call them.
+fn name_of(access: Access<'_>) -> String {
+    let credential = access.credential.unwrap_or("upstream.credential");
+    match access.workspace_id {
+        Some(workspace) => format!("{credential} {}", String::from_utf8_lossy(workspace.as_bytes())),
+        None => credential.to_owned(),
+    }
 }
 
 /// The names of the plans that see what `plan` sees.
-fn sharing(settings: &Settings, plan: &crate::config::Plan) -> Arc<[String]> {
+fn sharing(settings: &Settings, plan: &config::Plan) -> Arc<[String]> {
     let access = settings.access(plan);
     let plans = settings.plans.iter();
     plans

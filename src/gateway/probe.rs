@@ -37,12 +37,34 @@ enum ProbeError {
 /// What the upstream needs beside the requests, for as long as it is polled: its name and certificates are
 /// followed, its idle connections are looked after, and where the circuit wants a probe one is sent.
 pub async fn attend_upstream(gateway: &Gateway) {
-    let origin = Arc::clone(&gateway.current.load().origin);
+    let mut swapped = gateway.swapped.subscribe();
+    let attending = async {
+        loop {
+            swapped.mark_unchanged();
+            let origin = Arc::clone(&gateway.current.load().origin);
+            let moved_on = async {
+                while Arc::ptr_eq(&origin, &gateway.current.load().origin) {
+                    // The sender is the gateway's own.
+                    let _ = swapped.changed().await;
+                }
+            };
+            tokio::select! {
+                () = moved_on => {}
+                () = attend(gateway, &origin) => {}
+            }
+            // Requests that began before may wait for the first answer of DNS.
+            tokio::spawn(async move { origin.resolve_first().await });
+        }
+    };
+    tokio::join!(attending, reap_connections(gateway));
+}
+
+/// Follows one upstream. Does not end.
+async fn attend(gateway: &Gateway, origin: &Origin) {
     tokio::join!(
         origin.follow_name(),
         origin.follow_files(),
-        reap_connections(gateway),
-        probe_when_wanted(gateway, &origin),
+        probe_when_wanted(gateway, origin),
     );
 }
 
@@ -51,12 +73,7 @@ pub async fn attend_upstream(gateway: &Gateway) {
 pub async fn check_credentials(gateway: &Gateway) {
     let configuration = gateway.configuration();
     for plan in configuration.plans.one_of_each_access() {
-        let access = plan.access.trim_end();
-        let access = if access.is_empty() {
-            "upstream.credential"
-        } else {
-            access
-        };
+        let access = plan.access_name.as_str();
         match list_one(plan, plan.upstream.timeout()).await {
             Ok(reply) => report(&reply, access),
             Err(error) => tracing::warn!(%error, access, "the upstream could not be asked for a first list"),
@@ -67,8 +84,8 @@ pub async fn check_credentials(gateway: &Gateway) {
 async fn reap_connections(gateway: &Gateway) {
     loop {
         sleep(REAP_INTERVAL).await;
-        for plan in gateway.current.load().plans.one_of_each_access() {
-            plan.upstream.reap_idle();
+        for client in gateway.current.load().plans.clients() {
+            client.reap_idle();
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use moka::sync::Cache;
@@ -38,7 +39,7 @@ pub(super) use self::key::{ReadKey, Subject};
 pub(super) struct SharedReads {
     in_flight: InFlightReads,
     /// None where nothing is to be kept.
-    kept: Option<Cache<Arc<ReadKey>, Kept>>,
+    kept: ArcSwapOption<KeptReads>,
     /// Whether nobody else writes past this gateway, as far as is known.
     is_alone: AtomicBool,
     generations: Generations,
@@ -89,6 +90,8 @@ impl Kept {
     }
 }
 
+type KeptReads = Cache<Arc<ReadKey>, Kept>;
+
 /// What somebody who wants to read has to do.
 enum Lookup<'a> {
     Hit(Shared),
@@ -104,21 +107,17 @@ const MOST_WAITS: usize = 2;
 
 impl SharedReads {
     pub(super) fn new(settings: &config::Cache) -> Self {
-        let kept = (!settings.ttl.is_zero()).then(|| {
-            Cache::builder()
-                .max_capacity(settings.max_bytes)
-                .weigher(|key: &Arc<ReadKey>, kept: &Kept| {
-                    u32::try_from(ENTRY_BYTES + key.bytes() + kept.bytes()).unwrap_or(u32::MAX)
-                })
-                .time_to_live(settings.ttl)
-                .build()
-        });
         Self {
             in_flight: InFlightReads::default(),
-            kept,
+            kept: ArcSwapOption::new(kept_reads(settings)),
             is_alone: AtomicBool::new(true),
             generations: Generations::new(),
         }
+    }
+
+    /// Keeps replies by other settings from now on; those that are kept are forgotten.
+    pub(super) fn keep_by(&self, settings: &config::Cache) {
+        self.kept.store(kept_reads(settings));
     }
 
     /// The reply to a read: one that is kept, or that somebody else is about to get, or what `ask` gets.
@@ -206,15 +205,16 @@ impl SharedReads {
     /// What is kept while another gateway writes may be outdated without anybody here knowing, so nothing is.
     pub(super) fn set_alone(&self, is_alone: bool) {
         self.is_alone.store(is_alone, Ordering::Relaxed);
-        if let Some(kept) = &self.kept {
+        if let Some(kept) = &*self.kept.load() {
             kept.invalidate_all();
         }
     }
 
-    fn cache(&self) -> Option<&Cache<Arc<ReadKey>, Kept>> {
-        self.kept
-            .as_ref()
-            .filter(|_| self.is_alone.load(Ordering::Relaxed))
+    fn cache(&self) -> Option<Arc<KeptReads>> {
+        if !self.is_alone.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.kept.load_full()
     }
 
     fn kept(&self, key: &Arc<ReadKey>, generation: u64, max_age: Option<Duration>) -> Option<Shared> {
@@ -234,6 +234,20 @@ impl SharedReads {
             source: ReadSource::Hit(age),
         })
     }
+}
+
+fn kept_reads(settings: &config::Cache) -> Option<Arc<KeptReads>> {
+    if settings.ttl.is_zero() {
+        return None;
+    }
+    let cache = Cache::builder()
+        .max_capacity(settings.max_bytes)
+        .weigher(|key: &Arc<ReadKey>, kept: &Kept| {
+            u32::try_from(ENTRY_BYTES + key.bytes() + kept.bytes()).unwrap_or(u32::MAX)
+        })
+        .time_to_live(settings.ttl)
+        .build();
+    Some(Arc::new(cache))
 }
 
 /// One reader's way to its reply.

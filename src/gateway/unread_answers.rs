@@ -20,7 +20,7 @@ const TENANTS_PART: usize = 4;
 /// that are the same, byte for byte, share them.
 #[derive(Debug)]
 pub(super) struct UnreadAnswers {
-    max_bytes: usize,
+    max_bytes: AtomicUsize,
     hashing: RandomState,
     state: Arc<State>,
 }
@@ -80,10 +80,15 @@ impl UnreadAnswers {
     /// At most `max_bytes` of all tenants together.
     pub(super) fn new(max_bytes: usize) -> Self {
         Self {
-            max_bytes,
+            max_bytes: AtomicUsize::new(max_bytes),
             hashing: RandomState::new(),
             state: Arc::default(),
         }
+    }
+
+    /// At most `max_bytes` from now on; what is being written stays.
+    pub(super) fn set_max(&self, max_bytes: usize) {
+        self.max_bytes.store(max_bytes, Ordering::Relaxed);
     }
 
     /// How many large answers a tenant has not taken.
@@ -130,7 +135,8 @@ impl UnreadAnswers {
         let fits = |held: usize, max: usize| held == 0 || held + length <= max;
         let mut unread = self.state.unread.lock();
         let of_tenant = unread.tenants.get(tenant).map_or(0, |usage| usage.bytes);
-        if !fits(unread.bytes, self.max_bytes) || !fits(of_tenant, self.max_bytes / TENANTS_PART) {
+        let max_bytes = self.max_bytes.load(Ordering::Relaxed);
+        if !fits(unread.bytes, max_bytes) || !fits(of_tenant, max_bytes / TENANTS_PART) {
             return Err(NoRoom);
         }
         unread.bytes += length;

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
+use super::Gateway;
+use super::delivery::Delivery;
 use super::ownership::OwnerScope;
 use super::plans::ResolvedPlan;
 use super::request_log::{RequestLog, WaitingFor};
@@ -17,11 +19,10 @@ use crate::contract::{
     ApiError, BETA, BetaRules, Operation, OperatorFault, ReplyError, RequestQuery, SentTexts, Target,
     UpstreamErrorBody,
 };
-use crate::quota::{BudgetRejection, InFlightSlot, Kind, LimitedBy, Token};
+use crate::quota::{BudgetRejection, InFlightSlot, Kind, LimitedBy};
 use crate::tenancy::{Caller, Tenant};
 use crate::upstream::{
-    Client, Deadline, ProxyError, ReceivedBytes, Reply, Reuse, SendError, Sender, UpstreamRequest, VERSION,
-    WriteSent, client_values,
+    Client, Deadline, ProxyError, Reply, SendError, Sender, VERSION, WriteSent, client_values,
 };
 
 /// Who asks the upstream, for all of one exchange: a caller, by which plan and credential, with which header,
@@ -29,6 +30,7 @@ use crate::upstream::{
 /// needs.
 pub(super) struct UpstreamSession<'a> {
     pub(super) log: &'a mut RequestLog,
+    gateway: &'a Gateway,
     caller: &'a Caller,
     plan: &'a ResolvedPlan,
     headers: HeaderMap,
@@ -37,12 +39,16 @@ pub(super) struct UpstreamSession<'a> {
     progress: Progress,
     deadline: Option<Deadline>,
     slot: Option<InFlightSlot>,
+    /// What its requests go up with, where the upstream has refused the plan's own credential and there is another
+    /// by now.
+    renewed: Option<Arc<Client>>,
 }
 
 impl<'a> UpstreamSession<'a> {
     /// For a request of `caller` that goes up with `headers`. Where a write of it is sent, `write_sent` is
     /// told.
     pub(super) fn new(
+        gateway: &'a Gateway,
         caller: &'a Caller,
         plan: &'a ResolvedPlan,
         headers: HeaderMap,
@@ -51,6 +57,7 @@ impl<'a> UpstreamSession<'a> {
     ) -> Self {
         Self {
             log,
+            gateway,
             caller,
             plan,
             headers,
@@ -58,6 +65,7 @@ impl<'a> UpstreamSession<'a> {
             progress: Progress::default(),
             deadline: None,
             slot: None,
+            renewed: None,
         }
     }
 
@@ -129,12 +137,15 @@ impl<'a> UpstreamSession<'a> {
         query: &RequestQuery,
         body: Bytes,
     ) -> Result<Reply, ApiError> {
-        let upstream = &*self.plan.upstream;
+        let renewed = self.renewed.clone();
+        let upstream = renewed.as_deref().unwrap_or(&self.plan.upstream);
         let operation = target.operation;
         let path_and_query = path_and_query(target, query);
         let sent_body = body.clone();
         // Those of a read stay here.
         let taken = operation.is_write().then(|| client_values(&self.headers));
+        // Where it may have to go up once more, with another key.
+        let spare = (operation.is_write() && self.plan.has_credential_file).then(|| self.headers.clone());
         // A write is the last thing that anybody asks for.
         let headers = match operation.is_write() {
             true => mem::take(&mut self.headers),
@@ -175,6 +186,15 @@ impl<'a> UpstreamSession<'a> {
         let again = || request(self.headers.clone(), Bytes::new()).ok();
         // On the heap, because it is large, and several futures around it would have a place for it each.
         let outcome = Box::pin(delivery.send_at_most_twice(first, again, token)).await;
+        let outcome = match outcome {
+            Ok(refused) if refused.status == StatusCode::UNAUTHORIZED && self.plan.has_credential_file => {
+                let headers = spare.unwrap_or_else(|| self.headers.clone());
+                let sending =
+                    self.send_with_another_key(refused, operation, &path_and_query, headers, &sent_body);
+                Box::pin(sending).await
+            }
+            outcome => outcome,
+        };
         self.log.end_waiting();
         let reply = outcome.map_err(|error| {
             tracing::warn!(operation = operation.name(), %error, "no reply from the upstream");
@@ -195,6 +215,79 @@ impl<'a> UpstreamSession<'a> {
             }
             None => Ok(reply),
         }
+    }
+}
+
+impl UpstreamSession<'_> {
+    /// A 401 proves that nothing was done. Where the file of the credential holds another key by now, the request
+    /// goes up once more, for another rate token; else the refusal stands.
+    async fn send_with_another_key(
+        &mut self,
+        refused: Reply,
+        operation: Operation,
+        path_and_query: &str,
+        mut headers: HeaderMap,
+        body: &Bytes,
+    ) -> Result<Reply, SendError> {
+        self.log.begin_waiting(WaitingFor::Others);
+        let deadline = self.deadline();
+        let Some(client) = self.find_another_key(deadline.waiting).await else {
+            return Ok(refused);
+        };
+        let (kind, now) = (Kind::from(operation), SystemTime::now());
+        let (headers_of, budget) = (&refused.headers, &self.plan.budget);
+        budget.answered(kind, refused.status, headers_of, now);
+        // What else this exchange asks for goes up with it too.
+        client.translation().renew(&mut self.headers);
+        client.translation().renew(&mut headers);
+        let client = &**self.renewed.insert(client);
+        let request = |headers| client.request(operation, path_and_query, headers, body.clone());
+        let Some(slot) = &mut self.slot else {
+            return Ok(refused);
+        };
+        let (Ok(first), Ok(token)) = (request(headers), slot.token(kind, deadline.waiting).await) else {
+            return Ok(refused);
+        };
+        if operation.is_write() && Instant::now() >= deadline.waiting {
+            return Ok(refused);
+        }
+        tracing::warn!(
+            operation = operation.name(),
+            "the upstream refused the credential; the request goes up once more with the one that its file holds now"
+        );
+        self.log.begin_waiting(WaitingFor::Upstream);
+        client.metrics().resent.inc();
+        let delivery = Delivery {
+            upstream: client,
+            sender: Sender::Tenant(&self.caller.tenant.id),
+            operation,
+            deadline,
+            write_sent: self.write_sent,
+            progress: &self.progress,
+        };
+        let again = || request(self.headers.clone()).ok();
+        delivery.send_at_most_twice(first, again, token).await
+    }
+
+    /// What the tenant sees of the upstream by now, where that is another part than it was when the request began.
+    pub(super) fn access_by_now(&self) -> Option<Arc<str>> {
+        let plans = &self.gateway.current.load().plans;
+        let access = &plans.of(&self.caller.tenant).ok()?.access;
+        (*access != self.plan.access).then(|| Arc::clone(access))
+    }
+
+    /// What requests of the plan go up with by now, if that is another key than this exchange has used.
+    async fn find_another_key(&self, until: Instant) -> Option<Arc<Client>> {
+        let used = self.renewed.as_ref().unwrap_or(&self.plan.upstream);
+        let find = || {
+            let plans = &self.gateway.current.load().plans;
+            plans.renewed(&self.caller.tenant, self.plan, used)
+        };
+        if let Some(client) = find() {
+            return Some(client);
+        }
+        self.gateway.credential_watch.next_look(until).await;
+        find()
     }
 }
 
@@ -233,67 +326,6 @@ async fn enter(
     circuit.map_err(|error| error_of(&error, false))?;
     let slot = plan.budget.enter(&plan.tenant_quota(tenant), kind, until).await;
     slot.map_err(refusal)
-}
-
-/// One request on its way up, which may have to be sent twice.
-struct Delivery<'a> {
-    upstream: &'a Client,
-    sender: Sender<'a>,
-    operation: Operation,
-    deadline: Deadline,
-    write_sent: &'a WriteSent,
-    progress: &'a Progress,
-}
-
-impl Delivery<'_> {
-    /// A request that never started is sent again, once; so is a read that died on a connection that had been
-    /// idle, where the budget has another token for it: it may have been counted up there. Nothing else is,
-    /// ever.
-    async fn send_at_most_twice(
-        &self,
-        request: UpstreamRequest,
-        again: impl FnOnce() -> Option<UpstreamRequest>,
-        mut token: Token<'_>,
-    ) -> Result<Reply, SendError> {
-        let (request, mut token) = match self.send(request, Reuse::Allowed, &mut token).await {
-            Err(SendError::NotStarted(request)) => (*request, token),
-            Err(silent @ SendError::DiedIdle(_)) if !self.operation.is_write() => {
-                let Ok(another) = token.another(self.deadline.waiting).await else {
-                    return Err(silent);
-                };
-                let Some(request) = again() else {
-                    return Err(silent);
-                };
-                (request, another)
-            }
-            outcome => return outcome,
-        };
-        self.upstream.metrics().resent.inc();
-        self.send(request, Reuse::No, &mut token).await
-    }
-
-    async fn send(
-        &self,
-        request: UpstreamRequest,
-        reuse: Reuse,
-        token: &mut Token<'_>,
-    ) -> Result<Reply, SendError> {
-        let on_sending = |received: &ReceivedBytes| {
-            self.progress.follow(received);
-            if self.operation.is_write() {
-                self.write_sent.set();
-            }
-            token.sent();
-        };
-        let sending = self
-            .upstream
-            .send(self.sender, request, reuse, self.deadline.total, on_sending);
-        let outcome = sending.await;
-        if let Err(SendError::NotStarted(_)) = &outcome {
-            token.unsent();
-        }
-        outcome
-    }
 }
 
 /// What a refusal means for the client; nothing of this request was sent.

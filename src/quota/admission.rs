@@ -196,6 +196,22 @@ impl<T> Admission<T> {
         self.capacity.learned(rate, now)
     }
 
+    /// Other limits are configured from now on; `accepted` is when the upstream has accepted requests lately that
+    /// were not limited then.
+    pub(super) fn set_limits(
+        &mut self,
+        limits: &Limits,
+        accepted: impl Fn(Rate) -> Vec<Instant>,
+        now: Instant,
+    ) {
+        self.capacity.set_limits(limits, accepted, now);
+    }
+
+    /// Nothing is known any more of what the upstream takes.
+    pub(super) fn forget_learned(&mut self, now: Instant) {
+        self.capacity.forget_learned(now);
+    }
+
     /// From now on others use the budget too.
     pub(super) fn share(&mut self, replica: ReplicaState, now: Instant) {
         self.capacity.share(replica, now);

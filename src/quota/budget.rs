@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
+use prometheus::IntGauge;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -17,11 +18,11 @@ use super::limits::{
 };
 use super::report::Report;
 use super::retry_after::retry_after;
-use super::shared::{AcceptedCounts, SharedLimits};
+use super::shared::AcceptedCounts;
 use crate::telemetry::BudgetMetrics;
 
 /// What one gateway may let up under a budget, unless it shares that in Redis.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
     /// The limits; its share of them, where nobody can tell what others do.
     pub limits: Limits,
@@ -37,13 +38,16 @@ pub struct Allowance {
 #[derive(Debug)]
 pub struct Budget {
     name: String,
-    allowance: Allowance,
+    /// Replaced where the settings are read again.
+    pub(super) allowance: Mutex<Allowance>,
+    /// Whether the upstream's refusals teach anything, so that nobody looks further for each reply.
+    pub(super) learns: AtomicBool,
     /// Whether anything is limited now, silence included, so that else nobody looks further.
     is_limited: AtomicBool,
     state: Mutex<State>,
     accepted: Mutex<AcceptedLog>,
     /// Tells [`run`](Self::run) that it must wake sooner than it thought.
-    sooner: Notify,
+    pub(super) sooner: Notify,
     /// Tells [`share`](Self::share) that there is something to ask.
     pub(super) question: Notify,
     pub(super) metrics: BudgetMetrics,
@@ -60,6 +64,8 @@ struct AcceptedLog {
 #[derive(Debug)]
 struct State {
     admission: Admission<oneshot::Sender<()>>,
+    /// How many requests may still be sent; none where that is not limited.
+    left: Option<IntGauge>,
     /// When [`run`](Budget::run) means to wake.
     wakes_at: Option<Instant>,
 }
@@ -82,10 +88,12 @@ impl Budget {
         } = allowance;
         Arc::new(Self {
             name: name.to_owned(),
-            allowance,
+            allowance: Mutex::new(allowance),
+            learns: AtomicBool::new(allowance.learn),
             is_limited: AtomicBool::new(!limits.is_unlimited()),
             state: Mutex::new(State {
                 admission: Admission::new(&limits, replicas, span, now),
+                left: metrics.left(limits.requests.is_some()),
                 wakes_at: None,
             }),
             accepted: Mutex::new(AcceptedLog {
@@ -102,33 +110,6 @@ impl Budget {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// What so many replicas that share the budget go by. `lease` is the longest time that an exchange is in
-    /// flight, `hold` the longest between a request's admission and its sending, `alone` how long one that
-    /// Redis does not answer goes by its share.
-    #[must_use]
-    pub const fn shared_limits(
-        &self,
-        replicas: u32,
-        lease: Duration,
-        hold: Duration,
-        alone: Duration,
-    ) -> SharedLimits {
-        SharedLimits {
-            limits: self.allowance.limits,
-            learn: self.allowance.learn,
-            replicas,
-            span: self.allowance.span,
-            lease,
-            hold,
-            alone,
-        }
-    }
-
-    /// Whether nothing is ever limited here.
-    pub(super) fn is_boundless(&self) -> bool {
-        self.allowance.limits.is_unlimited() && !self.allowance.learn
     }
 
     /// Whether nothing limits requests of a tenant with these limits, so that there need be no waiting and no
@@ -181,20 +162,30 @@ impl Budget {
     pub fn answered(&self, kind: Kind, status: StatusCode, headers: &HeaderMap, now: SystemTime) {
         let rate = kind.taught_rate();
         if status != StatusCode::TOO_MANY_REQUESTS {
-            if self.allowance.learn {
+            if self.learns.load(Ordering::Relaxed) {
                 self.count_accepted(rate);
             }
             return;
         }
         let told = retry_after(headers, now);
-        if told.is_some() && self.allowance.learn {
-            let times = self.accepted.lock().lately.times(rate, Instant::now());
+        if told.is_some() && self.learns.load(Ordering::Relaxed) {
+            let times = self.accepted_at(rate);
             self.change(|admission, now| admission.teach(rate, times, now));
         }
         let silence = told.unwrap_or(UNTOLD_SILENCE);
         if !silence.is_zero() {
             self.close_for(silence);
         }
+    }
+
+    /// When the upstream has accepted requests of a rate lately.
+    pub(super) fn accepted_at(&self, rate: Rate) -> Vec<Instant> {
+        self.accepted.lock().lately.times(rate, Instant::now())
+    }
+
+    /// Tells how many requests may still be sent from now on, or not.
+    pub(super) fn tell_left(&self, is_limited: bool) {
+        self.state.lock().left = self.metrics.left(is_limited);
     }
 
     fn count_accepted(&self, rate: Rate) {
@@ -232,7 +223,7 @@ impl Budget {
 
     /// Admits those whose turn has come by time alone. For as long as the process lives.
     pub async fn run(self: Arc<Self>) {
-        let span = self.allowance.span;
+        let span = self.allowance.lock().span;
         let mut forgets_at = Instant::now() + span;
         let mut report = Report::new(&self.name, &self.metrics);
         loop {
@@ -285,7 +276,7 @@ impl Budget {
         self.metrics.closed.set(i64::from(is_closed));
         self.metrics.queued.set(gauge(admission.waiting()));
         self.metrics.in_flight.set(i64::from(admission.in_flight()));
-        if let (Some(metric), Some(left)) = (&self.metrics.left, admission.left(now)) {
+        if let (Some(metric), Some(left)) = (&state.left, admission.left(now)) {
             metric.set(gauge(left));
         }
         if admission.has_question(now) {
@@ -344,6 +335,13 @@ impl Budget {
             RejectionReason::Waited => reasons.waited.inc(),
         }
         refused
+    }
+}
+
+impl Drop for Budget {
+    /// Nobody spends it any more, so nothing is told of it either.
+    fn drop(&mut self) {
+        self.metrics.remove();
     }
 }
 

@@ -47,6 +47,34 @@ impl CapacityLimiter {
         }
     }
 
+    /// Goes by other limits from now on. What was sent counts against them, as far as it is known: where there was
+    /// no limit before, `accepted` says when the upstream has accepted requests of a rate that it can teach.
+    pub(super) fn set_limits(
+        &mut self,
+        limits: &Limits,
+        accepted: impl Fn(Rate) -> Vec<Instant>,
+        now: Instant,
+    ) {
+        let before = self.limits;
+        self.configured = *limits;
+        self.follow(now);
+        let is_new = |rate| before.of(rate).is_none() && limits.of(rate).is_some();
+        for rate in Rate::TAUGHT.into_iter().filter(|rate| is_new(*rate)) {
+            self.windows.of_mut(rate).seed(accepted(rate));
+        }
+        if is_new(Rate::Requests) {
+            let mut all: Vec<_> = Rate::TAUGHT.into_iter().flat_map(accepted).collect();
+            all.sort_unstable();
+            self.windows.of_mut(Rate::Requests).seed(all);
+        }
+    }
+
+    /// Nothing is known any more of what the upstream takes.
+    pub(super) fn forget_learned(&mut self, now: Instant) {
+        self.learning.forget(now);
+        self.follow(now);
+    }
+
     /// From now on others use the budget too, and Redis knows what they do.
     pub(super) fn share(&mut self, replica: ReplicaState, now: Instant) {
         self.replica = Some(replica);

@@ -127,6 +127,11 @@ impl Learning {
         }
     }
 
+    /// Forgets all of it, and begins anew.
+    pub(super) fn forget(&mut self, now: Instant) {
+        *self = Self::new(self.least, self.span, now);
+    }
+
     /// Learns from a refusal with so many accepted in the window before: once a window at most, and not
     /// before a whole window lies behind. The limit, where that has taught one.
     pub(super) fn teach(

@@ -23,10 +23,12 @@ mod capacity;
 mod fair_queue;
 mod learning;
 mod limits;
+mod live;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod protocol;
+mod renewal;
 mod report;
 mod retry_after;
 mod shared;
@@ -41,5 +43,6 @@ pub use budget::{Allowance, Budget};
 pub use limits::{
     BudgetRejection, Kind, LimitedBy, Limits, RateLimitStatus, RejectionReason, TenantLimits, TenantQuota,
 };
+pub use live::{LiveBudget, WeakBudget};
 pub use shared::{RedisBudget, RedisBudgetError, SharedLimits};
 pub use slot::{InFlightSlot, Token};

@@ -1,10 +1,11 @@
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::budget::Budget;
-use super::shared::{RedisBudget, RedisBudgetError, ReplicaState};
+use super::shared::{RedisBudget, RedisBudgetError, ReplicaState, SharedLimits};
 
 /// How long to wait before a Redis that does not answer is tried again.
 const RECONNECT: Duration = Duration::from_millis(200);
@@ -17,19 +18,32 @@ impl Budget {
     /// Asks Redis, from now on and until `stopped`, whether more may go up, because other replicas use the
     /// budget too.
     pub async fn share(self: Arc<Self>, mut redis: RedisBudget, stopped: impl Future<Output = ()>) {
-        if self.is_boundless() {
-            return;
+        let mut stopped = pin!(stopped);
+        // Nobody needs to be asked where nothing is limited; other settings may change that.
+        while self.is_boundless() {
+            tokio::select! {
+                () = self.question.notified() => {}
+                () = &mut stopped => return,
+            }
         }
         self.metrics.has_seat.set(0);
         self.metrics.replicas.set(0);
+        let SharedLimits {
+            replicas,
+            lease,
+            hold,
+            alone,
+            ..
+        } = *redis.limits();
+        let limits = self.shared_limits(replicas, lease, hold, alone);
         self.change(|admission, now| {
-            let replica = ReplicaState::new(*redis.limits(), redis.replica().to_owned(), now);
+            let replica = ReplicaState::new(limits, redis.replica().to_owned(), now);
             admission.share(replica, now);
         });
         let is_cut_off = &mut false;
         tokio::select! {
             () = self.talk(&mut redis, is_cut_off) => {}
-            () = stopped => {}
+            () = &mut stopped => {}
         }
         let leaving = self.change(|admission, now| admission.replica().map(|replica| replica.leave(now)));
         if let (false, Some(leaving)) = (*is_cut_off, leaving)
@@ -46,7 +60,11 @@ impl Budget {
                 continue;
             };
             message.accepted = self.take_accepted();
-            let told = redis.tell(&message).await;
+            let limits = self.change(|admission, _| admission.replica().map(|replica| *replica.limits()));
+            let told = match limits.map_or(Ok(()), |limits| redis.set_limits(limits)) {
+                Ok(()) => redis.tell(&message).await,
+                Err(error) => Err(error),
+            };
             let error = self.change(|admission, now| match (told, admission.replica()) {
                 (Ok(answer), Some(replica)) => {
                     replica.answered(answer, now);

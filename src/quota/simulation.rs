@@ -57,7 +57,7 @@ pub(super) struct Visit {
 
 impl Simulation {
     pub(super) fn new(limits: Limits, span: Duration) -> Arc<Self> {
-        let metrics = Metrics::new().unwrap().budget("test", limits.requests.is_some());
+        let metrics = Metrics::new().unwrap().budget("test");
         let allowance = Allowance {
             limits,
             replicas: 1,

@@ -9,7 +9,6 @@ use tokio::net::{self, TcpStream};
 use tokio::time::sleep;
 
 use super::connections::{Connections, OpenConnection};
-use crate::config::Networks;
 
 /// How many connections may wait to be accepted: as many as the system allows, which lowers it to its own
 /// limit (`net.core.somaxconn` on Linux).
@@ -67,8 +66,8 @@ fn set_up(socket: &Socket) -> io::Result<()> {
 pub struct Acceptor {
     listener: net::TcpListener,
     connections: Arc<Connections>,
-    /// Where connections have to come from, and what counts those from elsewhere.
-    only_from: Option<(Networks, IntCounter)>,
+    /// What counts connections of others than the operator's own machines, where none of them may come.
+    untrusted: Option<IntCounter>,
     is_lacking: bool,
 }
 
@@ -92,17 +91,17 @@ impl Acceptor {
         Ok(Self {
             listener: net::TcpListener::from_std(listener)?,
             connections,
-            only_from: None,
+            untrusted: None,
             is_lacking: false,
         })
     }
 
-    /// Closes what comes from elsewhere than these networks, before it can take anybody's place, and counts
-    /// it in `refused`.
+    /// Closes what comes from elsewhere than the networks that the limits trust, before it can take anybody's
+    /// place, and counts it in `refused`.
     #[must_use]
-    pub fn only_from(self, networks: Networks, refused: IntCounter) -> Self {
+    pub fn only_trusted(self, refused: IntCounter) -> Self {
         Self {
-            only_from: Some((networks, refused)),
+            untrusted: Some(refused),
             ..self
         }
     }
@@ -114,8 +113,8 @@ impl Acceptor {
             match self.listener.accept().await {
                 Ok((socket, peer)) => {
                     self.is_lacking = false;
-                    if let Some((networks, refused)) = &self.only_from
-                        && !networks.contains(peer.ip())
+                    if let Some(refused) = &self.untrusted
+                        && !self.connections.trusts(peer.ip())
                     {
                         refused.inc();
                         continue;
@@ -178,11 +177,11 @@ mod tests {
     async fn what_comes_from_elsewhere_is_closed_and_takes_nobodys_place() {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.local_addr().unwrap();
-        let limits = ConnectionLimits::new(1, None, Networks::default());
-        let refused = IntCounter::new("refused", "refused").unwrap();
         let networks = ["127.0.0.1".parse().unwrap()].into_iter().collect();
+        let limits = ConnectionLimits::new(1, None, networks);
+        let refused = IntCounter::new("refused", "refused").unwrap();
         let acceptor = Acceptor::new(listener, Connections::new(limits, None)).unwrap();
-        let mut acceptor = acceptor.only_from(networks, refused.clone());
+        let mut acceptor = acceptor.only_trusted(refused.clone());
         let _good = TcpStream::connect(address).await.unwrap();
         let accepted = acceptor.accept().await;
         let elsewhere = TcpSocket::new_v4().unwrap();

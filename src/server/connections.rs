@@ -3,6 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -22,7 +23,7 @@ const CLIENTS_PART: usize = 4;
 /// has been idle for longest. One that is being served is not.
 #[derive(Debug)]
 pub struct Connections {
-    limits: ConnectionLimits,
+    limits: ArcSwap<ConnectionLimits>,
     started: Instant,
     open: Mutex<Open>,
     closed_one: Notify,
@@ -102,7 +103,7 @@ impl Connections {
     #[must_use]
     pub fn new(limits: ConnectionLimits, metrics: Option<ConnectionMetrics>) -> Arc<Self> {
         Arc::new(Self {
-            limits,
+            limits: ArcSwap::from_pointee(limits),
             started: Instant::now(),
             open: Mutex::default(),
             closed_one: Notify::new(),
@@ -110,12 +111,22 @@ impl Connections {
         })
     }
 
+    /// Goes by other limits from now on. Those that are open stay, however many they are.
+    pub fn set_limits(&self, limits: ConnectionLimits) {
+        self.limits.store(Arc::new(limits));
+    }
+
+    /// Whether an address is one of the operator's own machines.
+    pub(super) fn trusts(&self, address: IpAddr) -> bool {
+        self.limits.load().trusted.contains(address)
+    }
+
     /// Takes in one more from this address, once there is room for it.
     ///
     /// # Errors
     /// [`ClientFull`] at once, where the client has all that it may have.
     pub async fn admit(self: &Arc<Self>, address: IpAddr) -> Result<OpenConnection, ClientFull> {
-        let client = self.limits.client(address);
+        let client = self.limits.load().client(address);
         // Whoever gives way to another of the same client makes room for it among all, too.
         let mut has_asked = match client {
             Some(client) => self.make_room(&mut self.open.lock(), client)?,
@@ -138,7 +149,7 @@ impl Connections {
 
     fn add(self: &Arc<Self>, client: Option<ClientNetwork>) -> Option<OpenConnection> {
         let open = &mut *self.open.lock();
-        if open.all.len() >= self.limits.max {
+        if open.all.len() >= self.limits.load().max {
             return None;
         }
         let (entry, closing) = Entry::new(open.next, self.now(), open.is_closing);
@@ -168,7 +179,7 @@ impl Connections {
         let Some(Client { entries, candidates }) = open.clients.get_mut(&client) else {
             return Ok(false);
         };
-        if entries.len() < self.limits.max_per_client {
+        if entries.len() < self.limits.load().max_per_client {
             return Ok(false);
         }
         let first = candidates.next(|| entries.iter());
@@ -233,7 +244,7 @@ impl OpenConnection {
     /// [`ClientFull`], and then it should be closed.
     pub fn identify(&mut self, address: IpAddr) -> Result<(), ClientFull> {
         let connections = Arc::clone(&self.connections);
-        let client = connections.limits.client(address);
+        let client = connections.limits.load().client(address);
         if client == self.client {
             return Ok(());
         }

@@ -21,4 +21,4 @@ pub use connections::{ClientFull, ConnectionLimits, Connections, OpenConnection}
 pub use descriptors::DescriptorLimit;
 pub use router::{ShownCertificate, serve};
 pub use socket::ClientSocket;
-pub use tls::{Protocols, TlsListener, establish};
+pub use tls::{PreparedTls, Protocols, TlsListener, establish};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use rustls::client::verify_server_name;
 use rustls::crypto::ring::Ticketer;
 use rustls::pki_types::ServerName;
@@ -36,18 +37,24 @@ pub enum Protocols {
 /// Connections keep what they began with.
 #[derive(Debug)]
 pub struct TlsListener {
-    settings: config::ServerTls,
     protocols: Protocols,
     current: ArcSwap<Current>,
+    /// Whoever changes what is current is alone with it.
+    changing: Mutex<()>,
 }
 
-/// What the files held when they were last good.
+/// What the settings say, and what the files held when they were last good.
 #[derive(Debug)]
 struct Current {
+    settings: config::ServerTls,
     files: Vec<PemFile>,
     config: Arc<ServerConfig>,
     validities: Vec<(PathBuf, Validity)>,
 }
+
+/// What the TLS of an address can go by from the next handshake on.
+#[derive(Debug)]
+pub struct PreparedTls(Current);
 
 /// The certificates of one address, the default one first.
 #[derive(Debug)]
@@ -59,12 +66,30 @@ impl TlsListener {
     /// # Errors
     /// The first thing that is wrong with them.
     pub fn new(settings: config::ServerTls, protocols: Protocols) -> Result<Self, CertificateError> {
-        let current = build(&settings, protocols, read(&settings)?)?;
+        let current = build(settings, protocols)?;
         Ok(Self {
-            settings,
             protocols,
             current: ArcSwap::from_pointee(current),
+            changing: Mutex::default(),
         })
+    }
+
+    /// Prepares to go by other settings, with what their files hold now.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with them.
+    pub fn prepare(&self, settings: config::ServerTls) -> Result<PreparedTls, CertificateError> {
+        build(settings, self.protocols).map(PreparedTls)
+    }
+
+    /// Goes by what was prepared with every handshake from now on.
+    pub fn put_in_force(&self, PreparedTls(prepared): PreparedTls) {
+        let _alone = self.changing.lock();
+        let before = self.current.load();
+        // What is the same goes on: its tickets are good for the next handshake of those who have one.
+        if (&before.settings, &before.files) != (&prepared.settings, &prepared.files) {
+            self.current.store(Arc::new(prepared));
+        }
     }
 
     async fn shake_hands(&self, socket: TcpStream) -> io::Result<ClientSocket> {
@@ -79,12 +104,13 @@ impl CertificateFiles for TlsListener {
     type Error = CertificateError;
 
     fn look(&self) -> Result<bool, CertificateError> {
-        let files = read(&self.settings)?;
-        if files == self.current.load().files {
+        let _alone = self.changing.lock();
+        let current = self.current.load();
+        if read(&current.settings)? == current.files {
             return Ok(false);
         }
-        let current = build(&self.settings, self.protocols, files)?;
-        self.current.store(Arc::new(current));
+        let settings = current.settings.clone();
+        self.current.store(Arc::new(build(settings, self.protocols)?));
         Ok(true)
     }
 
@@ -130,11 +156,8 @@ fn read(settings: &config::ServerTls) -> Result<Vec<PemFile>, CertificateError> 
         .collect()
 }
 
-fn build(
-    settings: &config::ServerTls,
-    protocols: Protocols,
-    files: Vec<PemFile>,
-) -> Result<Current, CertificateError> {
+fn build(settings: config::ServerTls, protocols: Protocols) -> Result<Current, CertificateError> {
+    let files = read(&settings)?;
     let now = Timestamp::now();
     let (pairs, rest) = files
         .split_at_checked(2 * settings.certificates.len())
@@ -180,6 +203,7 @@ fn build(
     // Sealed for the client to keep, so that nothing is held here for those who may come back.
     config.ticketer = Ticketer::new().map_err(|error| unusable(&error))?;
     Ok(Current {
+        settings,
         config: Arc::new(config),
         validities,
         files,

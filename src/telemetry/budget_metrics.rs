@@ -3,7 +3,7 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, I
 use super::registrar::Registrar;
 
 /// The metrics of all budgets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct BudgetsMetrics {
     queued: IntGaugeVec,
     in_flight: IntGaugeVec,
@@ -27,8 +27,6 @@ pub struct BudgetMetrics {
     pub queued: IntGauge,
     /// Exchanges that have a place; not counted where nothing is limited.
     pub in_flight: IntGauge,
-    /// Upstream requests that may still be sent in this window; none where there is no limit.
-    pub left: Option<IntGauge>,
     /// Whether the upstream has asked for silence: 1 or 0.
     pub closed: IntGauge,
     /// Whether Redis answers, where replicas share the budget: 1 or 0.
@@ -40,8 +38,7 @@ pub struct BudgetMetrics {
     /// Whether nothing goes up because Redis does not answer: 1 or 0.
     pub stopped: IntGauge,
     name: String,
-    limit: IntGaugeVec,
-    learned_limit: IntGaugeVec,
+    all: BudgetsMetrics,
     /// How long those who were admitted had waited.
     pub wait: Histogram,
     /// Exchanges that were admitted.
@@ -79,12 +76,52 @@ pub struct BudgetSharing {
 impl BudgetMetrics {
     /// Tells what may go up by a limit; none where it limits nothing.
     pub fn set_limit(&self, limit: &str, value: Option<u32>) {
-        set_or_remove(&self.limit, &[&self.name, limit], value);
+        set_or_remove(&self.all.limit, &[&self.name, limit], value);
     }
 
     /// Tells the limit that the upstream has taught for a kind.
     pub fn set_learned_limit(&self, kind: &str, value: Option<u32>) {
-        set_or_remove(&self.learned_limit, &[&self.name, kind], value);
+        set_or_remove(&self.all.learned_limit, &[&self.name, kind], value);
+    }
+
+    /// How many requests may still be sent in this window, where that is limited; else that is not told.
+    #[must_use]
+    pub fn left(&self, is_limited: bool) -> Option<IntGauge> {
+        if is_limited {
+            return Some(self.all.left.with_label_values(&[&self.name]));
+        }
+        drop(self.all.left.remove_label_values(&[&self.name]));
+        None
+    }
+
+    /// Tells nothing of the budget any more.
+    pub fn remove(&self) {
+        let all = &self.all;
+        let label = [self.name.as_str()];
+        // It is no fault if one was not there.
+        for gauges in [
+            &all.queued,
+            &all.in_flight,
+            &all.left,
+            &all.closed,
+            &all.redis_up,
+            &all.replicas,
+            &all.has_seat,
+            &all.stopped,
+        ] {
+            drop(gauges.remove_label_values(&label));
+        }
+        for limit in LIMITS {
+            drop(all.limit.remove_label_values(&[&self.name, limit]));
+            drop(all.learned_limit.remove_label_values(&[&self.name, limit]));
+        }
+        drop(all.wait.remove_label_values(&label));
+        drop(all.admitted.remove_label_values(&label));
+        for limit in LIMITED_BY {
+            for reason in REASONS {
+                drop(all.refused.remove_label_values(&[&self.name, limit, reason]));
+            }
+        }
     }
 }
 
@@ -97,6 +134,10 @@ fn set_or_remove(gauges: &IntGaugeVec, labels: &[&str], value: Option<u32>) {
 }
 
 const BUDGET: &str = "budget";
+/// The limits and the kinds that are told of a budget, and what refuses requests of it for which reasons.
+const LIMITS: [&str; 5] = ["requests", "creates", "writes", "reads", "concurrent"];
+const LIMITED_BY: [&str; 2] = ["tenant", "upstream"];
+const REASONS: [&str; 3] = ["queue_full", "too_late", "waited"];
 
 /// From what nobody notices to the longest wait.
 const WAITS: [f64; 12] = [0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0];
@@ -186,7 +227,7 @@ impl BudgetsMetrics {
         }
     }
 
-    pub(super) fn of(&self, budget: &str, is_rated: bool) -> BudgetMetrics {
+    pub(super) fn of(&self, budget: &str) -> BudgetMetrics {
         let label = [budget];
         let refused = |limit| {
             let by = |reason| self.refused.with_label_values(&[budget, limit, reason]);
@@ -204,15 +245,13 @@ impl BudgetsMetrics {
         BudgetMetrics {
             queued: self.queued.with_label_values(&label),
             in_flight: self.in_flight.with_label_values(&label),
-            left: is_rated.then(|| self.left.with_label_values(&label)),
             closed: self.closed.with_label_values(&label),
             redis_up: gauge(&self.redis_up, 1),
             replicas: gauge(&self.replicas, 1),
             has_seat: gauge(&self.has_seat, 1),
             stopped: gauge(&self.stopped, 0),
             name: budget.to_owned(),
-            limit: self.limit.clone(),
-            learned_limit: self.learned_limit.clone(),
+            all: self.clone(),
             wait: self.wait.with_label_values(&label),
             admitted: self.admitted.with_label_values(&label),
             refused_by_tenant: refused("tenant"),

@@ -7,11 +7,13 @@ use std::panic::{self, PanicHookInfo};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use prometheus::IntCounter;
+use tracing::subscriber::Interest;
 use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::{Directive, EnvFilter, LevelFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Context as LayerContext, Filter, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt, registry};
@@ -53,12 +55,26 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The log of the process. Whoever drops it waits a moment for the last lines.
 #[derive(Debug)]
-pub struct RunningLog(Arc<LineWriter>);
+pub struct RunningLog {
+    lines: Arc<LineWriter>,
+    filter: SharedFilter,
+}
 
 impl RunningLog {
+    /// Logs what is of this level, or what these directives say, from now on.
+    ///
+    /// # Errors
+    /// [`LogError::Level`]
+    pub fn set_level(&self, level: &str) -> Result<(), LogError> {
+        self.filter.0.store(Arc::new(filter(level)?));
+        // Each place in the code that logs has kept what the filter from before said to it.
+        tracing::callsite::rebuild_interest_cache();
+        Ok(())
+    }
+
     /// Waits until what was logged so far is written, but never long.
     pub fn flush(&self) {
-        self.0.flush(FLUSH_TIMEOUT);
+        self.lines.flush(FLUSH_TIMEOUT);
     }
 }
 
@@ -75,20 +91,44 @@ impl Drop for RunningLog {
 /// # Errors
 /// [`LogError`] where the level is not understood, or a log was started before.
 pub fn start_log(settings: &Log, lost: IntCounter) -> Result<RunningLog, LogError> {
-    let mut filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .parse(&settings.level)?;
-    for directive in CAPPED {
-        filter = filter.add_directive(directive.parse::<Directive>()?);
-    }
+    let filter = SharedFilter(Arc::new(ArcSwap::from_pointee(filter(&settings.level)?)));
     // A descriptor of its own: the lock of Rust's standard error would be held for as long as a write takes.
     let sink = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let lines = Arc::new(LineWriter::spawn("log", sink, MAX_WAITING_BYTES, lost)?);
     let layer = layer(settings.format, Arc::clone(&lines));
     // try_init also routes the records of the `log` crate, Pingora's and rustls' among them, into tracing.
-    registry().with(layer.with_filter(filter)).try_init()?;
+    registry().with(layer.with_filter(filter.clone())).try_init()?;
     panic::set_hook(Box::new(log_panic));
-    Ok(RunningLog(lines))
+    Ok(RunningLog { lines, filter })
+}
+
+fn filter(level: &str) -> Result<EnvFilter, ParseError> {
+    let mut filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .parse(level)?;
+    for directive in CAPPED {
+        filter = filter.add_directive(directive.parse::<Directive>()?);
+    }
+    Ok(filter)
+}
+
+/// What is logged, which may become something else while others log. The library's own way to change it takes a
+/// lock for each line. Directives about spans are none that the settings take.
+#[derive(Clone, Debug)]
+struct SharedFilter(Arc<ArcSwap<EnvFilter>>);
+
+impl<S: Subscriber> Filter<S> for SharedFilter {
+    fn enabled(&self, metadata: &Metadata<'_>, context: &LayerContext<'_, S>) -> bool {
+        Filter::<S>::enabled(&**self.0.load(), metadata, context)
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        Filter::<S>::callsite_enabled(&**self.0.load(), metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Filter::<S>::max_level_hint(&**self.0.load())
+    }
 }
 
 /// What makes lines of events.

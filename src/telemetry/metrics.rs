@@ -26,6 +26,7 @@ pub struct Metrics {
     violations: IntCounterVec,
     warnings: IntCounterVec,
     reads: IntCounterVec,
+    reloads: IntCounterVec,
     budgets: BudgetsMetrics,
     connections: ConnectionsMetrics,
     http2_misuse: IntCounterVec,
@@ -90,6 +91,7 @@ struct Durations {
     own: Histogram,
 }
 
+const RELOAD_OUTCOMES: [&str; 3] = ["applied", "unchanged", "refused"];
 const OPERATIONS: usize = Operation::ALL.len() + 1;
 const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// No error, and each kind of error.
@@ -151,6 +153,14 @@ impl Metrics {
         for label in AuthenticationFailure::LABELS {
             authentication_failures.with_label_values(&[label]);
         }
+        let reloads = add.counters(
+            "envgate_reloads_total",
+            "Times that the settings were read again, by what came of it: applied, unchanged or refused.",
+            &["outcome"],
+        )?;
+        for outcome in RELOAD_OUTCOMES {
+            reloads.with_label_values(&[outcome]);
+        }
         let metrics = Self {
             request_cells: std::iter::repeat_with(OnceLock::new)
                 .take(OPERATIONS * STATUS_CLASSES.len() * ERRORS)
@@ -173,6 +183,7 @@ impl Metrics {
                 "Replies to retrieves and list pages by where they came from: hit, coalesced or miss.",
                 &["result"],
             )?,
+            reloads,
             budgets: BudgetsMetrics::new(&add)?,
             connections: ConnectionsMetrics::new(&add)?,
             http2_misuse: add.counters(
@@ -296,16 +307,20 @@ impl Metrics {
         self.reads.with_label_values(&[source]).inc();
     }
 
+    /// Counts a reading of the settings by what came of it.
+    pub fn record_reload(&self, outcome: &str) {
+        self.reloads.with_label_values(&[outcome]).inc();
+    }
+
     /// Counts a connection of HTTP/2 that ended because of what its client did.
     pub fn record_http2_misuse(&self, reason: &'static str) {
         self.http2_misuse.with_label_values(&[reason]).inc();
     }
 
-    /// The metrics of a budget. `is_rated` says whether it has a limit of requests, of which some may be
-    /// left.
+    /// The metrics of a budget.
     #[must_use]
-    pub fn budget(&self, name: &str, is_rated: bool) -> BudgetMetrics {
-        self.budgets.of(name, is_rated)
+    pub fn budget(&self, name: &str) -> BudgetMetrics {
+        self.budgets.of(name)
     }
 
     /// The metrics of the connections at an address, by its name in the settings.

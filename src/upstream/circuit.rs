@@ -50,6 +50,16 @@ impl Circuit {
         }
     }
 
+    /// Goes by other settings from now on, in the state that it is in.
+    pub(super) fn set(&self, settings: config::Circuit, metrics: &UpstreamMetrics) {
+        let stage = self.update(metrics, |states| {
+            states.set(settings);
+            stage(&states.state)
+        });
+        // Of another upstream it may have told something else.
+        metrics.circuit_state.set(stage);
+    }
+
     /// Asks for permission to send one request.
     pub(super) fn admit<'a>(
         &'a self,

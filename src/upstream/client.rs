@@ -21,10 +21,15 @@ use crate::telemetry::UpstreamMetrics;
 
 /// The client of one upstream with one credential, shared by all workers.
 pub struct Client {
-    origin: Arc<Origin>,
-    translation: Translation,
     timeout: Duration,
     max_response_bytes: usize,
+    account: Arc<Account>,
+}
+
+/// What belongs to one credential at one upstream, however long its requests may take.
+struct Account {
+    origin: Arc<Origin>,
+    translation: Translation,
     redaction: Redaction,
     pool: Pool,
 }
@@ -77,19 +82,50 @@ impl Client {
             credential: header,
         };
         Ok(Self {
-            origin,
-            translation,
             timeout,
             max_response_bytes,
-            redaction: Redaction::new(credential.reveal()),
-            pool: Pool::default(),
+            account: Arc::new(Account {
+                origin,
+                translation,
+                redaction: Redaction::new(credential.reveal()),
+                pool: Pool::default(),
+            }),
         })
+    }
+
+    /// The same client, its connections included, with other limits.
+    #[must_use]
+    pub fn with_limits(&self, timeout: Duration, max_response_bytes: usize) -> Self {
+        Self {
+            timeout,
+            max_response_bytes,
+            account: Arc::clone(&self.account),
+        }
+    }
+
+    /// Whether it sends this credential to this upstream.
+    #[must_use]
+    pub fn is_of(&self, origin: &Arc<Origin>, credential: &Secret) -> bool {
+        let own = self.account.translation.credential.as_bytes();
+        Arc::ptr_eq(&self.account.origin, origin) && own == credential.reveal().as_bytes()
+    }
+
+    /// Whether both send one credential to one upstream.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.account, &other.account)
+    }
+
+    /// Whether both ask one upstream, with whatever credential.
+    #[must_use]
+    pub fn has_origin_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.account.origin, &other.account.origin)
     }
 
     /// What every request to this upstream carries.
     #[must_use]
-    pub const fn translation(&self) -> &Translation {
-        &self.translation
+    pub fn translation(&self) -> &Translation {
+        &self.account.translation
     }
 
     /// How long one exchange may take, from the first moment that it needs the upstream.
@@ -101,7 +137,7 @@ impl Client {
     /// What is counted of the upstream.
     #[must_use]
     pub fn metrics(&self) -> &UpstreamMetrics {
-        &self.origin.metrics.upstream
+        &self.account.origin.metrics.upstream
     }
 
     /// Whether it is of any use to wait for a turn.
@@ -109,7 +145,7 @@ impl Client {
     /// # Errors
     /// [`SendError::CircuitOpen`]
     pub fn check_circuit(&self) -> Result<(), SendError> {
-        let circuit = self.origin.circuit.check(self.metrics());
+        let circuit = self.account.origin.circuit.check(self.metrics());
         circuit.map_err(|open| SendError::CircuitOpen(open.retry_after))
     }
 
@@ -124,7 +160,7 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<UpstreamRequest, InvalidUri> {
-        let prefix = &self.origin.url.path_prefix;
+        let prefix = &self.account.origin.url.path_prefix;
         let uri: Uri = if prefix.is_empty() {
             path_and_query.parse()?
         } else {
@@ -161,7 +197,7 @@ impl Client {
         deadline: Instant,
         on_sending: impl FnOnce(&ReceivedBytes),
     ) -> Result<Reply, SendError> {
-        let permit = self.origin.circuit.admit(sender, self.metrics());
+        let permit = self.account.origin.circuit.admit(sender, self.metrics());
         let permit = permit.map_err(|open| SendError::CircuitOpen(open.retry_after))?;
         let mut attempt = Attempt::begin(permit, self.timeout / 2);
         let sending = self.send_on_connection(request, reuse, deadline, on_sending, &mut attempt);
@@ -175,7 +211,7 @@ impl Client {
             Err(SendError::NotStarted(_)) if reuse == Reuse::No => Some(Health::Unreachable),
             Err(error) => error.health(),
         });
-        Ok(self.redaction.clean(outcome?))
+        Ok(self.account.redaction.clean(outcome?))
     }
 
     async fn send_on_connection(
@@ -186,8 +222,9 @@ impl Client {
         on_sending: impl FnOnce(&ReceivedBytes),
         attempt: &mut Attempt<'_>,
     ) -> Result<Reply, SendError> {
+        let Account { origin, pool, .. } = &*self.account;
         let idle = match reuse {
-            Reuse::Allowed => self.pool.take(|address| self.origin.resolver.is_current(address)),
+            Reuse::Allowed => pool.take(|address| origin.resolver.is_current(address)),
             Reuse::No => None,
         };
         let is_reused = idle.is_some();
@@ -196,7 +233,7 @@ impl Client {
             None => {
                 // Never later than the whole: a write that did not start must not look like one that did.
                 let left = deadline.saturating_duration_since(Instant::now());
-                self.origin.connect(left).await?
+                origin.connect(left).await?
             }
         };
         attempt.received = Some(connection.received.clone());
@@ -211,13 +248,13 @@ impl Client {
             ExchangeError::Malformed(fault) => SendError::Malformed(fault),
             ExchangeError::TooLarge => SendError::TooLarge,
         })?;
-        self.pool.put(connection);
+        pool.put(connection);
         Ok(reply)
     }
 
     /// Closes idle connections that the upstream has closed, or that nobody has needed for long.
     pub fn reap_idle(&self) {
-        self.pool.reap();
+        self.account.pool.reap();
     }
 }
 

@@ -22,6 +22,7 @@ use crate::telemetry::Metrics;
 pub struct Origin {
     pub(super) url: UpstreamUrl,
     pub(super) host: HeaderValue,
+    route: Route,
     tls: Option<Arc<Tls>>,
     /// How the proxy before it is asked for the way, where there is one.
     tunnel: Option<Tunnel>,
@@ -58,12 +59,24 @@ impl Origin {
         Ok(Self {
             tls,
             tunnel: proxy.map(|proxy| Tunnel::new(proxy, &url)),
+            route: route.clone(),
             host: HeaderValue::try_from(url.authority()).map_err(|_| SetUpError::BadHost)?,
             resolver: Resolver::new(owner, host, port, metrics.upstream.dns_failures.clone()),
             url,
             circuit: Circuit::new(circuit),
             metrics,
         })
+    }
+
+    /// Whether it is the upstream at this address, reached in this way.
+    #[must_use]
+    pub fn is_at(&self, url: &UpstreamUrl, route: &Route) -> bool {
+        self.url == *url && self.route == *route
+    }
+
+    /// Goes by other limits when it is left alone, from now on.
+    pub fn set_circuit(&self, settings: config::Circuit) {
+        self.circuit.set(settings, &self.metrics.upstream);
     }
 
     /// Looks the upstream's name up for as long as it is polled; ends at once where the name is an address.
@@ -101,6 +114,13 @@ impl Origin {
     /// Looks the upstream's name up once, for those who send one request only.
     pub async fn resolve(&self) {
         self.resolver.refresh().await;
+    }
+
+    /// The same, where that was never tried to its end.
+    pub async fn resolve_first(&self) {
+        if !self.resolver.has_ended() {
+            self.resolver.refresh().await;
+        }
     }
 
     /// Makes a connection to the first address that takes one, beginning with that which last did.

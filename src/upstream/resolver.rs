@@ -131,6 +131,11 @@ impl Resolver {
         }
     }
 
+    /// Whether a lookup has ended, well or not.
+    pub(super) fn has_ended(&self) -> bool {
+        *self.has_ended.borrow()
+    }
+
     /// Looks the name up once.
     pub(super) async fn refresh(&self) {
         let Some(lookup) = &self.lookup else {

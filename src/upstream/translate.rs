@@ -34,6 +34,13 @@ pub struct Translation {
     pub credential: HeaderValue,
 }
 
+impl Translation {
+    /// Puts this credential in the place of another one.
+    pub fn renew(&self, headers: &mut HeaderMap) {
+        headers.insert(API_KEY, self.credential.clone());
+    }
+}
+
 /// Translates a client's header for the upstream: one `X-Api-Key`, the operator's; one `anthropic-version`;
 /// `betas` as `anthropic-beta`; `via`, appended to; `workspace_id`, if there is one, as `anthropic-workspace-id`,
 /// which is never the client's to choose; what is on the allow list; nothing else. Whoever sends a body tells

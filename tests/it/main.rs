@@ -43,6 +43,7 @@ mod ownership;
 mod plans;
 mod planted_secrets;
 mod policy;
+mod reload;
 mod replicas;
 mod shared_budget;
 mod shared_reads;

@@ -82,4 +82,10 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         default: Some("false"),
         doc: "whether a crash may leave the memory of the process, with all its secrets, in a file, and debuggers of the same user may attach",
     },
+    SettingDoc {
+        path: "server.reload_on_change",
+        form: "true or false",
+        default: Some("false"),
+        doc: "whether settings are read again when their file changes, as on SIGHUP; the file is looked at once a second",
+    },
 ];

@@ -26,6 +26,23 @@ fn the_page_on_settings_shows_every_setting_as_the_registry_has_it() {
 }
 
 #[test]
+fn the_page_on_settings_says_which_of_them_need_a_restart() {
+    let lasting = SETTINGS.iter().filter(|setting| setting.needs_restart());
+    let names: Vec<_> = lasting.map(|setting| format!("`{}`", setting.path)).collect();
+    assert_eq!(
+        names.len(),
+        AT_START_ALONE.len(),
+        "one that is listed is none of the registry's"
+    );
+    let list = names.join("\n");
+    let page = include_str!("../../../docs/configuration.md");
+    assert!(
+        page.contains(&format!("\n\n{list}\n\n")),
+        "put this list into docs/configuration.md:\n\n{list}"
+    );
+}
+
+#[test]
 fn every_setting_stands_next_to_the_others_of_its_table() {
     let mut names = SETTINGS.member_names("");
     let count = names.len();

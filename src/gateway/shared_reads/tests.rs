@@ -390,7 +390,7 @@ async fn the_weight_of_what_is_kept_is_all_that_it_holds_its_key_included() {
         };
         read(&reads, key, anything(), "1").await;
     }
-    let kept = reads.kept.as_ref().unwrap();
+    let kept = reads.kept.load_full().unwrap();
     kept.run_pending_tasks();
     let bytes = kept.entry_count() * 30_000;
     assert!(

@@ -35,6 +35,10 @@ impl Holdings {
         }
     }
 
+    pub(super) const fn set_limits(&mut self, limits: SharedLimits) {
+        self.limits = limits;
+    }
+
     pub(super) const fn next_name(&mut self) -> u64 {
         self.names += 1;
         self.names

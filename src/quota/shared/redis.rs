@@ -105,6 +105,18 @@ impl RedisBudget {
         })
     }
 
+    /// Tells Redis other limits from now on.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub(in crate::quota) fn set_limits(&mut self, limits: SharedLimits) -> Result<(), RedisBudgetError> {
+        if limits != self.limits {
+            self.limits_json = serde_json::to_string(&limits).map_err(RedisBudgetError::Message)?;
+            self.limits = limits;
+        }
+        Ok(())
+    }
+
     pub(in crate::quota) const fn limits(&self) -> &SharedLimits {
         &self.limits
     }

@@ -104,6 +104,21 @@ impl ReplicaState {
         &self.limits
     }
 
+    /// Goes by other limits from now on; the number of replicas and the span of a window stay.
+    pub(in crate::quota) fn set_limits(&mut self, limits: SharedLimits) {
+        let limits = SharedLimits {
+            replicas: self.limits.replicas,
+            span: self.limits.span,
+            ..limits
+        };
+        self.limits = limits;
+        self.holdings.set_limits(limits);
+        // What Redis said of when there will be room was said of the limits from before.
+        self.not_before = ByKind::default();
+        self.room_at = ByKind::default();
+        self.full_until = None;
+    }
+
     pub(in crate::quota) fn mode(&self, now: Instant) -> Mode {
         if self.has_left {
             Mode::Stopped

@@ -110,6 +110,11 @@ impl States {
         }
     }
 
+    /// Goes by other settings from now on.
+    pub(super) const fn set(&mut self, settings: config::Circuit) {
+        self.settings = settings;
+    }
+
     /// Whether a request may be sent now; if so, its generation.
     pub(super) fn admit(&mut self, sender: Sender<'_>, now: Instant) -> Result<u64, CircuitOpen> {
         let opening = match &mut self.state {

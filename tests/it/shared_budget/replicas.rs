@@ -121,7 +121,7 @@ impl Replica {
             .enable_all()
             .build()
             .unwrap();
-        let metrics = Metrics::new().unwrap().budget("test", true);
+        let metrics = Metrics::new().unwrap().budget("test");
         let (admitted, has_seat) = (metrics.admitted.clone(), metrics.has_seat.clone());
         has_seat.set(0);
         let allowance = Allowance {
