@@ -24,7 +24,6 @@ fn pack(directory: &TempDir) -> PathBuf {
     pack.args([
         "--no-build",
         "--locked",
-        "--offline",
         "--fast",
         "--no-dbgsym",
         "--profile",

@@ -139,6 +139,7 @@ fn secrets_come_from_the_credentials_of_systemd_to_the_service_and_to_commands()
     let token = "0123456789abcdef0123456789abcdef";
     fs::create_dir_all(machine.path("/etc/credstore")).unwrap();
     fs::write(machine.path("/etc/credstore/envgate.admin-token"), token).unwrap();
+    machine.run_well(&["chmod", "0600", "/etc/credstore/envgate.admin-token"]);
     let settings = machine.path(CONFIG);
     let text = fs::read_to_string(&settings).unwrap();
     let with_token = text.replace(
