@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use data_encoding::HEXLOWER;
 use http::StatusCode;
 
 use super::plans::ResolvedPlan;
@@ -8,7 +9,7 @@ use crate::contract::{ApiError, Operation};
 use crate::environment::EnvironmentId;
 use crate::telemetry::{Metrics, Outcome};
 use crate::tenancy::Caller;
-use crate::text::random_bytes;
+use crate::text::unique_bits;
 
 /// Who asks for what, as far as judging has come: a request that fails is answered, counted and audited by
 /// this.
@@ -149,12 +150,17 @@ fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
+const REQUEST_ID_BYTES: usize = "req_".len() + 32;
+
 /// `req_` and 128 random bits.
 fn new_request_id() -> String {
-    match random_bytes() {
-        Ok(bits) => format!("req_{:032x}", u128::from_ne_bytes(bits)),
-        Err(_) => "req_unnamed".to_owned(),
-    }
+    let Ok(bits) = unique_bits() else {
+        return "req_unnamed".to_owned();
+    };
+    let mut id = String::with_capacity(REQUEST_ID_BYTES);
+    id.push_str("req_");
+    HEXLOWER.encode_append(&bits.to_be_bytes(), &mut id);
+    id
 }
 
 #[cfg(test)]

@@ -12,6 +12,6 @@ pub use cursor::{CursorError, CursorSealer};
 pub use duration::{expect_duration, format_seconds, parse_duration, whole_seconds};
 pub use json::{JsonPointer, escape_pointer_token, json_kind};
 pub use name::{join_names, nearest_name};
-pub use random::{NoRandomNumbers, random_base58, random_bytes};
+pub use random::{NoRandomNumbers, random_base58, random_bytes, unique_bits};
 pub use secret::Secret;
 pub use time::{format_timestamp, parse_moment};
