@@ -161,15 +161,15 @@ async fn prove_upstream(
         limits.timeout,
         limits.max_response_bytes,
     )?;
-    let headers = request_headers(
-        &HeaderMap::new(),
-        limits.beta.clone(),
-        access.workspace_id,
-        client.translation(),
-    );
+    let headers = request_headers(&HeaderMap::new(), limits.beta.clone(), access.workspace_id);
     let failed = |error: &dyn Error| CommandError::Upstream(error.to_string());
     let request = client
-        .request(Operation::List, "/v1/environments?limit=1", headers, Bytes::new())
+        .request(
+            Operation::List,
+            "/v1/environments?limit=1",
+            &headers,
+            Bytes::new(),
+        )
         .map_err(|error| failed(&error))?;
     let reply = client
         .send(

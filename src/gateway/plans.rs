@@ -10,7 +10,7 @@ use crate::contract::ApiError;
 use crate::quota::{Budget, LiveBudget, TenantLimits, TenantQuota};
 use crate::telemetry::Metrics;
 use crate::tenancy::{Plan, Tenant};
-use crate::upstream::{Client, Origin, SetUpError, request_headers};
+use crate::upstream::{Client, Origin, SetUpError, UpstreamHeader, request_headers};
 
 /// All plans by name, made once.
 pub(super) struct Plans {
@@ -42,13 +42,13 @@ pub(super) struct ResolvedPlan {
 
 impl ResolvedPlan {
     /// A client's header as it goes up, with these betas.
-    pub(super) fn upstream_headers(&self, client: &HeaderMap, betas: HeaderValue) -> HeaderMap {
+    pub(super) fn upstream_headers(&self, client: &HeaderMap, betas: HeaderValue) -> UpstreamHeader {
         let workspace_id = self.plan.workspace_id.as_ref();
-        request_headers(client, betas, workspace_id, self.upstream.translation())
+        request_headers(client, betas, workspace_id)
     }
 
     /// The header of a request of the gateway's own.
-    pub(super) fn own_headers(&self) -> HeaderMap {
+    pub(super) fn own_headers(&self) -> UpstreamHeader {
         self.upstream_headers(&HeaderMap::new(), self.plan.betas.required.clone())
     }
 

@@ -13,7 +13,7 @@ use super::plans::ResolvedPlan;
 use crate::contract::{Operation, UpstreamErrorBody};
 use crate::quota::{BudgetRejection, Kind, TenantLimits, TenantQuota};
 use crate::tenancy::TenantId;
-use crate::upstream::{Origin, Reply, Reuse, SendError, Sender};
+use crate::upstream::{InvalidTarget, Origin, Reply, Reuse, SendError, Sender};
 
 /// The cheapest request that a credential is needed for.
 const PATH: &str = "/v1/environments?limit=1";
@@ -31,7 +31,7 @@ enum ProbeError {
     #[error("{0}")]
     NotSent(#[from] SendError),
     #[error("the path cannot be asked for: {0}")]
-    BadPath(#[from] http::uri::InvalidUri),
+    BadPath(#[from] InvalidTarget),
 }
 
 /// What the upstream needs beside the requests, for as long as it is polled: its name and certificates are
@@ -118,7 +118,7 @@ async fn list_one(plan: &ResolvedPlan, within: Duration) -> Result<Reply, ProbeE
     };
     let upstream = &plan.upstream;
     let headers = plan.own_headers();
-    let request = upstream.request(Operation::List, PATH, headers, Bytes::new())?;
+    let request = upstream.request(Operation::List, PATH, &headers, Bytes::new())?;
     let waiting = Instant::now() + within;
     let mut slot = plan.budget.enter(&quota, Kind::Read, waiting).await?;
     let mut token = slot.token(Kind::Read, waiting).await?;

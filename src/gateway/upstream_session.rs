@@ -1,11 +1,10 @@
 //! The upstream as one exchange sees it: with a slot in the budget, and within one deadline.
 
-use std::mem;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use super::Gateway;
@@ -16,14 +15,12 @@ use super::request_log::{RequestLog, WaitingFor};
 use super::response;
 use super::shared_reads::{Progress, ReadKey, Subject};
 use crate::contract::{
-    ApiError, BETA, BetaRules, Operation, OperatorFault, ReplyError, RequestQuery, SentTexts, Target,
+    ApiError, BetaRules, Operation, OperatorFault, ReplyError, RequestQuery, SentTexts, Target,
     UpstreamErrorBody,
 };
 use crate::quota::{BudgetRejection, InFlightSlot, Kind, LimitedBy};
 use crate::tenancy::{Caller, Tenant};
-use crate::upstream::{
-    Client, Deadline, ProxyError, Reply, SendError, Sender, VERSION, WriteSent, client_values,
-};
+use crate::upstream::{Client, Deadline, ProxyError, Reply, SendError, Sender, UpstreamHeader, WriteSent};
 
 /// Who asks the upstream, for all of one exchange: a caller, by which plan and credential, with which header,
 /// translated, and by when. From its first request on it has a slot in flight, and keeps it for all that it
@@ -33,7 +30,7 @@ pub(super) struct UpstreamSession<'a> {
     gateway: &'a Gateway,
     caller: &'a Caller,
     plan: &'a ResolvedPlan,
-    headers: HeaderMap,
+    header: UpstreamHeader,
     write_sent: &'a WriteSent,
     /// What comes back for its requests.
     progress: Progress,
@@ -45,13 +42,13 @@ pub(super) struct UpstreamSession<'a> {
 }
 
 impl<'a> UpstreamSession<'a> {
-    /// For a request of `caller` that goes up with `headers`. Where a write of it is sent, `write_sent` is
+    /// For a request of `caller` that goes up with `header`. Where a write of it is sent, `write_sent` is
     /// told.
     pub(super) fn new(
         gateway: &'a Gateway,
         caller: &'a Caller,
         plan: &'a ResolvedPlan,
-        headers: HeaderMap,
+        header: UpstreamHeader,
         write_sent: &'a WriteSent,
         log: &'a mut RequestLog,
     ) -> Self {
@@ -60,7 +57,7 @@ impl<'a> UpstreamSession<'a> {
             gateway,
             caller,
             plan,
-            headers,
+            header,
             write_sent,
             progress: Progress::default(),
             deadline: None,
@@ -110,8 +107,8 @@ impl<'a> UpstreamSession<'a> {
             subject,
             access: Arc::clone(&self.plan.access),
             dialect: self.plan.plan.dialect.name,
-            version: self.headers.get(VERSION).cloned(),
-            betas: self.headers.get(BETA).map(BetaRules::sorted),
+            version: self.header.version.clone(),
+            betas: BetaRules::sorted(&self.header.betas),
             // Older clients say `beta=true` with every request, which parts nobody's replies.
             path_and_query: path_and_query(
                 target,
@@ -142,25 +139,15 @@ impl<'a> UpstreamSession<'a> {
         let operation = target.operation;
         let path_and_query = path_and_query(target, query);
         let sent_body = body.clone();
-        // Those of a read stay here.
-        let taken = operation.is_write().then(|| client_values(&self.headers));
-        // Where it may have to go up once more, with another key.
-        let spare = (operation.is_write() && self.plan.has_credential_file).then(|| self.headers.clone());
-        // A write is the last thing that anybody asks for.
-        let headers = match operation.is_write() {
-            true => mem::take(&mut self.headers),
-            false => self.headers.clone(),
-        };
-        let request = |headers, body| {
-            let request = upstream.request(operation, &path_and_query, headers, body);
-            request.map_err(|_| ApiError::Internal)
-        };
-        let first = request(headers, body)?;
+        let deadline = self.deadline();
+        let header = &self.header;
+        let request = |body| upstream.request(operation, &path_and_query, header, body);
+        let first = request(body).map_err(|_| ApiError::Internal)?;
         let delivery = Delivery {
             upstream,
             sender: Sender::Tenant(&self.caller.tenant.id),
             operation,
-            deadline: self.deadline(),
+            deadline,
             write_sent: self.write_sent,
             progress: &self.progress,
         };
@@ -183,14 +170,12 @@ impl<'a> UpstreamSession<'a> {
         };
         let token = slot.token(kind, until).await.map_err(refusal)?;
         self.log.begin_waiting(WaitingFor::Upstream);
-        let again = || request(self.headers.clone(), Bytes::new()).ok();
+        let again = || request(Bytes::new()).ok();
         // On the heap, because it is large, and several futures around it would have a place for it each.
         let outcome = Box::pin(delivery.send_at_most_twice(first, again, token)).await;
         let outcome = match outcome {
             Ok(refused) if refused.status == StatusCode::UNAUTHORIZED && self.plan.has_credential_file => {
-                let headers = spare.unwrap_or_else(|| self.headers.clone());
-                let sending =
-                    self.send_with_another_key(refused, operation, &path_and_query, headers, &sent_body);
+                let sending = self.send_with_another_key(refused, operation, &path_and_query, &sent_body);
                 Box::pin(sending).await
             }
             outcome => outcome,
@@ -206,8 +191,7 @@ impl<'a> UpstreamSession<'a> {
         if let Some(request_id) = response::request_id(&reply) {
             self.log.name_as_upstream(request_id);
         }
-        let headers = || taken.unwrap_or_else(|| client_values(&self.headers));
-        match operator_fault(&reply, &sent_body, headers, &self.plan.plan.betas.required) {
+        match operator_fault(&reply, &sent_body, &self.header, &self.plan.plan.betas.required) {
             Some(fault) => {
                 let operation = operation.name();
                 tracing::error!(operation, %fault, "the upstream refuses requests for the operator's fault");
@@ -226,7 +210,6 @@ impl UpstreamSession<'_> {
         refused: Reply,
         operation: Operation,
         path_and_query: &str,
-        mut headers: HeaderMap,
         body: &Bytes,
     ) -> Result<Reply, SendError> {
         self.log.begin_waiting(WaitingFor::Others);
@@ -238,14 +221,13 @@ impl UpstreamSession<'_> {
         let (headers_of, budget) = (&refused.headers, &self.plan.budget);
         budget.answered(kind, refused.status, headers_of, now);
         // What else this exchange asks for goes up with it too.
-        client.translation().renew(&mut self.headers);
-        client.translation().renew(&mut headers);
         let client = &**self.renewed.insert(client);
-        let request = |headers| client.request(operation, path_and_query, headers, body.clone());
+        let header = &self.header;
+        let request = || client.request(operation, path_and_query, header, body.clone());
         let Some(slot) = &mut self.slot else {
             return Ok(refused);
         };
-        let (Ok(first), Ok(token)) = (request(headers), slot.token(kind, deadline.waiting).await) else {
+        let (Ok(first), Ok(token)) = (request(), slot.token(kind, deadline.waiting).await) else {
             return Ok(refused);
         };
         if operation.is_write() && Instant::now() >= deadline.waiting {
@@ -265,7 +247,7 @@ impl UpstreamSession<'_> {
             write_sent: self.write_sent,
             progress: &self.progress,
         };
-        let again = || request(self.headers.clone()).ok();
+        let again = || request().ok();
         delivery.send_at_most_twice(first, again, token).await
     }
 
@@ -291,12 +273,12 @@ impl UpstreamSession<'_> {
     }
 }
 
-/// What a 400 blames the operator for, although the status blames the request. `body` and `headers` are what
+/// What a 400 blames the operator for, although the status blames the request. `body` and `header` are what
 /// the request has told the upstream of its client's.
 fn operator_fault(
     reply: &Reply,
     body: &[u8],
-    headers: impl FnOnce() -> Vec<HeaderValue>,
+    header: &UpstreamHeader,
     required_beta: &HeaderValue,
 ) -> Option<OperatorFault> {
     if reply.status != StatusCode::BAD_REQUEST {
@@ -305,7 +287,10 @@ fn operator_fault(
     UpstreamErrorBody::read(&reply.body).operator_fault(|message| {
         let mut texts = SentTexts::default();
         texts.add_body(body);
-        for value in headers().iter().filter_map(|value| value.to_str().ok()) {
+        for value in header
+            .client_values()
+            .filter_map(|value| str::from_utf8(value).ok())
+        {
             texts.add_header(value);
         }
         // The gateway asks for it, whoever else does.

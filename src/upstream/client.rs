@@ -3,18 +3,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::uri::InvalidUri;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use http_body_util::Full;
+use http::header::RETRY_AFTER;
+use http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 
 use super::circuit::{CircuitPermit, Health, Sender};
-use super::connection::{ExchangeError, Pool, Reply, UpstreamRequest};
+use super::connection::ExchangeError;
 use super::error::{SendError, SetUpError};
+use super::origin::Origin;
+use super::pool::Pool;
 use super::received_bytes::ReceivedBytes;
 use super::redaction::Redaction;
-use super::{Origin, Translation};
+use super::reply::Reply;
+use super::request::{InvalidTarget, UpstreamRequest};
+use super::translate::{Translation, UpstreamHeader};
 use crate::config::Secret;
 use crate::contract::Operation;
 use crate::telemetry::UpstreamMetrics;
@@ -157,28 +159,11 @@ impl Client {
         &self,
         operation: Operation,
         path_and_query: &str,
-        headers: HeaderMap,
+        header: &UpstreamHeader,
         body: Bytes,
-    ) -> Result<UpstreamRequest, InvalidUri> {
-        let prefix = &self.account.origin.url.path_prefix;
-        let uri: Uri = if prefix.is_empty() {
-            path_and_query.parse()?
-        } else {
-            format!("{prefix}{path_and_query}").parse()?
-        };
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = operation.method();
-        *request.uri_mut() = uri;
-        *request.headers_mut() = headers;
-        if operation.takes_body() {
-            let json = HeaderValue::from_static("application/json");
-            request.headers_mut().insert(CONTENT_TYPE, json);
-        } else if request.method() == Method::POST {
-            // Some that stand between wait for a body, or answer 411, where a POST does not say that it has none.
-            let none = HeaderValue::from_static("0");
-            request.headers_mut().insert(CONTENT_LENGTH, none);
-        }
-        Ok(request)
+    ) -> Result<UpstreamRequest, InvalidTarget> {
+        let (prefix, own) = (&self.account.origin.url.path_prefix, self.translation());
+        UpstreamRequest::new(operation, prefix, path_and_query, own, header, body)
     }
 
     /// Sends a request once, and reads the whole reply, until `deadline` at the latest. `on_sending` is

@@ -1,135 +1,49 @@
-//! Connections to an upstream: HTTP/1.1, driven in the task that uses them, pooled for each worker.
+//! A connection to an upstream: HTTP/1.1, written and read in the task that uses it.
 //!
-//! Neither hyper-util's pool nor Pingora's connector. Both give each connection a task of its own, or one at
-//! each release, and a channel between it and the request: of 39 µs of CPU that a request took with Pingora's
-//! connector, 10 went there and into sending header and body apart. hyper's own connection, polled beside the
-//! request that it carries, takes neither. It says what both of them hide, too: whether a request never
-//! started (hyper gives it back), and whether a connection died before a byte of its answer. Without that
-//! nobody could tell what may be sent again.
+//! No client of a library's. Those with a pool give each connection a task of its own, or one at each release,
+//! and a channel between it and the request; hyper's connection, polled beside the request that it carries, needs
+//! neither, but two header maps, a channel for the body and a dozen pieces of memory. A request is one piece of
+//! memory and one send here, a reply is read where it came. And it is known of both what nobody else tells: whether
+//! a request never started, and whether a connection died before a byte of its answer. Without that nobody could
+//! say what may be sent again.
 //!
-//! The price: nobody polls an idle connection, so a close by the upstream shows only when somebody looks. So
-//! somebody does, every second ([`Pool::reap`]).
+//! The price: nobody reads from an idle connection, so a close by the upstream shows only when somebody looks. So
+//! somebody does, every second ([`Pool::reap`](super::pool::Pool::reap)).
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::FutureExt;
-use http::{HeaderMap, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1::{self, Connection, SendRequest};
-use hyper_util::rt::TokioIo;
-use parking_lot::Mutex;
-use thread_local::ThreadLocal;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+use bytes::{BufMut, Bytes};
+use memchr::memmem;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::framing::{self, ReplyFault};
+use super::chunks::ChunkDecoder;
+use super::framing::{Framing, MAX_HEAD_BYTES, ReplyFault};
 use super::received_bytes::ReceivedBytes;
+use super::reply::{Reply, ReplyHead};
+use super::request::{Unsent, UpstreamRequest};
+use super::transport::Transport;
 
-/// A request as it goes up.
-pub type UpstreamRequest = Request<Full<Bytes>>;
+/// How much is read at once. Most replies come whole, with their head.
+const READ_BYTES: usize = 8 * 1024;
+/// So much memory is taken for a body before anything of it has come.
+const FIRST_BODY_BYTES: usize = 64 * 1024;
 
-/// The upstream's whole answer, whatever its status.
-#[derive(Clone, Debug)]
-pub struct Reply {
-    /// The status.
-    pub status: StatusCode,
-    /// All headers.
-    pub headers: HeaderMap,
-    /// The whole body.
-    pub body: Bytes,
-}
-
-/// Idle connections, apart for each worker thread: a socket belongs to the reactor of the worker that opened
-/// it.
-#[derive(Default)]
-pub(super) struct Pool {
-    /// Behind a lock that nobody ever waits for, but for the moment in which idle ones are reaped.
-    idle: ThreadLocal<Mutex<Vec<Idle>>>,
-}
-
-struct Idle {
-    /// Boxed, because a connection is large and would be copied on its way in and out.
-    connection: Box<Http1Connection>,
-    since: Instant,
-}
-
-/// Shorter than what origins grant (60 s and more), so that the gateway is mostly the one who closes.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-const IDLE_PER_WORKER: usize = 128;
-/// A reply that is larger has made hyper's buffer grow, which it keeps.
-const SMALL_REPLY_BYTES: usize = 16 * 1024;
-/// How long a connection may be used that leads where its name does not any more. A name that shows a few of
-/// many addresses, in turn, is no reason to leave one that works; a service that has moved away for good is.
-const UNNAMED_LIFETIME: Duration = Duration::from_secs(10 * 60);
-
-impl Pool {
-    /// The connection that was used last, if it is still good; `is_named` says of an address whether the
-    /// upstream's name leads there.
-    pub(super) fn take(&self, is_named: impl Fn(SocketAddr) -> bool) -> Option<Box<Http1Connection>> {
-        let mut idle = self.idle.get_or_default().lock();
-        loop {
-            let mut last = idle.pop()?;
-            let is_outdated =
-                last.connection.opened_at.elapsed() >= UNNAMED_LIFETIME && !is_named(last.connection.address);
-            if last.is_good() && !is_outdated {
-                return Some(last.connection);
-            }
-        }
-    }
-
-    /// Keeps a connection for the next request, without the memory that a large reply took.
-    pub(super) fn put(&self, mut connection: Box<Http1Connection>) {
-        if !connection.is_reusable() {
-            return;
-        }
-        if connection.longest_reply > SMALL_REPLY_BYTES {
-            let Some(renewed) = connection.renew() else { return };
-            connection = renewed;
-        }
-        let mut idle = self.idle.get_or_default().lock();
-        if idle.len() < IDLE_PER_WORKER {
-            idle.push(Idle {
-                connection,
-                since: Instant::now(),
-            });
-        }
-    }
-
-    /// Closes what the upstream has closed, and what nobody has needed for long.
-    pub(super) fn reap(&self) {
-        for idle in &self.idle {
-            idle.lock().retain_mut(Idle::is_good);
-        }
-    }
-}
-
-impl Idle {
-    fn is_good(&mut self) -> bool {
-        self.since.elapsed() < IDLE_TIMEOUT && self.connection.is_reusable()
-    }
-}
-
-/// One HTTP/1.1 connection, driven in the task that uses it: no task of its own, no channel to one.
+/// One HTTP/1.1 connection. Between requests it holds no memory but its own.
 pub(super) struct Http1Connection {
-    sender: SendRequest<Full<Bytes>>,
-    connection: Connection<TokioIo<Stream>, Full<Bytes>>,
-    /// Whether `connection` has run to its end and must not be polled again.
-    is_finished: bool,
-    /// What has come on it since the last request went out.
+    transport: Transport,
+    /// Whether another request may follow: nothing has gone wrong, and the last reply was read to its end.
+    is_open: bool,
+    /// When something came on it since the last request went out.
     pub(super) received: ReceivedBytes,
-    /// The body of the longest reply, in bytes.
-    longest_reply: usize,
     /// The upstream's address.
     pub(super) address: SocketAddr,
-    opened_at: Instant,
+    pub(super) opened_at: Instant,
 }
 
 /// Why a request on a connection has no reply.
@@ -137,46 +51,28 @@ pub(super) enum ExchangeError {
     /// The request never started; here it is again.
     NotStarted(Box<UpstreamRequest>),
     /// It started. `is_silent` where not one byte of an answer came.
-    Broken { error: hyper::Error, is_silent: bool },
-    /// The reply can be understood in more than one way, or its header has no end.
+    Broken { error: io::Error, is_silent: bool },
+    /// What came is no reply, can be understood in more than one way, or its header has no end.
     Malformed(ReplyFault),
     /// The reply is larger than allowed.
     TooLarge,
 }
 
+impl From<ReplyFault> for ExchangeError {
+    fn from(fault: ReplyFault) -> Self {
+        Self::Malformed(fault)
+    }
+}
+
 impl Http1Connection {
-    pub(super) async fn open(transport: Transport, address: SocketAddr) -> hyper::Result<Self> {
-        let received = ReceivedBytes::default();
-        let stream = TokioIo::new(Stream::new(transport, received.clone()));
-        let (sender, connection) = http1::Builder::new().handshake(stream).await?;
-        Ok(Self {
-            sender,
-            connection,
-            is_finished: false,
-            received,
-            longest_reply: 0,
+    pub(super) fn new(transport: Transport, address: SocketAddr) -> Self {
+        Self {
+            transport,
+            is_open: true,
+            received: ReceivedBytes::default(),
             address,
             opened_at: Instant::now(),
-        })
-    }
-
-    /// The same connection with new buffers; none where something has come on it that nobody asked for.
-    fn renew(self: Box<Self>) -> Option<Box<Self>> {
-        let parts = self.connection.into_parts();
-        if !parts.read_buf.is_empty() {
-            return None;
         }
-        // It waits for nobody.
-        let (sender, connection) = http1::Builder::new().handshake(parts.io).now_or_never()?.ok()?;
-        Some(Box::new(Self {
-            sender,
-            connection,
-            is_finished: false,
-            received: self.received,
-            longest_reply: 0,
-            address: self.address,
-            opened_at: self.opened_at,
-        }))
     }
 
     /// Sends one request and reads its whole reply, of at most `limit` bytes.
@@ -186,177 +82,219 @@ impl Http1Connection {
         limit: usize,
     ) -> Result<Reply, ExchangeError> {
         self.received.reset();
-        let mut sending = pin!(self.sender.try_send_request(request));
-        let connection = &mut self.connection;
-        let is_finished = &mut self.is_finished;
-        let sent = poll_fn(|cx| {
-            drive(connection, is_finished, cx);
-            sending.as_mut().poll(cx)
-        });
-        let response = sent.await.map_err(|mut failed| match failed.take_message() {
-            Some(request) => ExchangeError::NotStarted(Box::new(request)),
-            None if self.received.is_endless() => ExchangeError::Malformed(ReplyFault::EndlessHead),
-            None => ExchangeError::Broken {
-                error: failed.into_error(),
-                is_silent: !self.received.is_set(),
-            },
-        })?;
-        self.received.end_head();
-        framing::check(response.status(), response.headers()).map_err(ExchangeError::Malformed)?;
-        if response.body().size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
-            return Err(ExchangeError::TooLarge);
+        if !self.is_reusable() {
+            return Err(ExchangeError::NotStarted(Box::new(request)));
         }
-        self.read(response, limit).await
-    }
-
-    async fn read(&mut self, response: Response<Incoming>, limit: usize) -> Result<Reply, ExchangeError> {
-        let (head, mut body) = response.into_parts();
-        let mut read = Vec::new();
-        let mut length = 0_usize;
-        loop {
-            let frame = poll_fn(|cx| {
-                drive(&mut self.connection, &mut self.is_finished, cx);
-                Pin::new(&mut body).poll_frame(cx)
-            });
-            let chunk = match frame.await {
-                None => break,
-                Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
-                Some(Err(error)) => {
-                    return Err(ExchangeError::Broken {
-                        error,
-                        is_silent: false,
-                    });
-                }
-            };
-            length = length.saturating_add(chunk.len());
-            if length > limit {
-                return Err(ExchangeError::TooLarge);
+        self.is_open = false;
+        let mut carrying = Carrying {
+            transport: &mut self.transport,
+            received: &self.received,
+            unsent: request.unsent(),
+            is_flushed: false,
+            failure: None,
+            bytes: Vec::new(),
+        };
+        let head = carrying.read_head().await?;
+        let framing = head.framing()?;
+        let body = match framing {
+            Framing::Length(length) => {
+                let length = usize::try_from(length).ok().filter(|length| *length <= limit);
+                carrying
+                    .read_length(length.ok_or(ExchangeError::TooLarge)?)
+                    .await?
             }
-            read.push(chunk);
-        }
-        self.longest_reply = self.longest_reply.max(length);
+            Framing::Chunks => carrying.read_chunks(limit).await?,
+            Framing::Connection => carrying.read_to_end(limit).await?,
+        };
+        // What follows a reply is nobody's, and the next must not be taken for an answer to somebody else. Nor may
+        // what is left of a request that was answered before it was whole.
+        let is_over = carrying.bytes.is_empty() && carrying.is_sent();
+        self.is_open = head.leaves_open() && is_over && framing != Framing::Connection;
         Ok(Reply {
             status: head.status,
             headers: head.headers,
-            body: joined(read, length),
+            body,
         })
     }
 
-    /// Whether another request can be sent. Nobody polls an idle connection, so this is where a close by the
-    /// upstream shows.
+    /// Whether another request can be sent. Nobody reads from an idle connection, so this is where a close by the
+    /// upstream shows, and what nobody asked for.
     pub(super) fn is_reusable(&mut self) -> bool {
-        drive(
-            &mut self.connection,
-            &mut self.is_finished,
-            &mut Context::from_waker(Waker::noop()),
-        );
-        !self.is_finished && self.sender.is_ready()
+        let mut space = [0];
+        let mut buf = ReadBuf::new(&mut space);
+        let mut cx = Context::from_waker(Waker::noop());
+        self.is_open = self.is_open
+            && Pin::new(&mut self.transport)
+                .poll_read(&mut cx, &mut buf)
+                .is_pending();
+        self.is_open
     }
 }
 
-/// Moves the connection on. Its end is no error of its own: whoever waits for a response or a body learns it.
-fn drive(
-    connection: &mut Connection<TokioIo<Stream>, Full<Bytes>>,
-    is_finished: &mut bool,
-    cx: &mut Context<'_>,
-) {
-    if !*is_finished && matches!(Pin::new(connection).poll(cx), Poll::Ready(_)) {
-        *is_finished = true;
+/// One request on its way, and its reply.
+struct Carrying<'c> {
+    transport: &'c mut Transport,
+    received: &'c ReceivedBytes,
+    unsent: Unsent<'c>,
+    is_flushed: bool,
+    /// Why the request could not be sent to its end. A reply may have come all the same.
+    failure: Option<io::Error>,
+    /// What was read and has not been taken.
+    bytes: Vec<u8>,
+}
+
+impl Carrying<'_> {
+    fn is_sent(&self) -> bool {
+        self.unsent.is_empty() && self.is_flushed && self.failure.is_none()
     }
-}
 
-/// Most replies come in one chunk, which needs no copy.
-fn joined(mut chunks: Vec<Bytes>, length: usize) -> Bytes {
-    if chunks.len() == 1 {
-        return chunks.pop().unwrap_or_default();
-    }
-    let mut whole = BytesMut::with_capacity(length);
-    for chunk in chunks {
-        whole.extend_from_slice(&chunk);
-    }
-    whole.freeze()
-}
-
-/// A connection to the upstream that notices whether anything was received on it.
-#[derive(Debug)]
-pub(super) struct Stream {
-    transport: Transport,
-    received: ReceivedBytes,
-}
-
-#[derive(Debug)]
-pub(super) enum Transport {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Stream {
-    pub(super) const fn new(transport: Transport, received: ReceivedBytes) -> Self {
-        Self { transport, received }
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.received.is_endless() {
-            return Poll::Ready(Err(io::Error::other(ReplyFault::EndlessHead)));
+    /// Reads the head of the final answer; those of interim answers before it are passed over.
+    async fn read_head(&mut self) -> Result<ReplyHead, ExchangeError> {
+        let mut passed_over = 0;
+        // How much of it is known to have no end.
+        let mut seen = 0;
+        loop {
+            if has_end(&self.bytes, seen)
+                && let Some(head) = ReplyHead::parse(&self.bytes)?
+            {
+                self.bytes.drain(..head.length);
+                if !head.is_interim() {
+                    return Ok(head);
+                }
+                passed_over += head.length;
+                seen = 0;
+                continue;
+            }
+            seen = self.bytes.len();
+            if passed_over + seen > MAX_HEAD_BYTES {
+                return Err(ReplyFault::EndlessHead.into());
+            }
+            let mut bytes = mem::take(&mut self.bytes);
+            bytes.reserve(READ_BYTES);
+            let read = self.read_into(&mut bytes).await;
+            self.bytes = bytes;
+            if read? == 0 {
+                return Err(self.broken(io::ErrorKind::UnexpectedEof.into()));
+            }
         }
-        let before = buf.filled().len();
-        let polled = match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        };
-        let count = buf.filled().len().saturating_sub(before);
+    }
+
+    async fn read_length(&mut self, length: usize) -> Result<Bytes, ExchangeError> {
+        if let Some(body) = self.bytes.get(..length) {
+            let body = Bytes::copy_from_slice(body);
+            self.bytes.drain(..length);
+            return Ok(body);
+        }
+        let mut body = mem::take(&mut self.bytes);
+        while body.len() < length {
+            let left = length - body.len();
+            if body.capacity() == body.len() {
+                body.reserve_exact(left.min(FIRST_BODY_BYTES.max(body.len())));
+            }
+            if self.read_into(&mut (&mut body).limit(left)).await? == 0 {
+                return Err(self.broken(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+        Ok(exactly(body))
+    }
+
+    async fn read_chunks(&mut self, limit: usize) -> Result<Bytes, ExchangeError> {
+        let mut decoder = ChunkDecoder::default();
+        let mut body = Vec::new();
+        let mut bytes = mem::take(&mut self.bytes);
+        loop {
+            let decoded = decoder
+                .decode(&bytes, &mut body, limit)?
+                .ok_or(ExchangeError::TooLarge)?;
+            if decoded.is_end {
+                bytes.drain(..decoded.taken);
+                self.bytes = bytes;
+                return Ok(exactly(body));
+            }
+            bytes.clear();
+            bytes.reserve(READ_BYTES);
+            if self.read_into(&mut bytes).await? == 0 {
+                return Err(self.broken(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+    }
+
+    async fn read_to_end(&mut self, limit: usize) -> Result<Bytes, ExchangeError> {
+        let mut body = mem::take(&mut self.bytes);
+        loop {
+            if body.len() > limit {
+                return Err(ExchangeError::TooLarge);
+            }
+            body.reserve(READ_BYTES);
+            if self.read_into(&mut body).await? == 0 {
+                return Ok(exactly(body));
+            }
+        }
+    }
+
+    /// Reads what comes next, and sends what is left of the request meanwhile: some upstreams answer before it is
+    /// whole. Gives back how many bytes came, none at the end of the connection.
+    async fn read_into(&mut self, bytes: &mut (impl BufMut + ?Sized)) -> Result<usize, ExchangeError> {
+        let read = poll_fn(|cx| {
+            if self.failure.is_none()
+                && let Poll::Ready(Err(error)) = self.poll_send(cx)
+            {
+                self.failure = Some(error);
+            }
+            let read = pin!(self.transport.read_buf(bytes)).poll(cx);
+            match read {
+                Poll::Ready(Ok(1..)) => read,
+                // Where it could not be sent nothing will come any more, and this is why.
+                _ => self.failure.take().map_or(read, |error| Poll::Ready(Err(error))),
+            }
+        });
+        let count = read.await.map_err(|error| self.broken(error))?;
         if count > 0 {
-            self.received.add(count);
+            self.received.note();
         }
-        polled
+        Ok(count)
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let pieces = self.unsent.pieces();
+            let sent = ready!(Pin::new(&mut *self.transport).poll_write_vectored(cx, &pieces))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unsent.advance(sent);
+        }
+        if !self.is_flushed {
+            // TLS may hold something back.
+            ready!(Pin::new(&mut *self.transport).poll_flush(cx))?;
+            self.is_flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn broken(&self, error: io::Error) -> ExchangeError {
+        ExchangeError::Broken {
+            error,
+            is_silent: !self.received.is_set(),
+        }
     }
 }
 
-impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+/// Whether a look at these bytes may find a whole head, of which so many have been looked at. What is no head is
+/// seen at the first look, and nobody has to look at a long one for each piece of it.
+fn has_end(bytes: &[u8], seen: usize) -> bool {
+    match bytes.get(seen.saturating_sub(3)..) {
+        None | Some([]) => false,
+        Some(_) if seen == 0 => true,
+        Some(rest) => [&b"\n\r\n"[..], b"\n\n"]
+            .iter()
+            .any(|end| memmem::find(rest, end).is_some()),
     }
+}
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.transport {
-            Transport::Plain(stream) => stream.is_write_vectored(),
-            Transport::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
+/// Without the memory that it does not take: a reply may be kept for long.
+fn exactly(body: Vec<u8>) -> Bytes {
+    body.into_boxed_slice().into()
 }
 
 #[cfg(test)]

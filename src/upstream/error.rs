@@ -2,9 +2,9 @@ use std::io;
 use std::time::Duration;
 
 use super::circuit::Health;
-use super::connection::UpstreamRequest;
 use super::framing::ReplyFault;
 use super::proxy::ProxyError;
+use super::request::UpstreamRequest;
 use crate::config::CertificateError;
 use crate::text::format_seconds;
 
@@ -32,14 +32,15 @@ pub enum SendError {
     /// A reused connection died before the first byte of an answer. It may have been dead since long before
     /// the request, which may have been acted on all the same.
     #[error("the connection had died while it was idle: {0}")]
-    DiedIdle(hyper::Error),
+    DiedIdle(io::Error),
     /// The reply was not complete in time; the request may have been acted on.
     #[error("no complete reply within {}", format_seconds(*.0))]
     Timeout(Duration),
-    /// The connection broke or what came was not HTTP; the request may have been acted on.
+    /// The connection broke; the request may have been acted on.
     #[error("the connection broke: {0}")]
-    Broken(hyper::Error),
-    /// What came could be understood in more than one way, or has no end; the request may have been acted on.
+    Broken(io::Error),
+    /// What came is no reply, could be understood in more than one way, or has no end; the request may have been
+    /// acted on.
     #[error("the reply is not taken: {0}")]
     Malformed(ReplyFault),
     /// The reply is larger than `max_response_bytes`; the request may have been acted on.
@@ -93,7 +94,7 @@ impl SendError {
         match self {
             // Nobody asked it, or what failed is on this side, or failed long before the request.
             Self::CircuitOpen(_) | Self::OutOfResources(_) | Self::NotStarted(_) | Self::DiedIdle(_) => None,
-            Self::Broken(error) if is_caused_here(error) => None,
+            Self::Broken(error) if is_local_fault(error) => None,
             // Of the upstream a proxy knows only whether it has reached it.
             Self::Proxy(ProxyError::UpstreamUnreachable(_)) => Some(Health::Unreachable),
             Self::Proxy(_) => None,
@@ -103,11 +104,4 @@ impl SendError {
             Self::TooLarge => Some(Health::Well),
         }
     }
-}
-
-fn is_caused_here(error: &hyper::Error) -> bool {
-    let source = std::error::Error::source(error);
-    source
-        .and_then(|source| source.downcast_ref::<io::Error>())
-        .is_some_and(is_local_fault)
 }

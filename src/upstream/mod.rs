@@ -8,10 +8,12 @@
 //! | how long all may take | `deadline` |
 //! | where the upstream is, and how a connection to it is made | `origin`, `resolver`, `address_race`, `proxy`, `tls`, `pinned_certificate` |
 //! | what must not come down: the operator's credential | `redaction` |
-//! | a connection, and those that are idle | `connection`; what came on it, `received_bytes`; what of that is no reply, `framing` |
+//! | a connection, and those that are idle | `connection`, on a `transport`; `pool` |
+//! | what goes up on it, and what comes | `request`; `reply`, `chunks`, and when, `received_bytes`; what of that is no reply, `framing` |
 //! | whether the upstream is asked at all | `circuit` |
 
 mod address_race;
+mod chunks;
 mod circuit;
 mod client;
 mod connection;
@@ -20,16 +22,19 @@ mod error;
 mod framing;
 mod origin;
 mod pinned_certificate;
+mod pool;
 mod proxy;
 mod received_bytes;
 mod redaction;
+mod reply;
+mod request;
 mod resolver;
 mod tls;
 mod translate;
+mod transport;
 
 pub use circuit::Sender;
 pub use client::{Client, Reuse, WriteSent};
-pub use connection::{Reply, UpstreamRequest};
 pub use deadline::Deadline;
 pub use error::{SendError, SetUpError};
 pub use framing::ReplyFault;
@@ -37,5 +42,7 @@ pub use origin::{CONNECT_TIMEOUT, Origin};
 pub use pinned_certificate::PinnedCertificates;
 pub use proxy::ProxyError;
 pub use received_bytes::ReceivedBytes;
+pub use reply::Reply;
+pub use request::{InvalidTarget, UpstreamRequest};
 pub use tls::CertificateFile;
-pub use translate::{Translation, VERSION, client_values, request_headers};
+pub use translate::{Translation, UpstreamHeader, request_headers};

@@ -9,11 +9,12 @@ use tokio::time::{Instant, timeout_at};
 
 use super::address_race::AddressRace;
 use super::circuit::Circuit;
-use super::connection::{Http1Connection, Transport};
+use super::connection::Http1Connection;
 use super::error::{SendError, SetUpError, is_local_fault};
 use super::proxy::{ProxyError, Tunnel};
 use super::resolver::Resolver;
 use super::tls::{CertificateFile, Tls};
+use super::transport::Transport;
 use crate::config::{self, Route, UpstreamUrl};
 use crate::telemetry::Metrics;
 
@@ -181,9 +182,7 @@ impl Origin {
                 Some(tls) => Transport::Tls(Box::new(tls.connect(stream).await?)),
                 None => Transport::Plain(stream),
             };
-            Http1Connection::open(transport, address)
-                .await
-                .map_err(io::Error::other)
+            io::Result::Ok(Http1Connection::new(transport, address))
         };
         match timeout_at(until, connecting).await {
             Ok(connection) => connection.map_err(SendError::of_connecting),

@@ -5,7 +5,7 @@ use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use http::{HeaderMap, HeaderName};
 use memchr::memmem::Finder;
 
-use super::connection::Reply;
+use super::reply::Reply;
 
 /// Sees to it that nothing of the upstream's tells the operator's credential: some services quote it in their
 /// errors, and what is quoted may be escaped on the way.

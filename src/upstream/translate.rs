@@ -1,3 +1,5 @@
+use std::fmt;
+
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT, VIA,
 };
@@ -7,14 +9,14 @@ use crate::contract::BETA;
 /// The header that carries a credential to the upstream.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Which version of the API is spoken; every translated header has it.
-pub const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const WORKSPACE: HeaderName = HeaderName::from_static("anthropic-workspace-id");
 
 /// The version that the published contract names.
 const DEFAULT_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
 /// Headers that go up as they came. All others stay here, a client's credentials first of all.
-const PASSED: [HeaderName; 5] = [
+static PASSED: [HeaderName; 5] = [
     USER_AGENT,
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
@@ -22,7 +24,7 @@ const PASSED: [HeaderName; 5] = [
     HeaderName::from_static("anthropic-worker-id"),
 ];
 /// A gateway says that a message came through it.
-const OUR_VIA: HeaderValue = HeaderValue::from_static("1.1 envgate");
+const OUR_VIA: &[u8] = b"1.1 envgate";
 const PASSED_PREFIX: &str = "x-stainless-";
 
 /// What every request to one upstream carries.
@@ -34,64 +36,119 @@ pub struct Translation {
     pub credential: HeaderValue,
 }
 
-impl Translation {
-    /// Puts this credential in the place of another one.
-    pub fn renew(&self, headers: &mut HeaderMap) {
-        headers.insert(API_KEY, self.credential.clone());
-    }
+/// A client's header, translated: the lines of it as they are sent, each with its end. Host and credential are with
+/// the [`Translation`] of whom it is sent to.
+#[derive(Clone)]
+pub struct UpstreamHeader {
+    lines: Vec<u8>,
+    /// The version that it asks for.
+    pub version: HeaderValue,
+    /// The betas that it asks for.
+    pub betas: HeaderValue,
 }
 
-/// Translates a client's header for the upstream: one `X-Api-Key`, the operator's; one `anthropic-version`;
-/// `betas` as `anthropic-beta`; `via`, appended to; `workspace_id`, if there is one, as `anthropic-workspace-id`,
-/// which is never the client's to choose; what is on the allow list; nothing else. Whoever sends a body tells
-/// its type.
+/// Most headers fit: they are a dozen short lines of an SDK's.
+const FIRST_BYTES: usize = 1024;
+
+/// Translates a client's header for the upstream: one `anthropic-version`; `betas` as `anthropic-beta`; `via`,
+/// appended to; `workspace_id`, if there is one, as `anthropic-workspace-id`, which is never the client's to choose;
+/// what is on the allow list; nothing else. Whoever sends it adds host, credential, and the type of a body.
 #[must_use]
 pub fn request_headers(
     client: &HeaderMap,
     betas: HeaderValue,
     workspace_id: Option<&HeaderValue>,
-    translation: &Translation,
-) -> HeaderMap {
+) -> UpstreamHeader {
     debug_assert!(!PASSED.contains(&AUTHORIZATION) && !PASSED.contains(&API_KEY));
-    let mut headers = HeaderMap::with_capacity(24);
-    headers.insert(HOST, translation.host.clone());
-    headers.insert(API_KEY, translation.credential.clone());
-    headers.insert(VERSION, version(client));
-    headers.insert(BETA, betas);
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let mut header = UpstreamHeader {
+        lines: Vec::with_capacity(FIRST_BYTES),
+        version: version(client),
+        betas,
+    };
+    let (version, betas) = (header.version.clone(), header.betas.clone());
+    header.add(&VERSION, version.as_bytes());
+    header.add(&BETA, betas.as_bytes());
+    header.add(&ACCEPT_ENCODING, b"identity");
     if let Some(id) = workspace_id {
-        headers.insert(WORKSPACE, id.clone());
+        header.add(&WORKSPACE, id.as_bytes());
     }
-    let accept = client
-        .get(ACCEPT)
-        .cloned()
-        .unwrap_or(HeaderValue::from_static("application/json"));
-    headers.insert(ACCEPT, accept);
+    header.add(
+        &ACCEPT,
+        client
+            .get(ACCEPT)
+            .map_or(b"application/json", HeaderValue::as_bytes),
+    );
     // Whoever stands before us comes first (RFC 9110 §7.6.3).
     for value in client.get_all(VIA) {
-        headers.append(VIA, value.clone());
+        header.add(&VIA, value.as_bytes());
     }
-    headers.append(VIA, OUR_VIA);
+    header.add(&VIA, OUR_VIA);
     for (name, value) in client {
-        if PASSED.contains(name) || name.as_str().starts_with(PASSED_PREFIX) {
-            headers.append(name, value.clone());
+        if is_passed(name) {
+            header.add(name, value.as_bytes());
         }
     }
-    headers
+    header
 }
 
-/// What of a translated header the client has written: a text of the upstream's may repeat it.
-#[must_use]
-pub fn client_values(translated: &HeaderMap) -> Vec<HeaderValue> {
-    let is_clients = |name: &HeaderName| {
-        *name == BETA
-            || *name == ACCEPT
-            || *name == VIA
-            || PASSED.contains(name)
-            || name.as_str().starts_with(PASSED_PREFIX)
-    };
-    let values = translated.iter().filter(|(name, _)| is_clients(name));
-    values.map(|(_, value)| value.clone()).collect()
+impl UpstreamHeader {
+    /// The lines as they are sent.
+    #[must_use]
+    pub fn lines(&self) -> &[u8] {
+        &self.lines
+    }
+
+    /// Names and values in their order. No value has the end of a line in it.
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let lines = self.lines.split(|byte| *byte == b'\n');
+        lines.filter_map(|line| {
+            let line = line.strip_suffix(b"\r")?;
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            let (name, value) = line.split_at(colon);
+            Some((name, value.strip_prefix(b": ")?))
+        })
+    }
+
+    /// What of it the client has written: a text of the upstream's may repeat it.
+    pub fn client_values(&self) -> impl Iterator<Item = &[u8]> {
+        let is_clients = |name: &[u8]| {
+            let name = HeaderName::from_bytes(name);
+            name.is_ok_and(|name| name == BETA || name == ACCEPT || name == VIA || is_passed(&name))
+        };
+        self.fields()
+            .filter(move |(name, _)| is_clients(name))
+            .map(|(_, value)| value)
+    }
+
+    fn add(&mut self, name: &HeaderName, value: &[u8]) {
+        add_line(&mut self.lines, name, value);
+    }
+}
+
+impl Translation {
+    /// Adds what every request has.
+    pub(super) fn add_lines(&self, lines: &mut Vec<u8>) {
+        add_line(lines, &HOST, self.host.as_bytes());
+        add_line(lines, &API_KEY, self.credential.as_bytes());
+    }
+}
+
+fn add_line(lines: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
+        lines.extend_from_slice(part);
+    }
+}
+
+/// What clients send is nobody's business.
+impl fmt::Debug for UpstreamHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamHeader").finish_non_exhaustive()
+    }
+}
+
+/// Whether a client's header goes up as it came.
+fn is_passed(name: &HeaderName) -> bool {
+    PASSED.contains(name) || name.as_str().starts_with(PASSED_PREFIX)
 }
 
 /// The client's version where it looks like a date.
@@ -115,6 +172,7 @@ fn is_date(bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    /// What goes up, as a map of headers.
     fn translated(client: &[(&'static str, &'static str)]) -> HeaderMap {
         translated_for(None, client)
     }
@@ -128,12 +186,19 @@ mod tests {
             host: HeaderValue::from_static("api.example.com"),
             credential: HeaderValue::from_static("sk-operator"),
         };
-        request_headers(
-            &map,
-            HeaderValue::from_static("managed-agents-2026-04-01"),
-            workspace,
-            &translation,
-        )
+        let betas = HeaderValue::from_static("managed-agents-2026-04-01");
+        let mut header = request_headers(&map, betas, workspace);
+        translation.add_lines(&mut header.lines);
+        assert!(header.client_values().all(|value| value != b"sk-operator"));
+        let fields = header.fields().map(|(name, value)| {
+            let name = HeaderName::from_bytes(name).unwrap();
+            (name, HeaderValue::from_bytes(value).unwrap())
+        });
+        let mut up = HeaderMap::new();
+        fields.for_each(|(name, value)| {
+            up.append(name, value);
+        });
+        up
     }
 
     fn only<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {

@@ -13,8 +13,8 @@ pub(in crate::gateway) struct ReadKey {
     pub(in crate::gateway) access: Arc<str>,
     pub(in crate::gateway) dialect: &'static str,
     /// `anthropic-version` and `anthropic-beta` as they go up.
-    pub(in crate::gateway) version: Option<HeaderValue>,
-    pub(in crate::gateway) betas: Option<HeaderValue>,
+    pub(in crate::gateway) version: HeaderValue,
+    pub(in crate::gateway) betas: HeaderValue,
     pub(in crate::gateway) path_and_query: String,
 }
 
@@ -25,8 +25,7 @@ impl ReadKey {
             Subject::Environment(id, tenant) => id.as_str().len() + tenant.0.len(),
             Subject::List | Subject::Page => 0,
         };
-        let headers = [&self.version, &self.betas].into_iter().flatten();
-        let headers: usize = headers.map(HeaderValue::len).sum();
+        let headers = self.version.len() + self.betas.len();
         size_of::<Self>() + subject + headers + self.path_and_query.len()
     }
 }

@@ -32,8 +32,8 @@ pub(super) fn retrieve() -> ReadKey {
         subject: Subject::Environment(id(), TenantId("tenant".to_owned())),
         access: access(),
         dialect: "sandbase",
-        version: Some(HeaderValue::from_static("2023-06-01")),
-        betas: Some(HeaderValue::from_static("managed-agents-2026-04-01")),
+        version: HeaderValue::from_static("2023-06-01"),
+        betas: HeaderValue::from_static("managed-agents-2026-04-01"),
         path_and_query: "/v1/environments/env_1".to_owned(),
     }
 }
@@ -179,11 +179,11 @@ async fn what_a_reply_depends_on_is_never_mixed() {
             ..retrieve()
         },
         ReadKey {
-            version: Some(HeaderValue::from_static("2026-10-21")),
+            version: HeaderValue::from_static("2026-10-21"),
             ..retrieve()
         },
         ReadKey {
-            betas: Some(HeaderValue::from_static("another")),
+            betas: HeaderValue::from_static("another"),
             ..retrieve()
         },
         ReadKey {
@@ -385,7 +385,7 @@ async fn the_weight_of_what_is_kept_is_all_that_it_holds_its_key_included() {
     for number in 0..200 {
         let betas = format!("{number:030000}");
         let key = ReadKey {
-            betas: Some(HeaderValue::try_from(betas).unwrap()),
+            betas: HeaderValue::try_from(betas).unwrap(),
             ..retrieve()
         };
         read(&reads, key, anything(), "1").await;

@@ -1,105 +1,155 @@
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use super::*;
 
-/// A connection that has carried a request, and the other end of it.
-async fn used() -> (Box<Http1Connection>, TcpStream) {
-    let (mut connection, mut other_end) = opened().await;
-    exchange(&mut connection, &mut other_end, "{}").await;
-    (connection, other_end)
-}
+const HEAD: &str = "POST / HTTP/1.1\r\nhost: h\r\n\r\n";
 
-async fn opened() -> (Box<Http1Connection>, TcpStream) {
+async fn opened() -> (Http1Connection, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (connected, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-    let opened = Http1Connection::open(Transport::Plain(connected.unwrap()), address).await;
-    (Box::new(opened.unwrap()), accepted.unwrap().0)
+    let connection = Http1Connection::new(Transport::Plain(connected.unwrap()), address);
+    (connection, accepted.unwrap().0)
 }
 
-/// Sends a request that is answered with a body.
-async fn exchange(connection: &mut Http1Connection, other_end: &mut TcpStream, body: &str) {
-    let request = Request::builder()
-        .header("host", "h")
-        .body(Full::default())
-        .unwrap();
-    let answer = async {
-        other_end
-            .read_buf(&mut BytesMut::with_capacity(1024))
-            .await
-            .unwrap();
-        let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        other_end.write_all(reply.as_bytes()).await.unwrap();
-    };
-    let (reply, ()) = tokio::join!(connection.exchange(request, usize::MAX), answer);
-    assert_eq!(reply.ok().unwrap().body, body);
-}
-
-#[tokio::test]
-async fn a_connection_forgets_how_large_a_reply_was_and_works_on() {
-    let pool = Pool::default();
+/// Sends a request that is answered with these pieces, one after the other.
+async fn answered(pieces: &[&[u8]]) -> (Http1Connection, Result<Reply, ExchangeError>, TcpStream) {
     let (mut connection, mut other_end) = opened().await;
-    let address = other_end.peer_addr().unwrap();
-    for body in [
-        "large ".repeat(100_000),
-        "{}".to_owned(),
-        "large ".repeat(100_000),
-    ] {
-        exchange(&mut connection, &mut other_end, &body).await;
-        pool.put(connection);
-        connection = pool.take(|_| true).unwrap();
-        assert!(connection.longest_reply <= SMALL_REPLY_BYTES);
-    }
-    assert_eq!(other_end.peer_addr().unwrap(), address);
+    other_end.set_nodelay(true).unwrap();
+    let answer = async {
+        other_end.read_buf(&mut Vec::with_capacity(1024)).await.unwrap();
+        for piece in pieces {
+            other_end.write_all(piece).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        other_end
+    };
+    let exchange = connection.exchange(UpstreamRequest::of_test(HEAD, ""), 1 << 20);
+    let (reply, other_end) = tokio::join!(exchange, answer);
+    (connection, reply, other_end)
 }
 
-fn count(pool: &Pool) -> usize {
-    pool.idle.iter().map(|idle| idle.lock().len()).sum()
-}
-
-#[tokio::test]
-async fn a_connection_that_works_is_kept_when_the_name_leads_elsewhere() {
-    let pool = Pool::default();
-    let (connection, _other_end) = used().await;
-    pool.put(connection);
-    let mut connection = pool.take(|_| false).unwrap();
-
-    connection.opened_at = Instant::now().checked_sub(UNNAMED_LIFETIME).unwrap();
-    pool.put(connection);
-    let connection = pool.take(|_| true).unwrap();
-    pool.put(connection);
-    assert!(pool.take(|_| false).is_none(), "but not for ever");
+fn body_of(reply: Result<Reply, ExchangeError>) -> Bytes {
+    reply.ok().unwrap().body
 }
 
 #[tokio::test]
-async fn what_the_upstream_has_closed_is_closed_here_without_a_request() {
-    let pool = Pool::default();
-    let (closed, other_end) = used().await;
-    let (open, _other_end) = used().await;
-    pool.put(closed);
-    pool.put(open);
-    pool.reap();
-    assert_eq!(count(&pool), 2);
-    drop(other_end);
-    while count(&pool) == 2 {
-        tokio::task::yield_now().await;
-        pool.reap();
-    }
-    assert!(pool.take(|_| true).is_some(), "the other one works");
-}
-
-#[tokio::test]
-async fn what_nobody_has_needed_for_long_is_closed() {
-    let pool = Pool::default();
-    let (connection, mut other_end) = used().await;
-    pool.put(connection);
-    for idle in &pool.idle {
-        for idle in idle.lock().iter_mut() {
-            idle.since = Instant::now().checked_sub(IDLE_TIMEOUT).unwrap();
+async fn a_reply_is_the_same_in_whatever_pieces_it_comes() {
+    let replies = [
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabcde",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n3\r\ncde\r\n0\r\na: b\r\n\r\n",
+        "HTTP/1.1 200 OK\ncontent-length: 5\n\nabcde",
+    ];
+    for reply in replies {
+        for size in [1, 2, 3, 7, 1000] {
+            let pieces: Vec<&[u8]> = reply.as_bytes().chunks(size).collect();
+            let (mut connection, got, _other_end) = answered(&pieces).await;
+            assert_eq!(body_of(got), "abcde", "{reply:?} by {size}");
+            assert!(connection.is_reusable(), "{reply:?} by {size}");
         }
     }
-    pool.reap();
-    assert_eq!(count(&pool), 0);
-    assert_eq!(other_end.read(&mut [0]).await.unwrap(), 0, "an orderly end");
+}
+
+#[tokio::test]
+async fn a_large_reply_takes_no_more_memory_than_it_has_bytes() {
+    let length = 1_000_003;
+    let large = "a".repeat(length);
+    let sized = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{large}");
+    let chunked =
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n{large}\r\n0\r\n\r\n");
+    for reply in [sized, chunked] {
+        let (mut connection, got, _other_end) = answered(&[reply.as_bytes()]).await;
+        let body = body_of(got);
+        assert_eq!(body.len(), length);
+        assert_eq!(body.try_into_mut().unwrap().capacity(), length);
+        assert!(connection.is_reusable());
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_never_started_comes_back() {
+    let (mut connection, other_end) = opened().await;
+    drop(other_end);
+    while connection.is_reusable() {
+        tokio::task::yield_now().await;
+    }
+    let outcome = connection.exchange(UpstreamRequest::of_test(HEAD, ""), 100).await;
+    assert!(matches!(outcome, Err(ExchangeError::NotStarted(_))));
+}
+
+#[tokio::test]
+async fn what_comes_unasked_ends_a_connection() {
+    let (mut connection, mut other_end) = opened().await;
+    other_end.write_all(b"HTTP/1.1 408 Late\r\n\r\n").await.unwrap();
+    while connection.is_reusable() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_dies_without_a_byte_is_told_from_one_that_dies_later() {
+    for (said, expected) in [("", true), ("HTTP/1.1 200", false)] {
+        let (mut connection, mut other_end) = opened().await;
+        let answer = async move {
+            other_end.read_buf(&mut Vec::with_capacity(1024)).await.unwrap();
+            other_end.write_all(said.as_bytes()).await.unwrap();
+        };
+        let exchange = connection.exchange(UpstreamRequest::of_test(HEAD, ""), 100);
+        let (outcome, ()) = tokio::join!(exchange, answer);
+        let Err(ExchangeError::Broken { is_silent, .. }) = outcome else {
+            panic!("{said:?}");
+        };
+        assert_eq!(is_silent, expected, "{said:?}");
+        assert!(!connection.is_reusable());
+    }
+}
+
+#[tokio::test]
+async fn a_reply_to_a_request_that_is_not_taken_to_its_end_is_a_reply() {
+    let body: &'static str = "a".repeat(16 << 20).leak();
+    let (mut connection, mut other_end) = opened().await;
+    let exchange = async {
+        let outcome = connection
+            .exchange(UpstreamRequest::of_test(HEAD, body), 100)
+            .await;
+        assert_eq!(body_of(outcome), "no");
+        assert!(!connection.is_reusable(), "half a request is in it");
+    };
+    let answer = async {
+        // It reads a part, and no more.
+        other_end.read_buf(&mut Vec::with_capacity(1024)).await.unwrap();
+        let reply = b"HTTP/1.1 413 Large\r\ncontent-length: 2\r\n\r\nno";
+        other_end.write_all(reply).await.unwrap();
+        other_end
+    };
+    let both = async { tokio::join!(exchange, answer) };
+    timeout(Duration::from_secs(60), both).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_is_sent_whole_while_its_reply_comes() {
+    let body: &'static str = "a".repeat(4 << 20).leak();
+    let (mut connection, mut other_end) = opened().await;
+    let exchange = async {
+        let outcome = connection
+            .exchange(UpstreamRequest::of_test(HEAD, body), 100)
+            .await;
+        assert_eq!(body_of(outcome), "ok");
+        assert!(connection.is_reusable());
+    };
+    let answer = async {
+        let mut space = vec![0; 1 << 16];
+        let mut rest = HEAD.len() + body.len() - other_end.read(&mut space).await.unwrap();
+        other_end.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+        while rest > 0 {
+            rest -= other_end.read(&mut space).await.unwrap();
+        }
+        other_end.write_all(b"content-length: 2\r\n\r\nok").await.unwrap();
+        other_end
+    };
+    tokio::join!(exchange, answer);
 }
