@@ -8,7 +8,7 @@
 //!
 //! | room | what it is | whom it may know |
 //! |---|---|---|
-//! | [`text`] | what people and programs write: names, durations, times, JSON pointers, ids, cursors. Pure | nobody |
+//! | [`text`] | what people and programs write: names, durations, times, JSON and edits of it, ids, cursors. Pure | nobody |
 //! | [`environment`] | the resource itself: ids, model, merge of an update. Pure | `text` |
 //! | [`contract`] | what the API promises: operations, schemas, violations, dialects, errors. Pure | `environment`, `text` |
 //! | [`config`] | settings as the operator writes them; parsing and checking | `contract` |

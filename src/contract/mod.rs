@@ -1,7 +1,5 @@
 //! What the API promises: operations, documents, schemas, violations, dialects and errors. Pure.
 
-#[cfg(test)]
-mod arbitrary;
 mod authentication_failure;
 mod betas;
 mod dialect;
@@ -19,13 +17,13 @@ mod query;
 mod reply;
 mod reply_error;
 mod schema;
-mod span;
 mod stamp;
 mod strictness;
 mod upstream_error;
 mod violation;
 mod warnings;
 
+pub use crate::text::{Edits, Member, Object};
 pub use authentication_failure::{AuthenticationFailure, CredentialHeader};
 pub use betas::{BETA, BetaRules};
 pub use dialect::Dialect;
@@ -42,7 +40,6 @@ pub use query::RequestQuery;
 pub use reply::ReplyOutline;
 pub use reply_error::ReplyError;
 pub use schema::{SchemaFault, prove_schemas};
-pub use span::{Edits, Member, Object};
 pub use stamp::{InvalidStampKey, StampKey};
 pub use strictness::{Rule, Strictness};
 pub use upstream_error::UpstreamErrorBody;

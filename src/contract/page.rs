@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::span::span_of;
 use super::{Edits, Object, StampKey};
 use crate::environment::EnvironmentId;
+use crate::text::span_of;
 
 /// What was read of a page of a list, once for all who get it: the text itself stays apart, so that it can be
 /// shared.

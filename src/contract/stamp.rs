@@ -127,8 +127,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::contract::arbitrary::{spaced, spaces};
     use crate::contract::parse_document;
+    use crate::text::arbitrary::{spaced, spaces};
 
     fn refused(body: &str) -> Result<(), Violations> {
         StampKey::default().refuse(&parse_document(body.as_bytes()).unwrap())

@@ -1,11 +1,14 @@
-//! What people and programs write: names, durations, times, JSON pointers, ids, page cursors, secrets. Pure.
+//! What people and programs write: names, durations, times, JSON pointers and edits, ids, page cursors, secrets. Pure.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 mod cursor;
 mod duration;
 mod json;
 mod name;
 mod random;
 mod secret;
+mod span;
 mod time;
 
 pub use cursor::{CursorError, CursorSealer};
@@ -14,4 +17,5 @@ pub use json::{JsonPointer, escape_pointer_token, json_kind};
 pub use name::{join_names, nearest_name};
 pub use random::{NoRandomNumbers, random_base58, random_bytes, unique_bits};
 pub use secret::Secret;
+pub use span::{Edits, Member, Object, span_of};
 pub use time::{format_timestamp, parse_moment};

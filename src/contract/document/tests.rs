@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::contract::arbitrary::json;
+use crate::text::arbitrary::json;
 
 #[track_caller]
 fn fault(body: &[u8]) -> DocumentFault {

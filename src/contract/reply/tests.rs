@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::contract::arbitrary::{json as any_json, spaced, spaces};
+use crate::text::arbitrary::{json as any_json, spaced, spaces};
 
 fn reply(dialect: &Dialect, operation: Operation, body: &str) -> Result<String, ReplyError> {
     let body = Bytes::copy_from_slice(body.as_bytes());

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::contract::arbitrary::{json, spaced, spaces};
+use crate::text::arbitrary::{json, spaced, spaces};
 
 fn names(object: &Object<'_>) -> Vec<String> {
     object

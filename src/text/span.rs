@@ -1,11 +1,13 @@
 //! Edits of JSON text by spans: whatever is not edited stays as it is, byte for byte.
 
+mod scanner;
+
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use self::scanner::Scanner;
 
 /// An object in a JSON text: where it stands, and its members in their order.
 #[derive(Debug)]
@@ -26,13 +28,16 @@ pub struct Member<'t> {
     value_span: Range<usize>,
 }
 
+/// An environment has as many.
+const USUAL_MEMBERS: usize = 12;
+
 impl<'t> Object<'t> {
     /// Reads the object that is all of `text`, but for white space around it. The members are looked at no
     /// deeper than it takes to find their ends; what is in them is good JSON all the same. None where the
     /// text is anything else.
     ///
     /// ```
-    /// use envgate::contract::Object;
+    /// use envgate::text::Object;
     ///
     /// let object = Object::read(r#"{"a": [1, 2], "b": {}}"#).unwrap();
     /// assert_eq!(object.member("a").unwrap().value, "[1, 2]");
@@ -45,21 +50,26 @@ impl<'t> Object<'t> {
 
     /// Reads the object that is all of `part`, which must be a part of `text`.
     fn read_part(text: &'t str, part: &'t str) -> Option<Self> {
-        let Members(members) = serde_json::from_str(part).ok()?;
-        let members = members
-            .into_iter()
-            .map(|(name, value)| {
-                let (name, value) = (name.get(), value.get());
-                Member {
-                    name: unescaped(name).unwrap_or(Cow::Borrowed(name)),
-                    value,
-                    name_span: span_of(name, text),
-                    value_span: span_of(value, text),
-                }
-            })
-            .collect();
-        let start = span_of(part.trim_ascii_start(), text).start;
-        Some(Self { text, start, members })
+        let offset = span_of(part, text).start;
+        let mut members = Vec::with_capacity(USUAL_MEMBERS);
+        let start = Scanner::new(part).object(|member| {
+            let written = |span: &Range<usize>| part.get(span.clone()).unwrap_or_default();
+            let name = written(&member.name);
+            members.push(Member {
+                name: match member.is_name_escaped {
+                    false => Cow::Borrowed(written(&(member.name.start + 1..member.name.end - 1))),
+                    true => unescaped(name).unwrap_or(Cow::Borrowed(name)),
+                },
+                value: written(&member.value),
+                name_span: moved(member.name, offset),
+                value_span: moved(member.value, offset),
+            });
+        })?;
+        Some(Self {
+            text,
+            start: start + offset,
+            members,
+        })
     }
 
     /// The members, in their order.
@@ -94,7 +104,8 @@ impl<'t> Object<'t> {
 
 impl<'t> Member<'t> {
     /// Where its value stands in the whole text.
-    pub(super) fn span(&self) -> Range<usize> {
+    #[must_use]
+    pub fn span(&self) -> Range<usize> {
         self.value_span.clone()
     }
 
@@ -108,7 +119,7 @@ impl<'t> Member<'t> {
     /// The elements of the value as they are written, where it is a list; none where it is anything else.
     ///
     /// ```
-    /// use envgate::contract::Object;
+    /// use envgate::text::Object;
     ///
     /// let object = Object::read(r#"{"data": [{"id": 1}, 2.0]}"#).unwrap();
     /// assert_eq!(object.member("data").unwrap().elements().unwrap(), [r#"{"id": 1}"#, "2.0"]);
@@ -152,7 +163,7 @@ impl Edits {
     /// commas, or nothing. An object takes one such edit.
     ///
     /// ```
-    /// use envgate::contract::{Edits, Object};
+    /// use envgate::text::{Edits, Object};
     ///
     /// let text = r#"{ "a": 1, "b": 2.0 }"#;
     /// let mut edits = Edits::default();
@@ -198,7 +209,7 @@ impl Edits {
     }
 
     /// Writes something else for a part of the text.
-    pub(super) fn write(&mut self, span: Range<usize>, text: impl Into<Cow<'static, str>>) {
+    pub fn write(&mut self, span: Range<usize>, text: impl Into<Cow<'static, str>>) {
         self.0.push((span, text.into()));
     }
 
@@ -226,7 +237,8 @@ impl Edits {
     }
 
     /// How many bytes they hold.
-    pub(super) fn bytes(&self) -> usize {
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         let inserted = |text: &Cow<'static, str>| match text {
             Cow::Borrowed(_) => 0,
             Cow::Owned(text) => text.capacity(),
@@ -237,9 +249,14 @@ impl Edits {
 }
 
 /// Where `part` stands in `text`, of which it is a part.
-pub(super) fn span_of(part: &str, text: &str) -> Range<usize> {
+#[must_use]
+pub fn span_of(part: &str, text: &str) -> Range<usize> {
     let start = part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
     start..start + part.len()
+}
+
+const fn moved(span: Range<usize>, offset: usize) -> Range<usize> {
+    span.start + offset..span.end + offset
 }
 
 /// The text that a JSON string stands for; none where it is no string.
@@ -249,33 +266,6 @@ fn unescaped(json: &str) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(inner));
     }
     serde_json::from_str(json).ok().map(Cow::Owned)
-}
-
-/// Names and values of an object's members as they are written, in their order, duplicates too.
-struct Members<'t>(Vec<(&'t RawValue, &'t RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-                let mut collected = Vec::with_capacity(12);
-                while let Some(member) = members.next_entry()? {
-                    collected.push(member);
-                }
-                Ok(Members(collected))
-            }
-        }
-
-        deserializer.deserialize_map(Collect)
-    }
 }
 
 #[cfg(test)]

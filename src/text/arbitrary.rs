@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 /// The JSON of a value with white space wherever it may stand.
-pub(super) fn spaced(value: &Value, spaces: &mut impl Iterator<Item = &'static str>) -> String {
+pub(crate) fn spaced(value: &Value, spaces: &mut impl Iterator<Item = &'static str>) -> String {
     let mut space = || spaces.next().unwrap_or("").to_owned();
     match value {
         Value::Array(elements) => {
@@ -33,12 +33,12 @@ pub(super) fn spaced(value: &Value, spaces: &mut impl Iterator<Item = &'static s
 }
 
 /// White space to be strewn into a text.
-pub(super) fn spaces() -> impl Strategy<Value = Vec<&'static str>> {
+pub(crate) fn spaces() -> impl Strategy<Value = Vec<&'static str>> {
     prop::collection::vec(prop::sample::select(vec!["", "", " ", "\n", "\t\r "]), 1..40)
 }
 
 /// Any JSON value.
-pub(super) fn json() -> impl Strategy<Value = Value> {
+pub(crate) fn json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),

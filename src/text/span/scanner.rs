@@ -1,0 +1,422 @@
+//! Finds where the values of a JSON text end, and whether it is one. Nothing is kept of what is in them.
+
+use std::ops::Range;
+
+/// Walks a text once.
+pub(super) struct Scanner<'t> {
+    text: &'t [u8],
+    at: usize,
+    open: OpenContainers,
+}
+
+/// A member of an object: where its name stands, with its quotes, and its value.
+pub(super) struct ScannedMember {
+    pub(super) name: Range<usize>,
+    pub(super) is_name_escaped: bool,
+    pub(super) value: Range<usize>,
+}
+
+impl<'t> Scanner<'t> {
+    pub(super) const fn new(text: &'t str) -> Self {
+        Self {
+            text: text.as_bytes(),
+            at: 0,
+            open: OpenContainers::new(),
+        }
+    }
+
+    /// Reads the object that is all of the text, but for white space around it, and tells of each of its members.
+    /// Gives back where it begins; none where the text is anything else.
+    pub(super) fn object(mut self, mut tell: impl FnMut(ScannedMember)) -> Option<usize> {
+        self.skip_space();
+        let start = self.at;
+        self.expect(b'{')?;
+        self.skip_space();
+        if !self.take(b'}') {
+            loop {
+                let name_start = self.at;
+                let is_name_escaped = self.string()?;
+                let name = name_start..self.at;
+                self.colon()?;
+                let value_start = self.at;
+                self.value()?;
+                tell(ScannedMember {
+                    name,
+                    is_name_escaped,
+                    value: value_start..self.at,
+                });
+                self.skip_space();
+                if self.take(b'}') {
+                    break;
+                }
+                self.expect(b',')?;
+                self.skip_space();
+            }
+        }
+        self.skip_space();
+        (self.at == self.text.len()).then_some(start)
+    }
+
+    /// A value, however deep: the text may be hostile, so nothing calls itself here.
+    fn value(&mut self) -> Option<()> {
+        loop {
+            match self.peek()? {
+                b'"' => {
+                    self.string()?;
+                }
+                b'{' => {
+                    self.at += 1;
+                    self.skip_space();
+                    if !self.take(b'}') {
+                        self.open.push(true);
+                        self.string()?;
+                        self.colon()?;
+                        continue;
+                    }
+                }
+                b'[' => {
+                    self.at += 1;
+                    self.skip_space();
+                    if !self.take(b']') {
+                        self.open.push(false);
+                        continue;
+                    }
+                }
+                b't' => self.literal(b"true")?,
+                b'f' => self.literal(b"false")?,
+                b'n' => self.literal(b"null")?,
+                _ => self.number()?,
+            }
+            if !self.goes_on()? {
+                return Some(());
+            }
+        }
+    }
+
+    /// After a value: whether another one comes before the end of the outermost.
+    fn goes_on(&mut self) -> Option<bool> {
+        while let Some(is_object) = self.open.last() {
+            self.skip_space();
+            if self.take(b',') {
+                self.skip_space();
+                if is_object {
+                    self.string()?;
+                    self.colon()?;
+                }
+                return Some(true);
+            }
+            self.expect(if is_object { b'}' } else { b']' })?;
+            self.open.pop();
+        }
+        Some(false)
+    }
+
+    fn colon(&mut self) -> Option<()> {
+        self.skip_space();
+        self.expect(b':')?;
+        self.skip_space();
+        Some(())
+    }
+
+    /// Whether it has an escape.
+    #[inline]
+    fn string(&mut self) -> Option<bool> {
+        self.expect(b'"')?;
+        let mut is_escaped = false;
+        loop {
+            self.at += plain_bytes(self.text.get(self.at..)?);
+            match self.peek()? {
+                b'"' => {
+                    self.at += 1;
+                    return Some(is_escaped);
+                }
+                b'\\' => {
+                    self.escape()?;
+                    is_escaped = true;
+                }
+                // Others must be escaped.
+                _ => return None,
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Option<()> {
+        match self.text.get(self.at + 1)? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 2,
+            b'u' => {
+                let digits = self.text.get(self.at + 2..self.at + 6)?;
+                if !digits.iter().all(u8::is_ascii_hexdigit) {
+                    return None;
+                }
+                self.at += 6;
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn number(&mut self) -> Option<()> {
+        self.take(b'-');
+        if !self.take(b'0') {
+            self.digits()?;
+        }
+        if self.take(b'.') {
+            self.digits()?;
+        }
+        if self.take(b'e') || self.take(b'E') {
+            let _sign = self.take(b'+') || self.take(b'-');
+            self.digits()?;
+        }
+        Some(())
+    }
+
+    /// One digit at least.
+    fn digits(&mut self) -> Option<()> {
+        let rest = self.text.get(self.at..)?;
+        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        (count > 0).then_some(())
+    }
+
+    fn literal(&mut self, literal: &[u8]) -> Option<()> {
+        let is_there = self.text.get(self.at..)?.starts_with(literal);
+        self.at += literal.len();
+        is_there.then_some(())
+    }
+
+    #[inline]
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.text.get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    #[inline]
+    fn take(&mut self, byte: u8) -> bool {
+        let is_there = self.peek() == Some(byte);
+        self.at += usize::from(is_there);
+        is_there
+    }
+
+    #[inline]
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        self.take(byte).then_some(())
+    }
+}
+
+/// The arrays and objects that are not closed yet: a bit for each, so that few need memory of their own.
+struct OpenContainers {
+    depth: usize,
+    /// Of the innermost whether each is an object, the last in the lowest bit.
+    are_objects: u64,
+    /// The bits of those around them.
+    outer: Vec<u64>,
+}
+
+impl OpenContainers {
+    const BITS: usize = 64;
+
+    const fn new() -> Self {
+        Self {
+            depth: 0,
+            are_objects: 0,
+            outer: Vec::new(),
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, is_object: bool) {
+        if self.depth > 0 && self.depth.is_multiple_of(Self::BITS) {
+            self.outer.push(self.are_objects);
+        }
+        self.are_objects = self.are_objects << 1 | u64::from(is_object);
+        self.depth += 1;
+    }
+
+    #[inline]
+    fn pop(&mut self) {
+        self.depth -= 1;
+        self.are_objects >>= 1;
+        if self.depth > 0 && self.depth.is_multiple_of(Self::BITS) {
+            self.are_objects = self.outer.pop().unwrap_or_default();
+        }
+    }
+
+    /// Whether the innermost is an object; none where there is none.
+    #[inline]
+    const fn last(&self) -> Option<bool> {
+        match self.depth {
+            0 => None,
+            _ => Some(self.are_objects & 1 == 1),
+        }
+    }
+}
+
+/// How many bytes from the start are plain text of a string: no quote, no backslash, no control character.
+#[inline]
+fn plain_bytes(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let Some((word, after)) = rest.split_first_chunk() {
+        let special = special_bytes(u64::from_le_bytes(*word));
+        if special != 0 {
+            let plain = usize::try_from(special.trailing_zeros() / 8).unwrap_or_default();
+            return bytes.len() - rest.len() + plain;
+        }
+        rest = after;
+    }
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
+    let plain = rest.iter().position(is_special).unwrap_or(rest.len());
+    bytes.len() - rest.len() + plain
+}
+
+/// The highest bit of each of eight bytes that is special. Above the lowest of them that of one that is not may be set
+/// too: what is smaller than a number borrows when that is taken from it, from the byte above it at times.
+#[inline]
+const fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const fn below(word: u64, number: u64) -> u64 {
+        word.wrapping_sub(ONES * number) & !word
+    }
+    let quotes = below(word ^ (ONES * 0x22), 1);
+    let backslashes = below(word ^ (ONES * 0x5c), 1);
+    (quotes | backslashes | below(word, 0x20)) & (ONES * 0x80)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::text::arbitrary::{json, spaced, spaces};
+
+    fn is_value(text: &str) -> bool {
+        let object = format!("{{\"a\":{text}}}");
+        Scanner::new(&object).object(|_| {}).is_some()
+    }
+
+    fn agrees(text: &str) -> bool {
+        let object = format!("{{\"a\":{text}}}");
+        let is_json = serde_json::from_str::<std::collections::BTreeMap<String, &RawValue>>(&object).is_ok();
+        is_json == is_value(text)
+    }
+
+    #[test]
+    fn values_are_what_json_says() {
+        for text in [
+            "0",
+            "-0",
+            "1",
+            "10",
+            "1.5",
+            "-1.50e+10",
+            "1E5",
+            "0e0",
+            "1e-7",
+            "true",
+            "false",
+            "null",
+            "\"\"",
+            "[]",
+            "{}",
+            "[ ]",
+            "{ }",
+            "[1 , [2,{\"a\" : [ ]}] ]",
+            "\"\\u00e9\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
+            "\"\u{e9}\u{7f}\"",
+        ] {
+            assert!(is_value(text) && agrees(text), "{text}");
+        }
+        for text in [
+            "",
+            "01",
+            "-",
+            "+1",
+            ".5",
+            "1.",
+            "1.e5",
+            "1e",
+            "1e+",
+            "0x1",
+            "NaN",
+            "tru",
+            "truex",
+            "nul",
+            "'a'",
+            "\"",
+            "\"\\\"",
+            "\"\\x\"",
+            "\"\\u12g4\"",
+            "\"\\u123",
+            "\"\n\"",
+            "\"\u{0}\"",
+            "[",
+            "]",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "{",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{\"a\":1 \"b\":2}",
+            "[1}",
+            "{\"a\":1]",
+            "1 2",
+            "\u{feff}1",
+        ] {
+            assert!(!is_value(text) && agrees(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_quote_is_found_wherever_it_stands() {
+        for length in 0..40 {
+            for special in ['"', '\\', '\u{1f}', '\n'] {
+                let text = format!("{}{special}{}", "\u{e9}a".repeat(length), "~".repeat(20));
+                let expected = text.find(special).unwrap();
+                assert_eq!(plain_bytes(text.as_bytes()), expected, "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_too_deep() {
+        let depth = 1_000_000;
+        assert!(is_value(&("[".repeat(depth) + &"]".repeat(depth))));
+        assert!(!is_value(&"[".repeat(depth)));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_json_is_found_to_be(value in json(), spaces in spaces()) {
+            let mut spaces = spaces.into_iter().cycle();
+            prop_assert!(is_value(&spaced(&value, &mut spaces)));
+        }
+
+        #[test]
+        fn a_text_that_is_changed_anywhere_is_judged_as_others_do(
+            value in json(),
+            at in any::<prop::sample::Index>(),
+            byte in prop::sample::select(b"\"\\{}[]:,0-.e+tn \n\x01u".to_vec()),
+        ) {
+            let mut bytes = value.to_string().into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Ok(text) = String::from_utf8(bytes) {
+                prop_assert!(agrees(&text), "{}", text);
+            }
+        }
+
+        #[test]
+        fn any_text_is_judged_as_others_do(text in "[\\[\\]{}:,\"0-9eE.+a-f\\\\ -]{0,12}") {
+            prop_assert!(agrees(&text), "{}", text);
+        }
+    }
+}
