@@ -1,10 +1,20 @@
+mod masked;
+
 use std::borrow::Cow;
 
-use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
+use json_patch::{AddOperation, PatchOperation, ReplaceOperation, TestOperation};
+use serde::ser::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+
+use self::masked::masked;
+use crate::text::{Edits, Member, Object};
 
 /// What stands in place of every value of the metadata.
 const MASK: &str = "***";
+/// The same as JSON.
+const SHOWN_MASK: &str = "\"***\"";
 /// A difference that takes more bytes than this is told by its size alone.
 const MOST_BYTES: usize = 16 * 1024;
 
@@ -17,6 +27,53 @@ pub enum State<'a> {
     Unknown,
     /// The document of it, whatever fields that has.
     Read(&'a [u8]),
+}
+
+/// What a write changed, as JSON: a patch, or the size of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference(Box<str>);
+
+impl Difference {
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The one that this is the text of.
+    ///
+    /// # Errors
+    /// Where it is no JSON.
+    pub fn parse(text: String) -> serde_json::Result<Self> {
+        serde_json::from_str::<&RawValue>(&text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// What stands in place of one that is not kept for its size.
+    #[must_use]
+    pub fn omitted(bytes: usize) -> Self {
+        (&json!({ "omitted_bytes": bytes })).into()
+    }
+}
+
+/// As it stands there.
+impl From<&Value> for Difference {
+    fn from(value: &Value) -> Self {
+        Self(value.to_string().into())
+    }
+}
+
+impl Serialize for Difference {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let json: &RawValue = serde_json::from_str(&self.0).map_err(S::Error::custom)?;
+        json.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Difference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Box::<RawValue>::deserialize(deserializer)?.into()))
+    }
 }
 
 /// What a write changed, for those who may know that it happened but not every secret in it. None where too
@@ -33,28 +90,80 @@ pub enum State<'a> {
 ///
 /// let before = br#"{"name": "a", "metadata": {"team": "x", "envgate:tenant": "ten_1"}}"#;
 /// let after = br#"{"name": "b", "metadata": {"team": "y", "envgate:tenant": "ten_1"}}"#;
+/// let diff = diff(State::Read(before), State::Read(after), Some("envgate:tenant")).unwrap();
 /// assert_eq!(
-///     diff(State::Read(before), State::Read(after), Some("envgate:tenant")),
-///     Some(json!([
+///     serde_json::to_value(diff).unwrap(),
+///     json!([
 ///         {"op": "test", "path": "/name", "value": "a"},
 ///         {"op": "replace", "path": "/name", "value": "b"},
 ///         {"op": "test", "path": "/metadata/team", "value": "***"},
 ///         {"op": "replace", "path": "/metadata/team", "value": "***"},
-///     ]))
+///     ])
 /// );
 /// ```
 #[must_use]
-pub fn diff(before: State<'_>, after: State<'_>, hidden: Option<&str>) -> Option<Value> {
-    let mut patch = patch(Document::read(before, hidden), Document::read(after, hidden))?;
+pub fn diff(before: State<'_>, after: State<'_>, hidden: Option<&str>) -> Option<Difference> {
+    // Most are of one document alone, which needs no more than to be written once.
+    let text = match (before, after) {
+        (State::Absent, State::Read(document)) => whole("add", document, hidden)?,
+        (State::Unknown, State::Read(document)) => whole("replace", document, hidden)?,
+        (State::Read(document), State::Absent) => {
+            let test = whole("test", document, hidden)?;
+            format!(r#"{},{{"op":"remove","path":""}}]"#, test.strip_suffix(']')?)
+        }
+        (State::Read(before), State::Read(after)) => between(before, after, hidden)?,
+        _ => return None,
+    };
+    Some(match text.len() {
+        ..=MOST_BYTES => Difference(text.into()),
+        bytes => Difference::omitted(bytes),
+    })
+}
+
+/// A patch of one operation on a whole document.
+fn whole(name: &str, document: &[u8], hidden: Option<&str>) -> Option<String> {
+    let text = str::from_utf8(document).ok()?;
+    // Without either nothing in it is somebody's password, and all but the metadata may stay as it is.
+    let document = match memchr::memchr2(b'@', b'\\', document).is_some() {
+        true => masked(document, hidden)?,
+        false => masked_by_spans(text.trim_ascii(), hidden)?,
+    };
+    Some(format!(r#"[{{"op":"{name}","path":"","value":{document}}}]"#))
+}
+
+/// A document without the values of its metadata, and without the metadata key `hidden`; none where it is no object.
+fn masked_by_spans(text: &str, hidden: Option<&str>) -> Option<String> {
+    let document = Object::read(text)?;
+    let mut edits = Edits::default();
+    for metadata in document
+        .members()
+        .iter()
+        .filter(|member| member.name == "metadata")
+    {
+        let Some(pairs) = document.object_in(metadata) else {
+            if !metadata.is_null() {
+                edits.replace(metadata, SHOWN_MASK);
+            }
+            continue;
+        };
+        let is_hidden = |pair: &Member<'_>| hidden.is_some_and(|hidden| pair.name == hidden);
+        for pair in pairs.members().iter().filter(|pair| !is_hidden(pair)) {
+            edits.replace(pair, SHOWN_MASK);
+        }
+        edits.change(&pairs, is_hidden, "");
+    }
+    Some(edits.apply(text).unwrap_or_else(|| text.to_owned()))
+}
+
+fn between(before: &[u8], after: &[u8], hidden: Option<&str>) -> Option<String> {
+    let Some(old) = read(before, hidden) else {
+        return whole("replace", after, hidden);
+    };
+    let new = read(after, hidden)?;
+    let mut patch = with_tests(old, &new);
     // Only now, or a value that changed would look as if it had not.
     patch.iter_mut().for_each(mask);
-    let written = Value::Array(patch.into_iter().map(operation).collect());
-    let bytes = written.to_string().len();
-    Some(if bytes > MOST_BYTES {
-        omitted(bytes)
-    } else {
-        written
-    })
+    Some(Value::Array(patch.into_iter().map(operation).collect()).to_string())
 }
 
 /// An operation as it is written. Serialised it would be the same, with every value in it copied.
@@ -73,51 +182,14 @@ fn operation(operation: PatchOperation) -> Value {
     Value::Object(members)
 }
 
-/// What stands in place of a difference that is not kept for its size.
-#[must_use]
-pub fn omitted(bytes: usize) -> Value {
-    json!({ "omitted_bytes": bytes })
-}
-
-enum Document {
-    Absent,
-    Unknown,
-    Known(Value),
-}
-
-impl Document {
-    fn read(state: State<'_>, hidden: Option<&str>) -> Self {
-        let bytes = match state {
-            State::Absent => return Self::Absent,
-            State::Unknown => return Self::Unknown,
-            State::Read(bytes) => bytes,
-        };
-        let Ok(mut members) = serde_json::from_slice::<Map<String, Value>>(bytes) else {
-            return Self::Unknown;
-        };
-        let metadata = members.get_mut("metadata").and_then(Value::as_object_mut);
-        if let (Some(metadata), Some(hidden)) = (metadata, hidden) {
-            metadata.shift_remove(hidden);
-        }
-        Self::Known(Value::Object(members))
+/// The document, without what is hidden; none where it is no JSON object.
+fn read(document: &[u8], hidden: Option<&str>) -> Option<Value> {
+    let mut members = serde_json::from_slice::<Map<String, Value>>(document).ok()?;
+    let metadata = members.get_mut("metadata").and_then(Value::as_object_mut);
+    if let (Some(metadata), Some(hidden)) = (metadata, hidden) {
+        metadata.shift_remove(hidden);
     }
-}
-
-fn patch(before: Document, after: Document) -> Option<Vec<PatchOperation>> {
-    use PatchOperation::{Add, Remove, Replace, Test};
-    let path = json_patch::jsonptr::PointerBuf::new;
-    match (before, after) {
-        (Document::Absent, Document::Known(value)) => Some(vec![Add(AddOperation { path: path(), value })]),
-        (Document::Unknown, Document::Known(value)) => {
-            Some(vec![Replace(ReplaceOperation { path: path(), value })])
-        }
-        (Document::Known(value), Document::Absent) => Some(vec![
-            Test(TestOperation { path: path(), value }),
-            Remove(RemoveOperation { path: path() }),
-        ]),
-        (Document::Known(before), Document::Known(after)) => Some(with_tests(before, &after)),
-        _ => None,
-    }
+    Some(Value::Object(members))
 }
 
 /// The difference of two documents, with what each value was. Every operation counts on those before it, so
@@ -182,6 +254,9 @@ fn hide_user_info(value: &mut Value) {
 /// A text with `***@` for the user and password of every URL in it. Requirements wrap URLs in many ways
 /// (`git+https://…`, `name @ https://…`), so whatever follows two slashes is looked at.
 fn without_user_info(text: &str) -> Cow<'_, str> {
+    if !text.contains('@') {
+        return Cow::Borrowed(text);
+    }
     let mut shown = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("//") {

@@ -8,7 +8,7 @@ mod model;
 mod params;
 mod requirement;
 
-pub use diff::{State, diff, omitted};
+pub use diff::{Difference, State, diff};
 pub use host::{HostPattern, NotAHost};
 pub use id::{EnvironmentId, InvalidEnvironmentId};
 pub use merge::MergeError;

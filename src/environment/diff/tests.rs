@@ -7,12 +7,16 @@ const STAMP: Option<&str> = Some("envgate:tenant");
 
 fn diff_of(before: &Value, after: &Value) -> Value {
     let (before, after) = (before.to_string(), after.to_string());
-    diff(
+    let diff = diff(
         State::Read(before.as_bytes()),
         State::Read(after.as_bytes()),
         STAMP,
-    )
-    .unwrap()
+    );
+    json_of(diff).unwrap()
+}
+
+fn json_of(diff: Option<Difference>) -> Option<Value> {
+    diff.map(|diff| serde_json::from_str(diff.as_str()).unwrap())
 }
 
 #[test]
@@ -21,15 +25,15 @@ fn what_is_new_is_added_as_a_whole_and_what_is_gone_is_shown_as_it_was() {
     let shown = json!({"id": "env_1", "metadata": {"team": "***"}});
     let read = State::Read(environment);
     assert_eq!(
-        diff(State::Absent, read, STAMP),
+        json_of(diff(State::Absent, read, STAMP)),
         Some(json!([{"op": "add", "path": "", "value": shown}]))
     );
     assert_eq!(
-        diff(State::Unknown, read, STAMP),
+        json_of(diff(State::Unknown, read, STAMP)),
         Some(json!([{"op": "replace", "path": "", "value": shown}]))
     );
     assert_eq!(
-        diff(read, State::Absent, STAMP),
+        json_of(diff(read, State::Absent, STAMP)),
         Some(json!([{"op": "test", "path": "", "value": shown}, {"op": "remove", "path": ""}]))
     );
 }
@@ -70,6 +74,32 @@ fn a_change_of_metadata_shows_its_name_and_no_value() {
     );
     let odd = diff_of(&json!({"metadata": "secret"}), &json!({"metadata": null}));
     assert!(!odd.to_string().contains("secret"), "{odd}");
+}
+
+#[test]
+fn metadata_that_is_no_map_is_masked_too() {
+    let odd = [
+        (r#"["s3cret"]"#, json!("***")),
+        (r#""s3cret""#, json!("***")),
+        ("7", json!("***")),
+        ("null", Value::Null),
+        (
+            r#"{"k":{"envgate:tenant":"s3cret"},"envgate:tenant":1}"#,
+            json!({"k": "***"}),
+        ),
+    ];
+    for (metadata, shown) in odd {
+        // With and without something that has to be looked at more closely.
+        for name in ["n", "@"] {
+            let document = format!(r#"{{"name":"{name}","metadata":{metadata}}}"#);
+            let diff = diff(State::Absent, State::Read(document.as_bytes()), STAMP);
+            assert_eq!(
+                json_of(diff).unwrap()[0]["value"]["metadata"],
+                shown,
+                "{metadata}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -163,6 +193,21 @@ proptest! {
         let mut document = before;
         json_patch::patch(&mut document, &patch).unwrap();
         prop_assert_eq!(document, after);
+    }
+
+    /// What is written while it is read is what a parsed copy would be, masked the same.
+    #[test]
+    fn a_document_alone_is_shown_as_a_change_of_all_of_it_would_be(document in any_json(), name in "[a@]") {
+        let document = json!({"name": name, "config": document, "metadata": {"a": document, "envgate:tenant": "ten_1"}});
+        let whole = |members: &[u8]| json_of(diff(State::Absent, State::Read(members), STAMP)).unwrap();
+        let added = diff_of(&json!({}), &document);
+        let mut expected = serde_json::Map::new();
+        for operation in added.as_array().unwrap() {
+            let name = operation["path"].as_str().unwrap().trim_start_matches('/').to_owned();
+            expected.insert(name, operation["value"].clone());
+        }
+        let alone = whole(document.to_string().as_bytes());
+        prop_assert_eq!(&alone[0]["value"], &Value::Object(expected));
     }
 
     #[test]

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::{AuditRecord, AuditTenant};
 use crate::contract::Operation;
-use crate::environment::{EnvironmentId, State, diff, omitted};
+use crate::environment::{Difference, EnvironmentId, State, diff};
 use crate::tenancy::{KeyId, Tenant};
 use crate::text::NoRandomNumbers;
 
@@ -137,7 +136,7 @@ pub struct AuditEntry {
     /// The environment before and after.
     pub documents: Documents,
     /// What changed, where it is no environment.
-    pub change: Option<Value>,
+    pub change: Option<Difference>,
     /// How many requests the entry stands for.
     pub repeats: u64,
 }
@@ -215,10 +214,10 @@ impl AuditEntry {
         })
     }
 
-    fn difference(&self, stamp_key: &str) -> Option<Value> {
+    fn difference(&self, stamp_key: &str) -> Option<Difference> {
         let documents = &self.documents;
         if let Some(bytes) = documents.omitted_bytes {
-            return Some(omitted(bytes));
+            return Some(Difference::omitted(bytes));
         }
         let before = match self.operation {
             AuditOperation::Write(Operation::Create) => State::Absent,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
 use super::{Audit, AuditEntry, AuditOperation, AuditOutcome, AuditRecord, Documents, rows};
-use crate::environment::{State, diff};
+use crate::environment::{Difference, State, diff};
 use crate::store::{Store, StoreError};
 use crate::tenancy::{KeyId, KeyTerms, Restrictions, Tenant, TenantId};
 use crate::text::{format_timestamp, random_base58};
@@ -91,6 +91,7 @@ impl Audit {
         operation: AuditOperation,
         change: Option<Value>,
     ) -> Result<(), StoreError> {
+        let change = change.as_ref().map(Difference::from);
         self.note(entry(operator, operation, nobody(), change)?);
         Ok(())
     }
@@ -127,7 +128,7 @@ fn entry(
     operator: &Operator,
     operation: AuditOperation,
     tenant: Tenant,
-    change: Option<Value>,
+    change: Option<Difference>,
 ) -> Result<AuditEntry, StoreError> {
     Ok(AuditEntry {
         at: Timestamp::now(),
@@ -147,7 +148,7 @@ fn entry(
     })
 }
 
-fn difference(before: Option<&Value>, after: Option<&Value>) -> Option<Value> {
+fn difference(before: Option<&Value>, after: Option<&Value>) -> Option<Difference> {
     let [before, after] = [before, after].map(|document| document.map(ToString::to_string));
     diff(state(before.as_deref()), state(after.as_deref()), None)
 }

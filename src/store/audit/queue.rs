@@ -19,7 +19,7 @@ const MAX_REFUSALS_OF_ONE_TENANT: usize = 1024;
 const MAX_DOCUMENT_BYTES: usize = 32 << 20;
 /// So many entries wake the writer. Not every entry does: that would cost each request more than all the
 /// rest.
-const ENOUGH: usize = 100;
+const ENOUGH: usize = 500;
 /// How often refusals that were counted are looked through.
 const COUNTING: Duration = Duration::from_secs(1);
 

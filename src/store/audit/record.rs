@@ -1,9 +1,9 @@
 use data_encoding::BASE32HEX_NOPAD;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 
-use crate::text::{NoRandomNumbers, format_timestamp, random_bytes};
+use crate::environment::Difference;
+use crate::text::{NoRandomNumbers, format_timestamp, unique_bits};
 
 /// One write of an environment, several refusals of one kind, or one change by the operator, as operators read it.
 /// There is no secret in it.
@@ -44,7 +44,7 @@ pub struct AuditRecord {
     pub repeats: u64,
     /// What changed, as [`environment::diff`](crate::environment::diff()) tells it; none where too little is
     /// known.
-    pub change: Option<Value>,
+    pub change: Option<Difference>,
 }
 
 /// A tenant as it was at the time of a record.
@@ -62,14 +62,15 @@ impl AuditRecord {
     /// # Errors
     /// Where the system has no random numbers to give.
     pub fn new_id(at: Timestamp) -> Result<String, NoRandomNumbers> {
-        Ok(id(at, random_bytes()?))
+        Ok(id(at, unique_bits()?))
     }
 }
 
-fn id(at: Timestamp, random: [u8; 8]) -> String {
+/// Of the bits the last 64.
+fn id(at: Timestamp, bits: u128) -> String {
     // No record is from before 1970.
-    let micros = u64::try_from(at.as_microsecond()).unwrap_or_default();
-    let bytes = [micros.to_be_bytes(), random].concat();
+    let micros = u128::try_from(at.as_microsecond()).unwrap_or_default();
+    let bytes = (micros << 64 | bits & u128::from(u64::MAX)).to_be_bytes();
     format!("{PREFIX}{}", BASE32HEX_NOPAD.encode(&bytes))
 }
 

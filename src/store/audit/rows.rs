@@ -1,10 +1,11 @@
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::{AnyConnection, AssertSqlSafe, FromRow};
 
 use super::{AuditRecord, AuditTenant};
+use crate::environment::Difference;
 use crate::store::key_columns::parse_timestamp;
 use crate::store::transaction::{query, query_as};
 use crate::store::{Backend, Store, StoreError};
@@ -154,35 +155,117 @@ pub(super) async fn insert<R: Borrow<AuditRecord>>(
     backend: Backend,
     records: &[R],
 ) -> Result<(), StoreError> {
-    let columns: Vec<_> = records.iter().map(|record| columns(record.borrow())).collect();
-    let rows = serde_json::to_string(&columns).map_err(|error| StoreError::Rejected(error.to_string()))?;
-    let statement = AssertSqlSafe(insertion(backend));
-    match query(statement).bind(rows).execute(connection).await {
+    let inserted = match backend {
+        Backend::Sqlite => insert_by_values(connection, records).await,
+        Backend::Postgres => insert_as_json(connection, records).await,
+    };
+    match inserted {
         Err(error) if is_refused_for_good(&error) => Err(StoreError::Rejected(error.to_string())),
-        outcome => outcome.map(drop).map_err(StoreError::from),
+        outcome => outcome.map_err(StoreError::from),
+    }
+}
+
+/// A value of a row.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Column<'r> {
+    Text(Cow<'r, str>),
+    Number(i64),
+    Null(()),
+}
+
+impl<'r> Column<'r> {
+    fn text(text: impl Into<Cow<'r, str>>) -> Self {
+        Self::Text(text.into())
+    }
+
+    fn text_or_null(text: Option<&'r str>) -> Self {
+        text.map_or(Self::Null(()), Self::text)
     }
 }
 
 /// The values of a row, in the order of its columns. A change is the text of it, because PostgreSQL takes no
 /// zero byte out of JSON, and that has it spelled out.
-fn columns(record: &AuditRecord) -> impl Serialize {
-    (
-        &record.id,
-        format_timestamp(record.at),
-        &record.tenant.id,
-        &record.tenant.name,
-        &record.key,
-        &record.operation,
-        &record.environment,
-        &record.outcome,
-        record.status,
-        &record.error,
-        &record.request_id,
-        i64::try_from(record.repeats).unwrap_or(i64::MAX),
-        record.change.as_ref().map(ToString::to_string),
-        &record.actor,
-        &record.client_address,
-    )
+fn columns(record: &AuditRecord) -> [Column<'_>; COLUMNS.len()] {
+    [
+        Column::text(&record.id),
+        Column::text(format_timestamp(record.at)),
+        Column::text(&record.tenant.id),
+        Column::text(&record.tenant.name),
+        Column::text(&record.key),
+        Column::text(&record.operation),
+        Column::text_or_null(record.environment.as_deref()),
+        Column::text(&record.outcome),
+        record
+            .status
+            .map_or(Column::Null(()), |status| Column::Number(status.into())),
+        Column::text_or_null(record.error.as_deref()),
+        Column::text(&record.request_id),
+        Column::Number(i64::try_from(record.repeats).unwrap_or(i64::MAX)),
+        Column::text_or_null(record.change.as_ref().map(Difference::as_str)),
+        Column::text_or_null(record.actor.as_deref()),
+        Column::text_or_null(record.client_address.as_deref()),
+    ]
+}
+
+/// How many rows a statement writes at most.
+const ROWS_AT_ONCE: usize = 128;
+
+/// A placeholder for each value, none with a name: SQLite would look for each among all others. The numbers of rows
+/// are powers of two, so that there are a few statements, which the connection keeps parsed: SQLite's is nobody else's.
+async fn insert_by_values<R: Borrow<AuditRecord>>(
+    connection: &mut AnyConnection,
+    records: &[R],
+) -> sqlx::Result<()> {
+    let mut left = records;
+    while !left.is_empty() {
+        let most = ROWS_AT_ONCE.min(left.len());
+        let (rows, rest) = left.split_at(1 << most.ilog2());
+        let row = format!("({})", ["?"; COLUMNS.len()].join(","));
+        let values = vec![row; rows.len()].join(",");
+        let columns_text = COLUMNS.join(", ");
+        let statement =
+            format!("INSERT INTO audit ({columns_text}) VALUES {values} ON CONFLICT (id) DO NOTHING");
+        let mut insertion = sqlx::query(AssertSqlSafe(statement));
+        for column in rows.iter().flat_map(|record| columns(record.borrow())) {
+            insertion = match column {
+                Column::Text(text) => insertion.bind(text.into_owned()),
+                Column::Number(number) => insertion.bind(number),
+                Column::Null(()) => insertion.bind(None::<String>),
+            };
+        }
+        insertion.execute(&mut *connection).await?;
+        left = rest;
+    }
+    Ok(())
+}
+
+/// As the one value of a statement: a JSON array of arrays. So the text of it is the same however many rows there
+/// are, and nothing is kept by a connection.
+async fn insert_as_json<R: Borrow<AuditRecord>>(
+    connection: &mut AnyConnection,
+    records: &[R],
+) -> sqlx::Result<()> {
+    let rows: Vec<_> = records.iter().map(|record| columns(record.borrow())).collect();
+    let rows = serde_json::to_string(&rows).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let values = COLUMNS.iter().enumerate().map(|(place, column)| {
+        let cast = if NUMBERS.contains(column) { "::bigint" } else { "" };
+        format!("(value ->> {place}){cast}")
+    });
+    let values = values.collect::<Vec<_>>().join(", ");
+    let columns = COLUMNS.join(", ");
+    // Materialised, or each row's text would be read anew for each column of it.
+    let statement = format!(
+        "WITH given AS MATERIALIZED \
+         (SELECT place, value FROM json_array_elements($1::json) WITH ORDINALITY AS elements (value, place)) \
+         INSERT INTO audit ({columns}) SELECT {values} FROM given WHERE true ORDER BY place \
+         ON CONFLICT (id) DO NOTHING"
+    );
+    query(AssertSqlSafe(statement))
+        .bind(rows)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Whether the database says that the fault is in what it was given: a value or a row that it cannot hold, or
@@ -203,30 +286,6 @@ fn is_refused_for_good(error: &sqlx::Error) -> bool {
             .iter()
             .any(|class| code.starts_with(class)),
     }
-}
-
-/// The statement that writes all rows of a JSON array of arrays, which is its one value: a placeholder for
-/// each value would have to be looked for among all others, and the text be parsed anew for each number of
-/// rows.
-fn insertion(backend: Backend) -> String {
-    let values = COLUMNS.iter().enumerate().map(|(place, column)| {
-        let is_cast = backend == Backend::Postgres && NUMBERS.contains(column);
-        let cast = if is_cast { "::bigint" } else { "" };
-        format!("(value ->> {place}){cast}")
-    });
-    let values = values.collect::<Vec<_>>().join(", ");
-    let rows = match backend {
-        // Materialised, or each row's text would be written anew for each column of it.
-        Backend::Sqlite => "SELECT key AS place, value FROM json_each($1)",
-        Backend::Postgres => {
-            "SELECT place, value FROM json_array_elements($1::json) WITH ORDINALITY AS elements (value, place)"
-        }
-    };
-    let columns = COLUMNS.join(", ");
-    format!(
-        "WITH given AS MATERIALIZED ({rows}) INSERT INTO audit ({columns}) \
-         SELECT {values} FROM given WHERE true ORDER BY place ON CONFLICT (id) DO NOTHING"
-    )
 }
 
 /// The condition of a query and the values that it names, in order.
@@ -259,7 +318,7 @@ impl TryFrom<Row> for AuditRecord {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        let change = row.change_json.as_deref().map(serde_json::from_str).transpose();
+        let change = row.change_json.map(Difference::parse).transpose();
         Ok(Self {
             id: row.id,
             at: parse_timestamp(&row.at)?,

@@ -36,7 +36,8 @@ async fn a_record_is_read_as_it_was_written_and_twice_is_once(
         id: AuditRecord::new_id(Timestamp::now()).unwrap(),
         error: Some("policy".to_owned()),
         repeats: 41,
-        change: Some(json!([{"op": "add", "path": "/name", "value": "ü\u{0}"}])),
+        change: Difference::parse(json!([{"op": "add", "path": "/name", "value": "ü\u{0}"}]).to_string())
+            .ok(),
         ..record(2)
     };
     let written = [bare.clone(), full.clone()];
