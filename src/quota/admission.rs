@@ -224,33 +224,30 @@ impl<T> Admission<T> {
 
     /// Whether there is something that Redis should be told or asked now.
     pub(super) fn has_question(&mut self, now: Instant) -> bool {
-        self.capacity.replica().is_some_and(|replica| replica.has_news()) || self.wanted(now).is_some()
+        self.capacity.replica().is_some_and(|replica| replica.has_news()) || !self.wanted(1, now).is_empty()
     }
 
     /// What to tell Redis now, and to ask.
     pub(super) fn question(&mut self, now: Instant) -> Option<Message> {
-        let wanted = self.wanted(now);
-        let replica = self.capacity.replica()?;
-        replica.message(wanted, now)
+        let most = self.capacity.replica()?.most_asked();
+        let wanted = self.wanted(most, now);
+        self.capacity.replica()?.message(&wanted, now)
     }
 
-    /// What whoever is next would need, of all that Redis may have.
-    fn wanted(&mut self, now: Instant) -> Option<Wanted> {
+    /// What those who are next would need, so many at most, of all that Redis may have.
+    fn wanted(&mut self, most: usize, now: Instant) -> Vec<Wanted> {
         if self.waiting() == 0 {
-            return None;
+            return Vec::new();
         }
-        let (kinds, may_have_slot) = self.capacity.askable(now);
-        if let Some(kind) = self.follow_ups.first(&kinds) {
-            return Some(Wanted {
-                kind,
-                needs_slot: false,
-            });
+        let (open, may_have_slot) = self.capacity.askable(now);
+        let follow_ups = self.follow_ups.first_kinds(&open, most);
+        let wanted = |needs_slot| move |kind| Wanted { kind, needs_slot };
+        let mut all: Vec<_> = follow_ups.into_iter().map(wanted(false)).collect();
+        if may_have_slot && all.len() < most {
+            let kinds = self.queue.next_kinds(&open, most - all.len(), now);
+            all.extend(kinds.into_iter().map(wanted(true)));
         }
-        let kind = self.queue.next_kind(&kinds).filter(|_| may_have_slot)?;
-        Some(Wanted {
-            kind,
-            needs_slot: true,
-        })
+        all
     }
 
     pub(super) fn closed_until(&mut self, now: Instant) -> Option<Instant> {

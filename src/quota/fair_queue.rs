@@ -6,7 +6,7 @@
 //! blocked by its own limits has lost its turn. Within a queue the first to come is the first to go, for each
 //! kind of request apart.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -136,9 +136,29 @@ impl<T> FairQueue<T> {
         Some(Next { kind, waiter })
     }
 
-    /// The kind of who is next among those of the open kinds.
-    pub(super) fn next_kind(&self, open: &Open) -> Option<Kind> {
-        self.queues.get(&self.next_queue(open)?)?.waiting.first(open)
+    /// The kinds of those who are next among those of the open kinds, so many at most, in their order.
+    pub(super) fn next_kinds(&mut self, open: &Open, most: usize, now: Instant) -> Vec<Kind> {
+        let listed = Kind::ALL.into_iter().filter(|kind| *open.of(*kind));
+        // No more queues than that are served before so many requests are.
+        let mut order: BTreeSet<_> = listed
+            .flat_map(|kind| self.ready.of(kind).iter().take(most).copied())
+            .collect();
+        let (mut kinds, mut virtual_time) = (Vec::new(), self.virtual_time);
+        let mut served: HashMap<QueueId, VecDeque<Kind>> = HashMap::new();
+        while kinds.len() < most
+            && let Some((tag, id)) = order.pop_first()
+            && let Some(queue) = self.queues.get_mut(&id)
+        {
+            let left = served.entry(id).or_insert_with(|| {
+                let room = queue.room(now).min(most);
+                queue.waiting.first_kinds(open, room).into()
+            });
+            let Some(kind) = left.pop_front() else { continue };
+            kinds.push(kind);
+            virtual_time = virtual_time.max(tag);
+            order.insert((virtual_time + queue.cost, id));
+        }
+        kinds
     }
 
     fn next_queue(&self, open: &Open) -> Option<QueueId> {

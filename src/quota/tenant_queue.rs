@@ -77,6 +77,14 @@ impl<T> TenantQueue<T> {
         self.window.opens_at(now).map_or(Own::NoRoom, Own::RoomAt)
     }
 
+    /// How many more requests its own limits allow now.
+    pub(super) fn room(&mut self, now: Instant) -> usize {
+        let in_window = self.window.left(now).unwrap_or(usize::MAX);
+        let slots = self.slots.map(|slots| slots.saturating_sub(self.in_flight));
+        let slots = slots.and_then(|slots| usize::try_from(slots).ok());
+        in_window.min(slots.unwrap_or(usize::MAX))
+    }
+
     pub(super) const fn enter(&mut self) {
         self.in_flight += 1;
         self.window.reserve();
@@ -122,6 +130,21 @@ impl<T> Fifo<T> {
             .filter_map(|kind| head(&kind))
             .min_by_key(|(arrival, _)| *arrival);
         first.map(|(_, kind)| kind)
+    }
+
+    /// The kinds of those who came first of all that are of an open kind, in their order.
+    pub(super) fn first_kinds(&self, open: &Open, most: usize) -> Vec<Kind> {
+        let kinds = Kind::ALL.into_iter().filter(|kind| *open.of(*kind));
+        let first = |kind| {
+            self.0
+                .of(kind)
+                .keys()
+                .take(most)
+                .map(move |arrival| (*arrival, kind))
+        };
+        let mut first: Vec<_> = kinds.flat_map(first).collect();
+        first.sort_unstable_by_key(|(arrival, _)| *arrival);
+        first.into_iter().take(most).map(|(_, kind)| kind).collect()
     }
 
     /// Takes out who came first of all that are of an open kind.

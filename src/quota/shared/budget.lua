@@ -53,13 +53,13 @@ if message.silence then
     set('closed_until', math.max(get('closed_until') or 0, now + message.silence))
 end
 
-local function answer(word, micros)
+local function answer(word, results)
     for _, key in ipairs({ members, recent, seats, answered, holders, seat_of, shares }) do
         expire(key)
     end
     return cjson.encode({
         word = word,
-        micros = math.ceil(micros or 0),
+        results = results,
         at = string.format('%.0f', now),
         seat = tonumber(seat or nil),
         present = redis.call('ZCOUNT', members, now - silent_after, '+inf'),
@@ -154,16 +154,26 @@ if seat then
     redis.call('HSET', shares, seat, cjson.encode(own))
 end
 
-local admit = message.admit
-if not admit then
+local admits = message.admit
+if not admits then
     return answer('done')
 end
+
+-- None of them, before so much time has gone by.
+local function none_for(wait)
+    local results = {}
+    for index = 1, #admits do
+        results[index] = math.max(1, math.ceil(wait))
+    end
+    return answer('done', results)
+end
+
 if not is_settled then
-    return answer('wait', get('settled_at') - now)
+    return none_for(get('settled_at') - now)
 end
 local closed_until = get('closed_until') or 0
 if now < closed_until then
-    return answer('wait', closed_until - now)
+    return none_for(closed_until - now)
 end
 
 local silent = redis.call('ZRANGEBYSCORE', answered, '-inf', '(' .. string.format('%.0f', now - silent_after))
@@ -193,20 +203,41 @@ local function wait_for(rate)
     return math.max(1, at + limits.span - now)
 end
 
-local wait = 0
-for _, rate in ipairs(RATES_OF[admit.kind]) do
-    wait = math.max(wait, wait_for(rate))
-end
-if wait > 0 then
-    return answer('wait', wait)
+-- By kind, how long those wait that come after one that has found no room.
+local waits = {}
+
+local function wait_of(kind)
+    local wait = waits[kind] or 0
+    if wait == 0 then
+        for _, rate in ipairs(RATES_OF[kind]) do
+            wait = math.max(wait, wait_for(rate))
+        end
+        waits[kind] = wait
+    end
+    return wait
 end
 
-if admit.slot then
-    redis.call('ZREMRANGEBYSCORE', slots, '-inf', now)
-    if limits.slots >= 0 and redis.call('ZCARD', slots) >= usable('slots', limits.slots) then
-        return answer('full')
+local is_full = false
+
+local function admit(request)
+    local wait = wait_of(request.kind)
+    if wait > 0 then
+        return math.ceil(wait)
     end
-    keep(slots, now + limits.lease, admit.slot)
+    if request.slot then
+        redis.call('ZREMRANGEBYSCORE', slots, '-inf', now)
+        is_full = is_full or limits.slots >= 0 and redis.call('ZCARD', slots) >= usable('slots', limits.slots)
+        if is_full then
+            return FULL
+        end
+        keep(slots, now + limits.lease, request.slot)
+    end
+    write(request.kind, request.member, now + limits.hold)
+    return ADMITTED
 end
-write(admit.kind, admit.member, now + limits.hold)
-return answer('admitted')
+
+local results = {}
+for index, request in ipairs(admits) do
+    results[index] = admit(request)
+end
+return answer('done', results)

@@ -99,9 +99,9 @@ pub(in crate::quota) struct Message {
     /// For how long the upstream wants no more requests, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) silence: Option<u64>,
-    /// A request that wants to go up.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) admit: Option<Admit>,
+    /// The requests that want to go up, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) admit: Vec<Admit>,
     /// Whether the replica will do nothing more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) leave: bool,
@@ -164,8 +164,9 @@ pub(super) struct HeldSlot {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 pub(in crate::quota) struct Answer {
     pub(super) word: Word,
-    /// How long there will be no room, in microseconds.
-    pub(super) micros: u64,
+    /// What comes of each request that wanted to go up, in their order.
+    #[serde(default)]
+    pub(super) results: Vec<AdmitResult>,
     /// When, by its own clock.
     pub(super) at: String,
     /// The seat that the replica has.
@@ -178,21 +179,37 @@ pub(in crate::quota) struct Answer {
     pub(super) learned: LearnedLimits,
 }
 
-/// What Redis says to what was asked.
+/// What Redis says of a message.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Word {
-    /// The message was taken; nothing was asked.
+    /// It was taken.
     #[default]
     Done,
-    /// The request may be sent, and its slot is taken.
+    /// It does not know what this replica holds.
+    Join,
+}
+
+/// What comes of a request that wants to go up.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(from = "i64")]
+pub(super) enum AdmitResult {
+    /// It may be sent, and its slot is taken.
     Admitted,
     /// Every slot is taken.
     Full,
-    /// There is no room for a while.
-    Wait,
-    /// It does not know what this replica holds.
-    Join,
+    /// There is no room for so long.
+    Wait(Duration),
+}
+
+impl From<i64> for AdmitResult {
+    fn from(number: i64) -> Self {
+        match number {
+            0 => Self::Admitted,
+            ..0 => Self::Full,
+            1.. => Self::Wait(Duration::from_micros(number.unsigned_abs())),
+        }
+    }
 }
 
 /// The limits that all replicas have learned.

@@ -1,9 +1,10 @@
+use std::mem;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::holdings::Holdings;
-use super::message::{Admit, Answer, Message, SharedLimits, Word, micros, name};
+use super::message::{Admit, AdmitResult, Answer, Message, SharedLimits, Word, micros, name};
 use crate::quota::learning::Learned;
 use crate::quota::limits::{ByKind, ByRate, Kind, Limits, Open, Rate};
 
@@ -31,9 +32,12 @@ pub(in crate::quota) struct ReplicaState {
     quiet_until: Instant,
     learned: ByRate<Option<Learned>>,
     /// What was asked for and not answered yet.
-    asked: Option<Asked>,
+    asked: Vec<Asked>,
     /// What Redis has admitted and nobody has taken yet.
-    granted: Option<Asked>,
+    granted: Vec<Asked>,
+    /// How many requests are asked for in one message at most: more where all were admitted, fewer where some were
+    /// not.
+    most_asked: usize,
     /// By kind, before when there is no use in asking, and when there will be room as far as is known.
     not_before: ByKind<Option<Instant>>,
     room_at: ByKind<Option<Instant>>,
@@ -69,6 +73,8 @@ struct Asked {
     slot: Option<u64>,
 }
 
+/// How many requests are asked for in one message where there is room for all.
+const MOST_ASKED: usize = 64;
 /// How often Redis is asked for a slot while all are taken by other replicas.
 const FULL_POLL: Duration = Duration::from_millis(20);
 /// The longest time between two questions: what others give back is not announced.
@@ -91,8 +97,9 @@ impl ReplicaState {
             lost_at: now,
             quiet_until: now,
             learned: ByRate::default(),
-            asked: None,
-            granted: None,
+            asked: Vec::new(),
+            granted: Vec::new(),
+            most_asked: 1,
             not_before: ByKind::default(),
             room_at: ByKind::default(),
             full_until: None,
@@ -193,16 +200,16 @@ impl ReplicaState {
 
     /// Whether Redis has admitted a request of this kind that nobody has taken yet.
     pub(in crate::quota) fn is_granted(&self, kind: Kind) -> bool {
-        self.granted
-            .is_some_and(|granted| granted.kind == kind && granted.member.is_some())
+        let mut granted = self.granted.iter();
+        granted.any(|granted| granted.kind == kind && granted.member.is_some())
     }
 
     pub(in crate::quota) fn is_slot_granted(&self) -> bool {
-        self.granted.is_some_and(|granted| granted.slot.is_some())
+        self.granted.iter().any(|granted| granted.slot.is_some())
     }
 
     pub(in crate::quota) fn take_slot(&mut self, now: Instant) {
-        let granted = self.granted.as_mut().and_then(|granted| granted.slot.take());
+        let granted = self.granted.iter_mut().find_map(|granted| granted.slot.take());
         self.holdings.take_slot(granted, now);
     }
 
@@ -213,7 +220,8 @@ impl ReplicaState {
     }
 
     pub(in crate::quota) fn reserve(&mut self, kind: Kind) {
-        let granted = self.granted.as_mut().and_then(|granted| granted.member.take());
+        let mut of_kind = self.granted.iter_mut().filter(|granted| granted.kind == kind);
+        let granted = of_kind.find_map(|granted| granted.member.take());
         self.holdings.reserve(kind, granted);
     }
 
@@ -237,24 +245,35 @@ impl ReplicaState {
         *silence = (*silence).max(Some(micros(duration)));
     }
 
-    /// Gives back what was granted to one that has left meanwhile.
+    /// Gives back what was granted to those that have left meanwhile.
     pub(in crate::quota) fn return_unused(&mut self) {
-        let Some(Asked { kind, member, slot }) = self.granted.take() else {
-            return;
-        };
+        for granted in mem::take(&mut self.granted) {
+            if granted.member.is_some() {
+                *self.not_before.of_mut(granted.kind) = None;
+            }
+            self.give_up(granted);
+        }
+    }
+
+    /// Tells Redis that this will not be used, whether it was granted or not.
+    fn give_up(&mut self, Asked { kind, member, slot }: Asked) {
         if let Some(member) = member {
             self.holdings.return_request(kind, member);
-            *self.not_before.of_mut(kind) = None;
         }
         if let Some(slot) = slot {
             self.holdings.return_slot(slot);
         }
     }
 
+    /// How many requests it is worth asking for at once.
+    pub(in crate::quota) const fn most_asked(&self) -> usize {
+        self.most_asked
+    }
+
     /// The kinds that it is worth asking for, and whether a slot is.
     pub(in crate::quota) fn askable(&self, now: Instant) -> (Open, bool) {
         let is_time = |at: Option<Instant>| at.is_none_or(|at| at <= now);
-        let is_idle = self.is_joined && self.asked.is_none();
+        let is_idle = self.is_joined && self.asked.is_empty();
         let kinds = ByKind::new(|kind| is_idle && is_time(*self.not_before.of(kind)));
         (kinds, is_idle && is_time(self.full_until))
     }
@@ -268,26 +287,27 @@ impl ReplicaState {
 
     /// Whether there is anything that Redis must be told soon.
     pub(in crate::quota) fn has_news(&self) -> bool {
-        self.is_joined && self.asked.is_none() && self.holdings.news != Message::default()
+        self.is_joined && self.asked.is_empty() && self.holdings.news != Message::default()
     }
 
     /// What to tell Redis now, where that is anything.
-    pub(in crate::quota) fn message(&mut self, wanted: Option<Wanted>, now: Instant) -> Option<Message> {
+    pub(in crate::quota) fn message(&mut self, wanted: &[Wanted], now: Instant) -> Option<Message> {
         let is_due = now >= self.told_at + self.heartbeat();
-        if self.has_left || (self.is_joined && !is_due && wanted.is_none() && !self.has_news()) {
+        if self.has_left || (self.is_joined && !is_due && wanted.is_empty() && !self.has_news()) {
             return None;
         }
         let mut message = self.news(now);
-        if let (true, Some(Wanted { kind, needs_slot })) = (self.is_joined, wanted) {
+        let wanted = if self.is_joined { wanted } else { &[] };
+        for Wanted { kind, needs_slot } in wanted {
             let member = self.holdings.next_name();
             let slot = needs_slot.then(|| self.holdings.next_name());
-            message.admit = Some(Admit {
-                kind: name(kind),
+            message.admit.push(Admit {
+                kind: name(*kind),
                 member: self.holdings.name_of(member),
                 slot: slot.map(|slot| self.holdings.name_of(slot)),
             });
-            self.asked = Some(Asked {
-                kind,
+            self.asked.push(Asked {
+                kind: *kind,
                 member: Some(member),
                 slot,
             });
@@ -344,31 +364,40 @@ impl ReplicaState {
                 });
             }
         }
-        let Some(asked) = self.asked.take() else {
-            return;
-        };
-        *self.not_before.of_mut(asked.kind) = None;
-        *self.room_at.of_mut(asked.kind) = None;
-        match answer.word {
-            Word::Admitted => self.granted = Some(asked),
-            Word::Full => self.full_until = Some(now + FULL_POLL),
-            Word::Wait => {
-                let wait = Duration::from_micros(answer.micros);
-                *self.room_at.of_mut(asked.kind) = Some(now + wait);
-                *self.not_before.of_mut(asked.kind) = Some(now + wait.min(LONGEST_PAUSE));
-            }
-            Word::Done | Word::Join => {}
+        let asked = mem::take(&mut self.asked);
+        for Asked { kind, .. } in &asked {
+            *self.not_before.of_mut(*kind) = None;
+            *self.room_at.of_mut(*kind) = None;
         }
+        let (count, before) = (asked.len(), self.granted.len());
+        for (asked, result) in asked.into_iter().zip(answer.results) {
+            match result {
+                AdmitResult::Admitted => self.granted.push(asked),
+                AdmitResult::Full => self.full_until = Some(now + FULL_POLL),
+                AdmitResult::Wait(wait) => {
+                    *self.room_at.of_mut(asked.kind) = Some(now + wait);
+                    *self.not_before.of_mut(asked.kind) = Some(now + wait.min(LONGEST_PAUSE));
+                }
+            }
+        }
+        let admitted = self.granted.len() - before;
+        self.most_asked = match admitted {
+            _ if admitted == count => self.most_asked.max(MOST_ASKED.min(2 * count)),
+            some => some.max(1),
+        };
     }
 
     /// Redis has not answered.
     pub(in crate::quota) fn lost(&mut self, message: Message, now: Instant) {
         self.holdings.tell_again(message);
+        // Whether Redis has admitted them nobody knows, and nobody waits for that.
+        for asked in mem::take(&mut self.asked) {
+            self.give_up(asked);
+        }
         if self.is_joined {
             self.lost_at = now;
         }
         self.is_joined = false;
-        self.asked = None;
         self.not_before = ByKind::default();
         self.room_at = ByKind::default();
         self.full_until = None;

@@ -5,13 +5,14 @@
 --          limits `requests`, `creates`, `writes` and `reads`; times in microseconds, -1 for no limit
 -- ARGV[2]  the message: `replica`; of the last answer that it got, the time `answered_at`, and how long ago by its own
 --          clock it had asked, `elapsed`; what it has done since (`sent`, `returned`, `left`, `silence`, `accepted`,
---          `refused`); where this server has not been told of all that it holds, `join`; and where it wants to send
---          another request, `admit`
+--          `refused`); where this server has not been told of all that it holds, `join`; and the
+--          requests that it wants to send, `admit`
 -- ARGV[3]  which server this is: another one may have forgotten some or all
 --
--- Gives back an object: a `word` with its `micros` (`done`, `admitted`, `full` where no slot is free, `wait`
--- for so long, `join` where the replica is not known here), the time `at`, the replica's `seat`, how many
--- replicas are `present`, and the limits that were `learned`.
+-- Gives back an object: a `word` (`done`, or `join` where the replica is not known here); of each request that
+-- wants to be sent, in their order, what comes of it, as `results`: ADMITTED, FULL where no slot is free, else how
+-- long there will be no room; the time `at`, the replica's `seat`, how many replicas are `present`, and the limits
+-- that were `learned`.
 --
 -- There is a sorted set of requests by the time of their sending for each limit, and one of slots by the time
 -- at which they are free again even if their replica is dead. A request that is admitted and not yet sent
@@ -43,6 +44,7 @@ local RATES_OF = {
     other_write = { 'requests', 'writes' },
 }
 local NOBODY = '?'
+local ADMITTED, FULL = 0, -1
 -- In how many parts of a window what was accepted is counted.
 local PARTS = 60
 

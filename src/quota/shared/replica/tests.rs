@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use super::*;
 use crate::quota::shared::message::{HeldRequest, LearnedLimit, LearnedLimits, ReplicaSnapshot, Request};
 
@@ -33,30 +35,31 @@ fn says(word: Word) -> Answer {
     }
 }
 
-fn waits(wait: Duration) -> Answer {
+/// An answer to what was asked for.
+fn results(results: &[AdmitResult]) -> Answer {
     Answer {
-        micros: micros(wait),
-        ..says(Word::Wait)
+        results: results.to_vec(),
+        ..says(Word::Done)
     }
 }
 
 /// One that Redis knows.
 fn joined(now: Instant) -> ReplicaState {
     let mut replica = replica(now);
-    replica.message(None, now).unwrap();
+    replica.message(&[], now).unwrap();
     replica.answered(says(Word::Done), now);
     replica
 }
 
-const READ: Option<Wanted> = Some(Wanted {
+const READ: &[Wanted] = &[Wanted {
     kind: Kind::Read,
     needs_slot: true,
-});
+}];
 
 /// Lets Redis admit a read, and takes what it gave.
 fn admit(replica: &mut ReplicaState, now: Instant) -> Admit {
-    let asked = replica.message(READ, now).unwrap().admit.unwrap();
-    replica.answered(says(Word::Admitted), now);
+    let asked = replica.message(READ, now).unwrap().admit.remove(0);
+    replica.answered(results(&[AdmitResult::Admitted]), now);
     assert!(replica.is_granted(Kind::Read) && replica.is_slot_granted());
     replica.take_slot(now);
     replica.reserve(Kind::Read);
@@ -76,7 +79,7 @@ fn one_without_a_seat_sends_nothing_while_redis_is_away() {
     let message = replica.message(READ, start).unwrap();
     assert_eq!(
         (message.join, message.admit),
-        (Some(ReplicaSnapshot::default()), None)
+        (Some(ReplicaSnapshot::default()), Vec::new())
     );
     let surplus = Answer {
         seat: None,
@@ -95,7 +98,7 @@ fn one_without_a_seat_sends_nothing_while_redis_is_away() {
 fn one_with_a_seat_goes_by_its_share_after_all_has_run_out_and_not_for_ever() {
     let start = Instant::now();
     let mut replica = joined(start);
-    replica.message(None, start + 10 * SECOND).unwrap();
+    replica.message(&[], start + 10 * SECOND).unwrap();
     replica.answered(says(Word::Done), start + 11 * SECOND);
     replica.lost(Message::default(), start + 11 * SECOND);
     for (seconds, mode) in [
@@ -114,7 +117,7 @@ fn one_with_a_seat_goes_by_its_share_after_all_has_run_out_and_not_for_ever() {
         "60 seconds of history and 30 of a lease after the last answer"
     );
     let seat = |replica: &mut ReplicaState, seconds| {
-        let message = replica.message(None, start + seconds * SECOND).unwrap();
+        let message = replica.message(&[], start + seconds * SECOND).unwrap();
         let seat = message.join.clone().unwrap().seat;
         replica.lost(message, start + seconds * SECOND);
         seat
@@ -146,7 +149,7 @@ fn what_is_told_is_under_the_names_that_redis_gave_room_to() {
     replica.stamp(Kind::Read, now);
     replica.give_back(Kind::Read);
     replica.free_slot();
-    let told = replica.message(None, now).unwrap();
+    let told = replica.message(&[], now).unwrap();
     let members =
         |requests: &[Request]| -> Vec<_> { requests.iter().map(|request| request.member.clone()).collect() };
     assert_eq!(members(&told.sent), [first.member]);
@@ -156,7 +159,7 @@ fn what_is_told_is_under_the_names_that_redis_gave_room_to() {
         [first.slot.unwrap()],
         "the oldest, so that what stays ends latest"
     );
-    assert_eq!(replica.message(None, now), None, "nothing is told twice");
+    assert_eq!(replica.message(&[], now), None, "nothing is told twice");
 }
 
 #[test]
@@ -167,11 +170,11 @@ fn a_redis_that_was_lost_is_told_all_that_is_held() {
     replica.stamp(Kind::Read, start);
     let freed = admit(&mut replica, start + 5 * SECOND).slot;
     replica.free_slot();
-    let unheard = replica.message(None, start + 5 * SECOND).unwrap();
+    let unheard = replica.message(&[], start + 5 * SECOND).unwrap();
     replica.lost(unheard, start + 5 * SECOND);
 
     let told = replica.message(READ, start + 20 * SECOND).unwrap();
-    assert!(told.admit.is_none() && told.sent.is_empty());
+    assert!(told.admit.is_empty() && told.sent.is_empty());
     assert_eq!(told.left.len(), 1, "what the lost message said is said again");
     assert_eq!(
         (told.answered_at.as_deref(), told.elapsed),
@@ -192,7 +195,7 @@ fn a_redis_that_was_lost_is_told_all_that_is_held() {
     assert_eq!((held.seat, held.is_known), (Some(1), true));
 
     replica.lost(Message::default(), start + 20 * SECOND);
-    let later = replica.message(None, start + 61 * SECOND).unwrap().join.unwrap();
+    let later = replica.message(&[], start + 61 * SECOND).unwrap().join.unwrap();
     assert_eq!(later.requests.len(), 1, "what no longer counts is not told");
 }
 
@@ -200,10 +203,10 @@ fn a_redis_that_was_lost_is_told_all_that_is_held() {
 fn what_nobody_takes_is_given_back_at_once() {
     let now = Instant::now();
     let mut replica = joined(now);
-    let asked = replica.message(READ, now).unwrap().admit.unwrap();
-    replica.answered(says(Word::Admitted), now);
+    let asked = replica.message(READ, now).unwrap().admit.remove(0);
+    replica.answered(results(&[AdmitResult::Admitted]), now);
     replica.return_unused();
-    let told = replica.message(None, now).unwrap();
+    let told = replica.message(&[], now).unwrap();
     assert_eq!(told.returned[0].member, asked.member);
     assert_eq!(told.left, [asked.slot.unwrap()]);
     assert!(told.join.is_none());
@@ -215,7 +218,7 @@ fn redis_is_asked_again_when_there_may_be_room() {
     let mut replica = joined(now);
     replica.message(READ, now).unwrap();
     assert!(!replica.askable(now).1, "one question at a time");
-    replica.answered(waits(40 * SECOND), now);
+    replica.answered(results(&[AdmitResult::Wait(40 * SECOND)]), now);
     let (kinds, _) = replica.askable(now);
     assert!(!kinds.of(Kind::Read) && *kinds.of(Kind::OtherWrite));
     assert_eq!(replica.room_at(Kind::Read), Some(now + 40 * SECOND));
@@ -225,7 +228,7 @@ fn redis_is_asked_again_when_there_may_be_room() {
     );
 
     replica.message(READ, now).unwrap();
-    replica.answered(says(Word::Full), now);
+    replica.answered(results(&[AdmitResult::Full]), now);
     assert!(!replica.askable(now).1);
     assert!(replica.askable(now + FULL_POLL).1);
     assert!(replica.asks_at(now) <= now + FULL_POLL);
@@ -246,7 +249,7 @@ fn what_all_have_learned_holds_alone_until_it_must_be_over_where_nothing_else_do
     let now = Instant::now();
     let mut replica = joined(now);
     replica.teach(Rate::Reads);
-    assert_eq!(replica.message(None, now).unwrap().refused, ["reads"]);
+    assert_eq!(replica.message(&[], now).unwrap().refused, ["reads"]);
     let learned = LearnedLimits {
         reads: Some(LearnedLimit {
             limit: 33,
@@ -273,4 +276,51 @@ fn what_all_have_learned_holds_alone_until_it_must_be_over_where_nothing_else_do
         ..configured
     };
     assert_eq!(replica.lower(&configured, end).reads, Some(33));
+}
+
+#[test]
+fn as_many_are_asked_for_at_once_as_there_was_room_for() {
+    let now = Instant::now();
+    let mut replica = joined(now);
+    for (results, most) in [
+        (&[AdmitResult::Admitted][..], 2),
+        (&[AdmitResult::Admitted; 2], 4),
+        (&[AdmitResult::Admitted], 4),
+        (&[AdmitResult::Admitted; 64], 64),
+        (&[AdmitResult::Admitted, AdmitResult::Full, AdmitResult::Full], 1),
+        (
+            &[
+                AdmitResult::Admitted,
+                AdmitResult::Admitted,
+                AdmitResult::Wait(SECOND),
+            ],
+            2,
+        ),
+        (&[AdmitResult::Full], 1),
+    ] {
+        let wanted = READ.repeat(results.len());
+        let asked = replica.message(&wanted, now).unwrap().admit;
+        let members: HashSet<_> = asked.iter().map(|asked| &asked.member).collect();
+        assert_eq!(members.len(), results.len(), "each has a name of its own");
+        replica.answered(self::results(results), now);
+        replica.return_unused();
+        assert_eq!(replica.most_asked(), most, "{results:?}");
+    }
+}
+
+#[test]
+fn what_was_asked_for_in_vain_does_not_stay_taken() {
+    let now = Instant::now();
+    let mut replica = joined(now);
+    let message = replica.message(&READ.repeat(2), now).unwrap();
+    let asked = message.admit.clone();
+    replica.lost(message, now);
+    let told = replica.message(&[], now).unwrap();
+    let returned: Vec<_> = told.returned.iter().map(|request| &request.member).collect();
+    assert_eq!(
+        returned,
+        asked.iter().map(|asked| &asked.member).collect::<Vec<_>>()
+    );
+    let slots: Vec<_> = asked.iter().filter_map(|asked| asked.slot.clone()).collect();
+    assert_eq!(told.left, slots);
 }
