@@ -56,6 +56,7 @@ impl CertificateMetrics {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut last_error, mut is_told) = (None, false);
+        let mut told = Vec::new();
         loop {
             looks.tick().await;
             let looked_at = Arc::clone(&files);
@@ -88,7 +89,19 @@ impl CertificateMetrics {
             for (file, validity) in &validities {
                 self.set_days_left(used_for, file, validity.days_left(Timestamp::now()));
             }
+            let used: Vec<_> = validities.into_iter().map(|(file, _)| file).collect();
+            for file in told.iter().filter(|file| !used.contains(file)) {
+                self.forget(used_for, file);
+            }
+            told = used;
         }
+    }
+
+    /// Other settings name other files.
+    fn forget(&self, used_for: &str, file: &Path) {
+        let file = file.display().to_string();
+        // It is no fault if it was not there.
+        drop(self.days_left.remove_label_values(&[used_for, file.as_str()]));
     }
 
     fn set_days_left(&self, used_for: &str, file: &Path, days: i64) {
