@@ -1,11 +1,10 @@
 use std::net::IpAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use pingora::ErrorType;
-use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::time::timeout;
 use tokio::select;
@@ -13,7 +12,6 @@ use tokio::select;
 use super::Gateway;
 use super::configuration::Configuration;
 use super::exchange::answer_request;
-use super::head_progress::HeadProgress;
 use super::lifetime::{Lifetime, Worn};
 use super::pace::{Pace, WriteError};
 use super::request_log::{Identity, RequestLog};
@@ -31,7 +29,6 @@ pub(super) struct Connection {
     pub(super) client: IpAddr,
     pub(super) lifetime: Lifetime,
     pub(super) requests: AtomicU64,
-    head: Arc<HeadProgress>,
     pub(super) open: OpenConnection,
     /// What the client has shown in the handshake.
     pub(super) certificate: Option<ClientCertificate>,
@@ -40,31 +37,42 @@ pub(super) struct Connection {
 /// Serves a connection of HTTP/1.1 to its end: one of Pingora's sessions after the other. Its own loop around
 /// them makes room for HTTP/2 on each connection, and asks for memory again for each request.
 pub(super) async fn serve(connection: &Connection, socket: ClientSocket) {
-    let stream = ClientStream::new(socket, Arc::clone(&connection.head));
-    let mut next: Option<Stream> = Some(Box::new(stream));
-    while let Some(stream) = next {
-        next = connection.serve_request(ServerSession::new_http1(stream)).await;
+    let mut next = Some(Box::new(ClientStream::new(socket)));
+    while let Some(mut stream) = next {
+        // On the heap, so that a connection that waits for its next request does not hold the room for it.
+        next = match connection.head(&mut stream).await {
+            Ok(Some(configuration)) => Box::pin(connection.serve_request(stream, configuration)).await,
+            Ok(None) => return,
+            Err(error) => return Box::pin(connection.reject_head(stream, error)).await,
+        };
     }
 }
 
 impl Connection {
-    /// One request, from before its head is read to when the connection can be used for the next. There is
-    /// none where the connection should close.
-    async fn serve_request(&self, mut session: ServerSession) -> Option<Stream> {
-        let configuration = match self.head(&mut session).await {
-            Ok(Some(configuration)) => configuration,
-            Ok(None) => return None,
-            Err(error) => {
-                self.reject(session, &error).await;
+    /// One request, from its head on to when the connection can be used for the next. There is none where the
+    /// connection should close. What holds for it is what held when its head began.
+    async fn serve_request(
+        &self,
+        mut stream: Box<ClientStream>,
+        configuration: Arc<Configuration>,
+    ) -> Option<Box<ClientStream>> {
+        let (head, wants_close) = (stream.take_head(), stream.filter().wants_close());
+        let mut session = ServerSession::new_http1(stream);
+        match parse_head(&mut session, head, configuration.listen.header_timeout).await {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(malformed) => {
+                // So is what is needed only now and then.
+                Box::pin(self.reject(session, ApiError::Malformed(malformed))).await;
                 return None;
             }
-        };
+        }
         self.open.begin_service();
-        if self.count_request() {
-            // The answer says so: a client that is told sends nothing more that would be lost.
+        // The answer says so: a client that is told sends nothing more that would be lost. Pingora looks at the
+        // first line of `Connection` alone.
+        if self.count_request() || wants_close {
             session.set_keepalive(None);
         }
-        // On the heap, so that a connection that waits for its next request does not hold the room for it.
         let certificate = self.certificate.as_ref();
         let answering = answer_request(
             &self.gateway,
@@ -73,7 +81,6 @@ impl Connection {
             self.client,
             certificate,
         );
-        let answering = Box::pin(answering);
         if let Err(error) = answering.await {
             tracing::debug!(%error, "an answer could not be written");
             if let (WriteError::TooSlow, Some(stream)) = (error, client_stream(&session)) {
@@ -85,12 +92,20 @@ impl Connection {
         let is_last = session.get_keepalive().is_none();
         if filter.is_some_and(|filter| filter.refusal().is_some() || is_last && filter.has_more()) {
             // There is something that nobody will read, which must not cost the client its answer.
-            write::close(session).await;
+            Box::pin(write::close(session)).await;
             return None;
         }
         // What came of the next request already is with the stream's filter.
-        let (stream, _none) = session.finish().await.ok()??.into_parts();
-        Some(stream)
+        let has_ended = !is_last && session.is_body_done();
+        let stream = match session {
+            // As a rule there is nothing to wait for, and no need of all that Pingora does for the others.
+            ServerSession::H1(mut session) if has_ended => {
+                session.finish_body().await.ok()?;
+                session.into_inner()
+            }
+            session => Box::pin(session.finish()).await.ok()??.into_parts().0,
+        };
+        stream.into_any().downcast().ok()
     }
 
     pub(super) fn new(
@@ -105,7 +120,6 @@ impl Connection {
             client,
             lifetime,
             requests: AtomicU64::new(0),
-            head: Arc::default(),
             open,
             certificate,
         }
@@ -130,36 +144,26 @@ impl Connection {
         true
     }
 
-    /// Reads the head of the next request, and gives back what held when it began. There is none where the
+    /// Waits for the head of the next request, and gives back what held when it began. There is none where the
     /// client leaves, says nothing for too long, or the connection should close.
-    async fn head(&self, session: &mut ServerSession) -> Result<Option<Arc<Configuration>>, ApiError> {
+    async fn head(&self, stream: &mut ClientStream) -> Result<Option<Arc<Configuration>>, ApiError> {
         // Where it is not certain that a request begins here, none does.
-        let is_at_start = client_stream(session).is_none_or(|stream| stream.filter().is_between_requests());
-        if !is_at_start {
+        if !stream.filter().is_between_requests() {
             return Ok(None);
         }
-        self.head.await_head();
-        let outcome = select! {
+        let configuration = select! {
             biased;
-            outcome = self.read_head(session) => outcome,
-            () = self.open.closed() => Ok(None),
+            outcome = self.read_head(stream) => outcome?,
+            () = self.open.closed() => None,
         };
-        self.head.end();
-        let Some(stream) = client_stream(session) else {
-            return outcome;
-        };
-        // What is refused of a body already is told to whoever reads it.
-        if let (Some(refusal), Ok(None) | Err(_)) = (stream.refusal(), &outcome) {
-            return Err(refusal.into());
+        match stream.refusal() {
+            // What is refused of a body already is told to whoever reads it.
+            Some(refusal) if !stream.filter().has_head() => Err(refusal.into()),
+            _ => Ok(configuration),
         }
-        if stream.filter().wants_close() {
-            // Pingora looks at the first line of `Connection` alone.
-            session.set_keepalive(None);
-        }
-        outcome
     }
 
-    async fn read_head(&self, session: &mut ServerSession) -> Result<Option<Arc<Configuration>>, ApiError> {
+    async fn read_head(&self, stream: &mut ClientStream) -> Result<Option<Arc<Configuration>>, ApiError> {
         let is_first = self.requests.load(Ordering::Relaxed) == 0;
         let silence = {
             // Given back before the wait: who is idle keeps nothing of what is replaced meanwhile.
@@ -175,15 +179,12 @@ impl Connection {
             self.open.begin_idling();
         }
         let waiting_since = Instant::now();
-        // Before the session reads, because its memory for the head is not needed sooner.
-        if let Some(stream) = client_stream(session) {
-            match timeout(silence, stream.readable()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Ok(None),
-                Err(_) => {
-                    self.gateway.metrics.clients.idle.inc();
-                    return Ok(None);
-                }
+        match timeout(silence, stream.readable()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Ok(None),
+            Err(_) => {
+                self.gateway.metrics.clients.idle.inc();
+                return Ok(None);
             }
         }
         let configuration = self.gateway.configuration();
@@ -194,40 +195,32 @@ impl Connection {
         } else {
             self.open.begin_head();
         }
-        // The time is ours to keep: Pingora's is for each read.
-        session.set_keepalive(write::KEEP);
-        let mut reading = pin!(session.read_request());
-        let outcome = loop {
-            match timeout(time, &mut reading).await {
-                Ok(outcome) => break outcome,
-                Err(_) if self.head.has_begun() => {
+        loop {
+            match timeout(time, stream.read_head()).await {
+                Ok(Ok(is_there)) => return Ok(is_there.then_some(configuration)),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "a client left in the middle of a header");
+                    return Ok(None);
+                }
+                Err(_) if stream.filter().is_within_head() => {
                     return Err(ApiError::Malformed(MalformedRequest::Late(header_timeout)));
                 }
                 // There was nothing to read after all.
                 Err(_) if waiting_since.elapsed() < silence => {}
                 Err(_) => return Ok(None),
             }
-        };
-        match outcome {
-            Ok(is_there) => Ok(is_there.then_some(configuration)),
-            Err(error) if *error.etype() == ErrorType::InvalidHTTPHeader => {
-                Err(ApiError::Malformed(MalformedRequest::Syntax))
-            }
-            Err(error) => {
-                tracing::debug!(
-                    kind = error.etype().as_str(),
-                    "a client left in the middle of a header"
-                );
-                Ok(None)
-            }
         }
     }
 
+    async fn reject_head(&self, stream: Box<ClientStream>, error: ApiError) {
+        self.reject(ServerSession::new_http1(stream), error).await;
+    }
+
     /// Tells the client why what it sent is no request, and closes the connection.
-    async fn reject(&self, mut session: ServerSession, error: &ApiError) {
+    async fn reject(&self, mut session: ServerSession, error: ApiError) {
         let configuration = self.gateway.configuration();
         let mut log = RequestLog::start();
-        let mut answer = response::of_error(error, configuration.dialect, log.request_id());
+        let mut answer = response::of_error(&error, configuration.dialect, log.request_id());
         let status = answer.status;
         if client_stream(&session).is_some_and(|stream| stream.filter().is_head_request()) {
             answer.body.clear();
@@ -237,7 +230,26 @@ impl Connection {
             tracing::debug!(%error, "an answer could not be written");
         }
         let identity = Identity::of_client(self.client);
-        log.finish(&identity, &self.gateway.metrics, status, Some(error));
+        log.finish(&identity, &self.gateway.metrics, status, Some(&error));
         write::close(session).await;
+    }
+}
+
+/// Has the session parse a head that is whole and in order. There is none where Pingora waits for more of it, for as
+/// long as `time`.
+async fn parse_head(
+    session: &mut ServerSession,
+    head: BytesMut,
+    time: Duration,
+) -> Result<bool, MalformedRequest> {
+    if let ServerSession::H1(session) = session {
+        session.set_pipelined_prefix(head);
+    }
+    // The time is ours to keep: Pingora's is for each read.
+    session.set_keepalive(write::KEEP);
+    match timeout(time, session.read_request()).await {
+        Ok(Ok(is_there)) => Ok(is_there),
+        Ok(Err(error)) if *error.etype() == ErrorType::InvalidHTTPHeader => Err(MalformedRequest::Syntax),
+        Ok(Err(_)) | Err(_) => Ok(false),
     }
 }

@@ -13,7 +13,9 @@ mod http2_head;
 mod replay;
 mod request_line;
 
+use std::cell::RefCell;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -25,11 +27,17 @@ use self::head::HeadScanner;
 pub(super) use self::head::MAX_HEAD_BYTES;
 pub(super) use self::http2_head::judge_http2_head;
 pub use self::replay::{JudgedRequests, judge_bytes};
-use super::head_progress::HeadProgress;
 use crate::contract::{ApiError, MalformedRequest};
 
 /// How much of later requests is read while one is answered: enough to see that their client goes away.
 const MAX_BYTES_AHEAD: usize = 16 * 1024;
+/// How much is read at once of what is not handed on yet.
+const PIECE_BYTES: usize = 8 * 1024;
+
+thread_local! {
+    /// Where it is read: one for all connections of a worker. What is kept of it then takes no more than it is.
+    static PIECE: RefCell<Box<[u8]>> = RefCell::new(vec![0; PIECE_BYTES].into());
+}
 
 /// Stands between a connection's socket and the session that reads from it.
 #[derive(Debug)]
@@ -125,8 +133,13 @@ impl RequestFilter {
     }
 
     /// Whether something of a head has come, and more is missing.
-    const fn is_within_head(&self) -> bool {
+    pub(super) const fn is_within_head(&self) -> bool {
         matches!(self.phase, Phase::Head) && self.head.has_begun()
+    }
+
+    /// Whether there is a head that is whole and has not been handed on.
+    pub(super) const fn has_head(&self) -> bool {
+        self.ready > 0
     }
 
     /// Whether something of a later request is here already.
@@ -150,12 +163,44 @@ impl RequestFilter {
         self.ready = self.kept.len();
     }
 
-    /// Reads from the socket what may be handed on. A head is looked for once `progress` says that one is
-    /// waited for.
+    /// Reads until the head of the next request is whole, or refused. Gives back whether it came that far before the
+    /// client left. Who waits for it may stop and begin again.
+    pub(super) fn poll_head(
+        &mut self,
+        socket: &mut (impl AsyncRead + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<bool>> {
+        if self.is_between_requests() {
+            self.head = HeadScanner::default();
+            self.phase = Phase::Head;
+            if self.has_more() {
+                self.judge_head();
+            }
+        }
+        while matches!(self.phase, Phase::Head) {
+            if ready!(self.poll_keep(socket, cx, PIECE_BYTES))? == 0 {
+                return Poll::Ready(Ok(false));
+            }
+            self.judge_head();
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    /// A head that is whole, with what came of its body meanwhile: in memory of its own, and no more than that.
+    pub(super) fn take_head(&mut self) -> BytesMut {
+        let ready = mem::take(&mut self.ready);
+        if ready == self.kept.len() {
+            return mem::take(&mut self.kept);
+        }
+        let head = BytesMut::from(self.kept.get(..ready).unwrap_or_default());
+        self.kept.advance(ready);
+        head
+    }
+
+    /// Reads from the socket what may be handed on of a body.
     pub(super) fn poll_read(
         &mut self,
         socket: &mut (impl AsyncRead + Unpin),
-        progress: &HeadProgress,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
@@ -167,23 +212,17 @@ impl RequestFilter {
             match self.phase {
                 Phase::Unfiltered => return Pin::new(socket).poll_read(cx, buf),
                 Phase::Refused(_) => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
-                Phase::Complete if !progress.take_awaited() => return self.poll_read_ahead(socket, cx),
-                Phase::Complete => {
-                    self.head = HeadScanner::default();
-                    self.phase = Phase::Head;
-                    if self.has_more() {
-                        self.judge_kept_head(progress);
-                        continue;
-                    }
-                }
-                Phase::Head | Phase::Length(_) | Phase::Chunks(_) => {}
+                Phase::Complete | Phase::Head => return self.poll_read_ahead(socket, cx),
+                Phase::Length(_) | Phase::Chunks(_) => {}
             }
             let before = buf.filled().len();
             ready!(Pin::new(&mut *socket).poll_read(cx, buf))?;
-            let taken = match buf.filled_mut().get_mut(before..) {
-                None | Some([]) => return Poll::Ready(Ok(())),
-                Some(bytes) => self.judge(bytes, progress),
-            };
+            let bytes = buf.filled().get(before..).unwrap_or_default();
+            if bytes.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let taken = self.judge_body(bytes);
+            self.keep(bytes.get(taken..));
             buf.set_filled(before + taken);
             if taken > 0 {
                 return Poll::Ready(Ok(()));
@@ -191,50 +230,17 @@ impl RequestFilter {
         }
     }
 
-    /// Judges bytes that were read. Gives back how many of them are handed on in their place; the others are
-    /// kept.
-    fn judge(&mut self, bytes: &mut [u8], progress: &HeadProgress) -> usize {
-        if !matches!(self.phase, Phase::Head) {
-            let taken = self.judge_body(bytes);
-            self.keep(bytes.get(taken..));
-            return taken;
-        }
-        if !self.has_more() {
-            // As a rule a head comes whole, and stays where it was read.
-            match self.head.scan(bytes) {
-                Ok(Some(head)) if head.is_in_place(bytes) => {
-                    self.phase = head.framing.into();
-                    let taken = head.length + self.judge_body(bytes.get(head.length..).unwrap_or_default());
-                    self.keep(bytes.get(taken..));
-                    return taken;
-                }
-                Ok(_) => self.head.rewind(),
-                Err(refusal) => {
-                    self.phase = Phase::Refused(refusal);
-                    return 0;
-                }
-            }
-        }
-        self.keep(Some(bytes));
-        self.judge_kept_head(progress);
-        0
-    }
-
     /// Judges the head that `kept` begins with, as far as it is there.
-    fn judge_kept_head(&mut self, progress: &HeadProgress) {
+    fn judge_head(&mut self) {
         match self.head.scan(&self.kept) {
-            Ok(None) => {
-                if self.head.has_begun() {
-                    progress.begin_head();
-                }
-            }
+            Ok(None) => {}
             Ok(Some(head)) => {
                 head.rewrite(&mut self.kept);
                 let length = head.length - head.bytes_cut();
                 self.phase = head.framing.into();
-                let rest = self.kept.split_off(length);
-                let taken = self.judge_body(&rest);
-                self.kept.unsplit(rest);
+                let kept = mem::take(&mut self.kept);
+                let taken = self.judge_body(kept.get(length..).unwrap_or_default());
+                self.kept = kept;
                 self.ready = length + taken;
             }
             Err(refusal) => self.refuse(refusal),
@@ -288,6 +294,22 @@ impl RequestFilter {
         }
     }
 
+    /// Reads once, at most so many bytes, and keeps them. Gives back how many there were.
+    fn poll_keep(
+        &mut self,
+        socket: &mut (impl AsyncRead + Unpin),
+        cx: &mut Context<'_>,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        PIECE.with_borrow_mut(|piece| {
+            let most = most.min(piece.len());
+            let mut buf = ReadBuf::new(piece.get_mut(..most).unwrap_or_default());
+            ready!(Pin::new(socket).poll_read(cx, &mut buf))?;
+            self.kept.extend_from_slice(buf.filled());
+            Poll::Ready(Ok(buf.filled().len()))
+        })
+    }
+
     /// Waits for the end of what the client sends, while nothing of it is wanted. What comes nevertheless is
     /// of later requests.
     fn poll_read_ahead(
@@ -295,14 +317,10 @@ impl RequestFilter {
         socket: &mut (impl AsyncRead + Unpin),
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut space = [0; 1024];
         while self.kept.len() < MAX_BYTES_AHEAD {
-            let mut buf = ReadBuf::new(&mut space);
-            ready!(Pin::new(&mut *socket).poll_read(cx, &mut buf))?;
-            if buf.filled().is_empty() {
+            if ready!(self.poll_keep(socket, cx, MAX_BYTES_AHEAD - self.kept.len()))? == 0 {
                 return Poll::Ready(Ok(()));
             }
-            self.kept.extend_from_slice(buf.filled());
         }
         // Nobody is woken any more: who sends that much without waiting may stay as long as the answer takes.
         Poll::Pending

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | listening, and the threads that serve | `listener`, `workers` |
 //! | what a client speaks | `protocol` |
-//! | the border to Pingora: a connection, the stream beneath it, and what may come through it | `connection`, `stream`, `framing`, `head_progress`; of HTTP/2, `http2` |
+//! | the border to Pingora: a connection, the stream beneath it, and what may come through it | `connection`, `stream`, `framing`; of HTTP/2, `http2` |
 //! | the way itself, step by step | `exchange`, of which `judge` needs no socket |
 //! | who asks: what balancers say, before a connection and in a header | `proxy_header`; `client_address`, `forwarded` |
 //! | for how long, how many, and how often | `lifetime`; `in_flight`; `unknown_keys` |
@@ -36,7 +36,6 @@ mod delivery;
 mod exchange;
 mod forwarded;
 mod framing;
-mod head_progress;
 mod health;
 mod http2;
 mod identity;

@@ -90,3 +90,22 @@ async fn identify(
     open.identify(client).ok()?;
     Some(client)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How large what such a function gives back is, without calling it.
+    fn size_of_future<A, B, C, D, E, F>(_: impl Fn(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_that_waits_holds_no_room_for_what_it_may_ask_for() {
+        let bytes = size_of_future(serve);
+        assert!(
+            bytes < 2048,
+            "{bytes} bytes for each connection, whatever it does"
+        );
+    }
+}

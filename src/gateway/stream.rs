@@ -1,3 +1,4 @@
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
@@ -6,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
@@ -16,7 +18,6 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
 use super::framing::{Refusal, RequestFilter};
-use super::head_progress::HeadProgress;
 use crate::server::ClientSocket;
 
 /// Up to here a body is held back with its header, so that both leave in one send; a larger one is never
@@ -33,19 +34,16 @@ const GOODBYE: Duration = Duration::from_secs(2);
 pub(super) struct ClientStream {
     socket: ClientSocket,
     filter: RequestFilter,
-    head: Arc<HeadProgress>,
     /// What is held back, and how much of it is sent already.
     held: Vec<u8>,
     sent: usize,
 }
 
 impl ClientStream {
-    /// A head is read once `head` says that one is awaited.
-    pub(super) fn new(socket: ClientSocket, head: Arc<HeadProgress>) -> Self {
+    pub(super) fn new(socket: ClientSocket) -> Self {
         Self {
             socket,
             filter: RequestFilter::new(),
-            head,
             held: Vec::new(),
             sent: 0,
         }
@@ -57,6 +55,17 @@ impl ClientStream {
             return Ok(());
         }
         self.socket.readable().await
+    }
+
+    /// Reads until the head of the next request is whole, or refused. Gives back whether it came that far before
+    /// the client left. Who waits for it may stop and begin again.
+    pub(super) async fn read_head(&mut self) -> io::Result<bool> {
+        poll_fn(|cx| self.filter.poll_head(&mut self.socket, cx)).await
+    }
+
+    /// A head that is whole, for the session, with what came of its body meanwhile.
+    pub(super) fn take_head(&mut self) -> BytesMut {
+        self.filter.take_head()
     }
 
     /// What of its client's requests has been judged.
@@ -131,7 +140,7 @@ pub(super) fn client_stream(session: &ServerSession) -> Option<&ClientStream> {
 impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.filter.poll_read(&mut this.socket, &this.head, cx, buf)
+        this.filter.poll_read(&mut this.socket, cx, buf)
     }
 }
 
@@ -213,18 +222,17 @@ mod tests {
 
     use super::*;
 
-    async fn pair() -> (ClientStream, Arc<HeadProgress>, TcpStream) {
+    async fn pair() -> (ClientStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let head = Arc::new(HeadProgress::default());
-        let stream = ClientStream::new(ClientSocket::Plain(accepted.unwrap().0), Arc::clone(&head));
-        (stream, head, client.unwrap())
+        let stream = ClientStream::new(ClientSocket::Plain(accepted.unwrap().0));
+        (stream, client.unwrap())
     }
 
     #[tokio::test]
     async fn nothing_is_sent_before_it_is_flushed_and_nothing_is_held_afterwards() {
-        let (mut stream, _head, mut client) = pair().await;
+        let (mut stream, mut client) = pair().await;
         stream.write_all(b"header").await.unwrap();
         stream.write_all(b"body").await.unwrap();
         let nothing = client.try_read(&mut [0; 16]).unwrap_err();
@@ -238,7 +246,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_body_comes_whole_after_its_header_without_being_copied() {
-        let (mut stream, _head, mut client) = pair().await;
+        let (mut stream, mut client) = pair().await;
         let body: Vec<u8> = (0..10_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
         let sent = body.clone();
         let sending = async move {
@@ -259,36 +267,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_is_handed_on_once_it_is_whole_and_the_next_one_once_it_is_awaited() {
-        let (mut stream, head, mut client) = pair().await;
+    async fn a_head_is_there_once_it_is_whole_and_takes_no_more_memory_than_it_is_long() {
+        let (mut stream, mut client) = pair().await;
         let request = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
-        head.await_head();
         client.write_all(&request[..10]).await.unwrap();
-        let mut space = [0; 256];
-        let early = timeout(Duration::from_millis(20), stream.read(&mut space)).await;
+        let early = timeout(Duration::from_millis(20), stream.read_head()).await;
         assert!(early.is_err(), "a part of a head goes nowhere");
-        assert!(head.has_begun());
+        assert!(stream.filter().is_within_head());
         client.write_all(&request[10..]).await.unwrap();
         client.write_all(request).await.unwrap();
-        assert_eq!(stream.read(&mut space).await.unwrap(), request.len());
+        assert!(stream.read_head().await.unwrap());
+        let head = stream.take_head();
+        assert_eq!(head, request.as_slice());
+        assert!(head.capacity() < 2 * request.len(), "{}", head.capacity());
         assert!(stream.filter().is_between_requests());
-        head.end();
-        let early = timeout(Duration::from_millis(20), stream.read(&mut space)).await;
+        let early = timeout(Duration::from_millis(20), stream.read(&mut [0; 256])).await;
         assert!(early.is_err(), "the next one is not awaited");
         stream.readable().await.unwrap();
-        head.await_head();
-        assert_eq!(stream.read(&mut space).await.unwrap(), request.len());
+        assert!(stream.read_head().await.unwrap());
+        assert_eq!(stream.take_head(), request.as_slice());
         assert!(!stream.filter().has_more());
     }
 
     #[tokio::test]
     async fn nothing_comes_after_a_refusal_until_it_is_thrown_away() {
-        let (mut stream, head, mut client) = pair().await;
-        head.await_head();
+        let (mut stream, mut client) = pair().await;
         client.write_all(b"GET / HTTP/1.1\r\n\r\nrest").await.unwrap();
+        assert!(stream.read_head().await.unwrap());
+        assert!(stream.refusal().is_some());
         let error = stream.read(&mut [0; 256]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-        assert!(stream.refusal().is_some());
         client.write_all(b" of it").await.unwrap();
         drop(client);
         stream.stop_filtering();

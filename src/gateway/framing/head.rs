@@ -80,11 +80,6 @@ impl HeadScanner {
         }
     }
 
-    /// Forgets what was judged, so that the same bytes can be judged again in another place.
-    pub(super) fn rewind(&mut self) {
-        *self = Self::default();
-    }
-
     /// Whether something of a request has come, which an empty line is not.
     pub(super) const fn has_begun(&self) -> bool {
         self.scanned > self.line_start || self.request_line.is_some()
@@ -115,17 +110,13 @@ impl HeadScanner {
 }
 
 impl WholeHead {
-    /// Lets the head stay in the place where it was read, if it can: a later minor version of HTTP/1 is made
-    /// the one that Pingora knows, which has the same meaning.
-    pub(super) fn is_in_place(&self, bytes: &mut [u8]) -> bool {
-        self.set_minor_version(bytes);
-        self.cut.is_none()
-    }
-
-    /// Makes of an absolute target one that begins with its path. Its authority is its own host, whatever
-    /// `Host` says, and nothing here depends on either.
+    /// Makes of a later minor version of HTTP/1 the one that Pingora knows, which has the same meaning, and of an
+    /// absolute target one that begins with its path. Its authority is its own host, whatever `Host` says, and
+    /// nothing here depends on either.
     pub(super) fn rewrite(&self, head: &mut BytesMut) {
-        self.set_minor_version(head);
+        if let Some(minor) = self.minor_at.and_then(|at| head.get_mut(at)) {
+            *minor = b'1';
+        }
         let Some(cut) = &self.cut else {
             return;
         };
@@ -140,11 +131,5 @@ impl WholeHead {
     /// How many bytes shorter it is then.
     pub(super) fn bytes_cut(&self) -> usize {
         self.cut.as_ref().map_or(0, |cut| cut.range.len())
-    }
-
-    fn set_minor_version(&self, bytes: &mut [u8]) {
-        if let Some(minor) = self.minor_at.and_then(|at| bytes.get_mut(at)) {
-            *minor = b'1';
-        }
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::{HeadProgress, Refusal, RequestFilter};
+use super::{Refusal, RequestFilter};
 
 /// What became of all that a client sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,23 +58,27 @@ impl AsyncRead for Pieces {
 #[must_use]
 pub fn judge_bytes(pieces: impl IntoIterator<Item = Vec<u8>>, buffer_bytes: usize) -> JudgedRequests {
     let mut socket = Pieces(pieces.into_iter().filter(|piece| !piece.is_empty()).collect());
-    let (mut filter, progress) = (RequestFilter::new(), HeadProgress::default());
+    let mut filter = RequestFilter::new();
     let mut requests = Vec::new();
     let mut request = Vec::new();
     let mut cx = Context::from_waker(Waker::noop());
     let is_whole = loop {
-        let is_between = filter.is_between_requests();
-        if is_between {
-            progress.end();
-            progress.await_head();
+        if filter.is_between_requests() {
             requests.push(std::mem::take(&mut request));
+            match filter.poll_head(&mut socket, &mut cx) {
+                Poll::Ready(Ok(true)) if filter.has_head() => {
+                    request.extend_from_slice(&filter.take_head());
+                }
+                // There is always something to read, or the end.
+                _ => break !filter.is_within_head() && filter.refusal().is_none(),
+            }
+            continue;
         }
         let mut space = vec![0; buffer_bytes];
         let mut buf = ReadBuf::new(&mut space);
-        match filter.poll_read(&mut socket, &progress, &mut cx, &mut buf) {
+        match filter.poll_read(&mut socket, &mut cx, &mut buf) {
             Poll::Ready(Ok(())) if !buf.filled().is_empty() => request.extend_from_slice(buf.filled()),
-            // There is always something to read, or the end.
-            _ => break is_between && !filter.is_within_head() && filter.refusal().is_none(),
+            _ => break false,
         }
     };
     requests.push(request);
