@@ -102,6 +102,9 @@ enum Lookup<'a> {
 
 /// What the cache itself takes for an entry, about.
 const ENTRY_BYTES: usize = 512;
+/// A reply that is larger, and was asked for by somebody who wanted none that is kept, is not kept for others either: a
+/// few of them, asked for again and again, would push out all that somebody wants.
+const LARGE_BYTES: usize = 64 * 1024;
 /// How many reads of others somebody waits for in vain.
 const MOST_WAITS: usize = 2;
 
@@ -344,6 +347,11 @@ impl<F: Future<Output = Result<ReadReply, AskError>>> Attempt<'_, '_, F> {
             && self.reader.freshness.may_keep
             && reads.generations.of(key) == self.generation
         {
+            if !self.reader.freshness.may_share && reply.reply.body.len() > LARGE_BYTES {
+                // What is kept of it is older.
+                kept.invalidate(key);
+                return;
+            }
             let copy = Kept {
                 generation: self.generation,
                 since: Instant::now(),
@@ -364,6 +372,9 @@ const fn coalesced(reply: ReadReply) -> Shared {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod large_tests;
 
 #[cfg(test)]
 mod interleavings;

@@ -67,7 +67,7 @@ pub(super) fn said(reply: &ReadReply) -> String {
     body["state"].as_str().unwrap().to_owned()
 }
 
-fn asked(cache_control: &str) -> Freshness {
+pub(super) fn asked(cache_control: &str) -> Freshness {
     let mut headers = HeaderMap::new();
     headers.insert(CACHE_CONTROL, HeaderValue::try_from(cache_control).unwrap());
     Freshness::from_cache_control(&headers)
@@ -102,12 +102,17 @@ pub(super) fn anybody() -> Reader<'static> {
     reader(anything())
 }
 
-fn anything() -> Freshness {
+pub(super) fn anything() -> Freshness {
     Freshness::from_cache_control(&HeaderMap::new())
 }
 
 /// Reads where the upstream would give `body` after a while.
-async fn read(reads: &SharedReads, key: ReadKey, freshness: Freshness, body: &str) -> (String, ReadSource) {
+pub(super) async fn read(
+    reads: &SharedReads,
+    key: ReadKey,
+    freshness: Freshness,
+    body: &str,
+) -> (String, ReadSource) {
     let shared = reads
         .read(key, reader(freshness), async {
             sleep(Duration::from_millis(100)).await;
@@ -377,24 +382,4 @@ fn a_list_of_several_pages_is_as_fresh_as_its_oldest() {
     assert_eq!(hit(1).and(hit(2)), hit(2));
     assert_eq!(hit(1).and(ReadSource::Coalesced), ReadSource::Coalesced);
     assert_eq!(ReadSource::Miss.and(hit(1)), ReadSource::Miss);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_weight_of_what_is_kept_is_all_that_it_holds_its_key_included() {
-    let reads = SharedReads::new(&KEEPING);
-    for number in 0..200 {
-        let betas = format!("{number:030000}");
-        let key = ReadKey {
-            betas: HeaderValue::try_from(betas).unwrap(),
-            ..retrieve()
-        };
-        read(&reads, key, anything(), "1").await;
-    }
-    let kept = reads.kept.load_full().unwrap();
-    kept.run_pending_tasks();
-    let bytes = kept.entry_count() * 30_000;
-    assert!(
-        (1..=KEEPING.max_bytes).contains(&bytes),
-        "{bytes} bytes of betas alone"
-    );
 }
