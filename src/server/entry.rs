@@ -101,10 +101,10 @@ impl Candidates {
 }
 
 fn first_to_close<'a>(entries: impl Iterator<Item = &'a Arc<Entry>>) -> Vec<(Weak<Entry>, Activity)> {
+    // First what costs least: a client whose connections are all served may come again and again.
     let mut candidates: Vec<_> = entries
-        .filter(|entry| !entry.is_asked())
         .map(|entry| (entry, entry.activity()))
-        .filter(|(_, activity)| *activity != Activity::IsServed)
+        .filter(|(entry, activity)| *activity != Activity::IsServed && !entry.is_asked())
         .collect();
     let order = |(entry, activity): &(&Arc<Entry>, Activity)| (*activity, entry.number);
     if candidates.len() > CANDIDATES {
