@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 # Most tests wait, for a deadline or for somebody else; a few more of them at once than there are cores cost nothing.
 export RUST_TEST_THREADS ?= 6
 
-.PHONY: help run test acceptance lint bench flood soak
+.PHONY: help run test acceptance lint bench counts flood soak
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\): ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -30,19 +30,23 @@ lint: ## check format, lints, and what the dependencies may be
 	cargo fetch --locked --quiet
 	cargo deny --offline check --hide-inclusion-graph bans licenses sources
 
-bench: ## compare with other proxies, on one core, in some minutes; writes docs/benchmarks.md
+bench: ## compare with other proxies, on one core, in twenty minutes; writes docs/benchmarks.md
 	@scripts/setup bench
 	cargo build --release --locked --quiet
 	cargo build --release --locked --quiet --manifest-path benches/peers/Cargo.toml --target-dir target/peers
-	cd benches && python3 -m side_by_side --write
+	cd benches && python3 -m measure.side_by_side --write && python3 -m measure.growth --write
+
+counts: ## count the instructions and allocations of a request, and say what has moved
+	@scripts/setup counts
+	cd benches && python3 -m measure.counts
 
 flood: ## hold 6,000 slow connections against it, and say what a normal client sees, in two minutes
 	@scripts/setup build
 	cargo build --release --locked --quiet
-	python3 benches/flood.py
+	cd benches && python3 -m measure.flood
 
 soak: ## send 5,000,000 mixed requests, and see that memory stays flat
 	@scripts/setup bench
 	cargo build --release --locked --quiet
 	cargo build --release --locked --quiet --manifest-path benches/peers/Cargo.toml --target-dir target/peers
-	cd benches && python3 -m side_by_side.soak
+	cd benches && python3 -m measure.soak

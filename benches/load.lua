@@ -1,18 +1,31 @@
--- One request, again and again, with the headers that the official Python SDK sends: an update with a body, a retrieve
+-- One request, again and again, with the headers that the official Python SDK sends: an update with a body, a read
 -- without.
--- wrk … -s load.lua URL -- KEY BODY; prints one JSON line of what happened.
+-- wrk … -s load.lua URL -- KEY BODY [PATH]; prints one JSON line of what happened. `@FILE` instead of a key or a body
+-- reads them from a file: keys one a line, which take turns.
+
+local requests, at = {}, 0
+
+local function lines_of(name)
+   local lines = {}
+   for line in io.lines(name) do
+      lines[#lines + 1] = line
+   end
+   return lines
+end
 
 function init(args)
-   wrk.method = args[2] == "" and "GET" or "POST"
-   wrk.path = "/v1/environments/env_011CZkZ9X2dpNyB7HsEFoRfW"
-   if args[2] ~= "" then
-      wrk.body = args[2]
+   local keys, body = { args[1] }, args[2]
+   if args[1]:sub(1, 1) == "@" then
+      keys = lines_of(args[1]:sub(2))
    end
-   wrk.headers = {
+   if body:sub(1, 1) == "@" then
+      body = table.concat(lines_of(body:sub(2)), "\n")
+   end
+   local path = args[3] or "/v1/environments/env_011CZkZ9X2dpNyB7HsEFoRfW"
+   local headers = {
       ["Host"] = wrk.host .. ":" .. wrk.port,
       ["Accept"] = "application/json",
       ["Accept-Encoding"] = "gzip, deflate",
-      ["Authorization"] = "Bearer " .. args[1],
       ["Content-Type"] = "application/json",
       ["User-Agent"] = "Anthropic/Python 2.12.0",
       ["X-Stainless-Arch"] = "x64",
@@ -24,9 +37,22 @@ function init(args)
       ["X-Stainless-Runtime-Version"] = "3.11.7",
       ["anthropic-beta"] = "managed-agents-2026-04-01",
       ["anthropic-version"] = "2026-10-21",
+      ["x-stainless-retry-count"] = "0",
+      ["x-stainless-read-timeout"] = "600",
    }
-   wrk.headers["x-stainless-retry-count"] = "0"
-   wrk.headers["x-stainless-read-timeout"] = "600"
+   if args[3] then
+      -- Of a read that is to be asked for anew each time.
+      headers["Cache-Control"] = "no-cache"
+   end
+   for number, key in ipairs(keys) do
+      headers["Authorization"] = "Bearer " .. key
+      requests[number] = wrk.format(body == "" and "GET" or "POST", path, headers, body ~= "" and body or nil)
+   end
+end
+
+function request()
+   at = at % #requests + 1
+   return requests[at]
 end
 
 function done(summary, latency, requests)

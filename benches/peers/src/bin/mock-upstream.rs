@@ -2,22 +2,14 @@
 //! request carries what the real upstream insists on. So a proxy that forgets the header swap gets no 200.
 //!
 //! `mock-upstream LISTEN KEY [TENANT]`, one thread, HTTP/1.1 with bodies that announce their length. With a tenant's id the environment has that tenant's
-//! stamp.
+//! stamp. A list with a `limit` has as many of it.
 
 use std::env;
 
 use tokio::io::{self, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-const ENVIRONMENT: &str = concat!(
-    r#"{"id":"env_011CZkZ9X2dpNyB7HsEFoRfW","type":"environment","name":"python-data-analysis","#,
-    r#""description":"Python environment with data-analysis packages.","config":{"type":"cloud","#,
-    r#""networking":{"type":"limited","allowed_hosts":["api.example.com"],"allow_mcp_servers":false,"#,
-    r#""allow_package_managers":true},"packages":{"type":"packages","apt":[],"cargo":[],"gem":[],"go":[],"#,
-    r#""npm":[],"pip":["pandas","numpy","scikit-learn"]}},"metadata":{"team":"data-analysis","#,
-    r#""cost-center":"4711"},"scope":"organization","state":"active","#,
-    r#""created_at":"2026-05-29T10:00:00.000000Z","updated_at":"2026-05-29T11:00:00.000000Z","archived_at":null}"#,
-);
+const ENVIRONMENT: &str = include_str!("../../../environment.json");
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -27,15 +19,22 @@ fn main() -> io::Result<()> {
         _ => panic!("usage: mock-upstream LISTEN KEY [TENANT]"),
     };
     let environment = match tenant {
-        None => ENVIRONMENT.to_owned(),
-        Some(id) => ENVIRONMENT.replace(
+        None => ENVIRONMENT.trim_end().to_owned(),
+        Some(id) => ENVIRONMENT.trim_end().replace(
             r#""metadata":{"#,
             &format!(r#""metadata":{{"envgate:tenant":"{id}","#),
         ),
     };
-    let good = reply("200 OK", &environment);
     // The few bytes that live as long as the process save every task a copy.
-    let (key, good): (&'static str, &'static [u8]) = (key.clone().leak(), good.leak());
+    let upstream: &'static Upstream = Box::leak(Box::new(Upstream {
+        key: key.clone(),
+        one: reply("200 OK", &environment),
+        refusal: reply(
+            "401 Unauthorized",
+            r#"{"type":"error","error":{"type":"authentication_error"}}"#,
+        ),
+        environment,
+    }));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
@@ -44,30 +43,61 @@ fn main() -> io::Result<()> {
         let listener = TcpListener::bind(listen).await?;
         loop {
             let (connection, _) = listener.accept().await?;
-            tokio::task::spawn_local(serve(connection, key, good));
+            tokio::task::spawn_local(serve(connection, upstream));
         }
     })
 }
 
-async fn serve(mut connection: TcpStream, key: &str, good: &[u8]) -> io::Result<()> {
+struct Upstream {
+    key: String,
+    environment: String,
+    one: Vec<u8>,
+    refusal: Vec<u8>,
+}
+
+/// A whole request.
+struct Request {
+    length: usize,
+    is_good: bool,
+    /// How many a list should have.
+    limit: Option<usize>,
+}
+
+async fn serve(mut connection: TcpStream, upstream: &Upstream) -> io::Result<()> {
     connection.set_nodelay(true)?;
-    let bad = reply(
-        "401 Unauthorized",
-        r#"{"type":"error","error":{"type":"authentication_error"}}"#,
-    );
     let mut input = Vec::with_capacity(8 << 10);
+    // The last list, and its limit.
+    let mut list = (0, Vec::new());
     loop {
-        let (length, is_good) = loop {
-            if let Some(request) = judge(&input, key)? {
+        let request = loop {
+            if let Some(request) = judge(&input, &upstream.key)? {
                 break request;
             }
             if connection.read_buf(&mut input).await? == 0 {
                 return Ok(());
             }
         };
-        input.drain(..length);
-        connection.write_all(if is_good { good } else { &bad }).await?;
+        input.drain(..request.length);
+        let reply = match request.limit {
+            _ if !request.is_good => &upstream.refusal,
+            None => &upstream.one,
+            Some(limit) => {
+                if list.0 != limit {
+                    list = (limit, page(&upstream.environment, limit));
+                }
+                &list.1
+            }
+        };
+        connection.write_all(reply).await?;
     }
+}
+
+fn page(environment: &str, limit: usize) -> Vec<u8> {
+    let environments = vec![environment; limit].join(",");
+    reply(
+        "200 OK",
+        &format!(r#"{{"data":[{environments}],"next_page":null}}"#),
+    )
 }
 
 fn reply(status: &str, body: &str) -> Vec<u8> {
@@ -79,9 +109,9 @@ fn reply(status: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// How long the first request in the buffer is, and whether its header is as the upstream wants it; none while
-/// some of it is still to come.
-fn judge(input: &[u8], key: &str) -> io::Result<Option<(usize, bool)>> {
+/// The first request in the buffer, and whether its header is as the upstream wants it; none while some of it is still
+/// to come.
+fn judge(input: &[u8], key: &str) -> io::Result<Option<Request>> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut headers);
     let Ok(status) = request.parse(input) else {
@@ -109,5 +139,13 @@ fn judge(input: &[u8], key: &str) -> io::Result<Option<(usize, bool)>> {
         }
     }
     let length = header_length + body_length;
-    Ok((input.len() >= length).then_some((length, has_key && has_version && has_beta)))
+    let is_good = has_key && has_version && has_beta;
+    let limit = request
+        .path
+        .and_then(|path| path.split_once("limit=")?.1.parse().ok());
+    Ok((input.len() >= length).then_some(Request {
+        length,
+        is_good,
+        limit,
+    }))
 }

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
 from .processes import BAD, ENVGATE, GOOD, LOAD_CORE, PATH, ROOT, Gateway, memory, mock_upstream
@@ -31,8 +30,7 @@ def descriptors(gateway):
 
 
 def in_flight(gateway):
-    with urllib.request.urlopen(f"http://127.0.0.1:{gateway.admin}/metrics", timeout=5) as reply:
-        return int(float(re.search(r"^envgate_requests_in_flight (\S+)", reply.read().decode(), re.M)[1]))
+    return int(gateway.metrics()["envgate_requests_in_flight"])
 
 
 def printed(command):
@@ -73,7 +71,7 @@ def http2(gateway):
 def main():
     """Starts both gateways, loads them in rounds, judges."""
     parser = argparse.ArgumentParser(
-        prog="side_by_side.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="measure.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--requests", type=int, default=5_000_000)
     parser.add_argument("--binary", type=Path, default=ENVGATE)

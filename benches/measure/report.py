@@ -1,38 +1,38 @@
 """The table, its page and its picture."""
 
 import datetime
-import platform
-import re
-import subprocess
-from pathlib import Path
 
-from .processes import ROOT, program
+from . import counts, plot, surroundings
+from .processes import ROOT
 
 # Rounds that are further apart than that say nothing.
 MOST_SPREAD = 0.25
 DOES_NOT = {
-    "nginx": "swaps headers; knows no keys, reads no body",
-    "HAProxy": "swaps headers; knows no keys, reads no body",
-    "Envoy": "swaps headers; knows no keys, reads no body",
+    "nginx": "swaps headers; knows no keys, reads no body, keeps no log",
+    "HAProxy": "swaps headers; knows no keys, reads no body, keeps no log",
+    "Envoy": "swaps headers; knows no keys, reads no body, keeps no log, counts little",
     "bare Pingora": "swaps headers in Pingora's ordinary phases; knows no keys, reads no body",
     "nginx with Lua": "looks the key up, parses the body and checks names and types by hand; passes replies on as they come",
     "Fastify": "looks the key up, checks the body by Ajv, writes it anew; passes replies on as they come",
-    "envgate": "all of it: key, rights, strict JSON, schema, owner, budget, headers, reply in the dialect, metrics",
+    "envgate": "all of it: key, rights, strict JSON, schema, owner, budget, headers, reply in the dialect, metrics; no audit and no "
+    "owner but where the row says so",
     "earlier": "envgate, the build that was given with --earlier",
 }
 
 
-def table(rows, latencies):
+def table(rows, latencies, idle):
     """Lines of cells, the first one the head. A ratio over 1 is more requests for the same CPU time than the peer named."""
     accepted = {row.peer: row for row in rows if row.name == "accepted"}
     references = [peer for peer in ("nginx", "bare Pingora") if peer in accepted]
-    lines = [["", "requests/s", "CPU µs/request", "spread", *(f"× {peer}" for peer in references), "p50", "p99", "p99.9 µs"]]
+    costs = ["requests/s", "CPU µs/request", "spread", *(f"× {peer}" for peer in references)]
+    lines = [["", *costs, "p50", "p99", "p99.9 µs", "MiB", "KiB/connection"]]
     for row in rows:
         ratios = [ratio(accepted[peer], row) for peer in references]
         delays = [f"{delay:,.0f}" for delay in latencies.get(row.label, ())] or ["", "", ""]
-        lines.append([row.label, f"{row.rate:,.0f}", f"{row.cost:.1f}", f"{row.spread:.0%}", *ratios, *delays])
+        memory = [f"{idle[row.label][0] / 1024:.0f}", f"{idle[row.label][1]:.1f}"] if row.label in idle else ["", ""]
+        lines.append([row.label, f"{row.rate:,.0f}", f"{row.cost:.1f}", f"{row.spread:.0%}", *ratios, *delays, *memory])
     for name in latencies.keys() - {row.label for row in rows}:
-        lines.append([name, *[""] * (3 + len(references)), *(f"{delay:,.0f}" for delay in latencies[name])])
+        lines.append([name, *[""] * (3 + len(references)), *(f"{delay:,.0f}" for delay in latencies[name]), "", ""])
     return lines
 
 
@@ -53,35 +53,6 @@ def printed(lines):
     return "\n".join(rows)
 
 
-def version(command):
-    """What a program says of itself, or that it is not there."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except (OSError, TypeError):
-        return "not there"
-    found = re.search(r"\d+\.\d+(\.\d+)?", done.stdout + done.stderr)
-    return found[0] if found else "unknown"
-
-
-def surroundings():
-    """Processor, cores, kernel and versions: no names, no paths."""
-    processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    cores = Path("/proc/cpuinfo").read_text().count("processor\t")
-    versions = {
-        "rustc": version(["rustc", "--version"]),
-        "nginx": version([program("nginx"), "-v"]),
-        "HAProxy": version([program("haproxy"), "-v"]),
-        "Envoy": version([ROOT / ".venv/envoy/bin/envoy", "--version"]),
-        "Node": version(["node", "--version"]),
-        "Redis": version([program("redis-server"), "--version"]),
-    }
-    return [
-        f"processor: {processor[1] if processor else platform.machine()}, {cores} cores",
-        f"kernel: {platform.release().split('-')[0]}",
-        *(f"{name} {number}" for name, number in versions.items()),
-    ]
-
-
 def page(lines, options):
     """`docs/benchmarks.md`: written by `make bench`."""
     head, *rows = lines
@@ -98,17 +69,20 @@ def page(lines, options):
             "on a request is what a core is worth, and what the ratios are of. All take turns, "
             f"{options.rounds} rounds of {options.seconds} s each; medians,",
             "and beside them how far the rounds were apart. `× nginx` is requests for the CPU time of one that nginx forwards.",
-            f"Latency is at {options.rate} requests a second, from when a request was due to its answer.",
+            f"Latency is at {options.rate} requests a second, from when a request was due to its answer. Memory is that of the process",
+            "before it is loaded, and what each of 1,000 connections adds that have had an answer and wait. A ratio of what",
+            f"was further apart than {MOST_SPREAD:.0%} from round to round is not told. How envgate grows stands in [growth.md](growth.md).",
             "",
             *cells,
             "",
             "![CPU time of a request](benchmarks.svg)",
             "",
+            *counts.told(),
             "| peer | what it does |",
             "|---|---|",
             *does,
             "",
-            *(f"- {line}" for line in surroundings()),
+            *(f"- {line}" for line in surroundings.lines()),
             "",
         ]
     )
@@ -116,22 +90,7 @@ def page(lines, options):
 
 def picture(rows):
     """A bar for each row, as SVG."""
-    most = max(row.cost for row in rows)
-    height, left, width = 20, 300, 380
-    bars = []
-    for number, row in enumerate(rows):
-        top, length = 10 + number * height, row.cost / most * width
-        colour = "#8a5a2b" if row.peer == "envgate" else "#9aa4ad"
-        bars.append(
-            f'<text x="{left - 8}" y="{top + 14}" text-anchor="end">{row.label}</text>'
-            f'<rect x="{left}" y="{top + 3}" width="{length:.1f}" height="{height - 6}" fill="{colour}"/>'
-            f'<text x="{left + length + 6:.1f}" y="{top + 14}">{row.cost:.1f}</text>'
-        )
-    total = 20 + len(rows) * height
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 60} {total}" '
-        'font-family="sans-serif" font-size="12"><title>CPU µs a request</title>' + "".join(bars) + "</svg>\n"
-    )
+    return plot.bars("CPU µs a request", [(row.label, row.cost, row.peer == "envgate") for row in rows])
 
 
 def write(rows, lines, options):

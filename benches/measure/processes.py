@@ -53,8 +53,9 @@ def wait_for(port, process, name):
 
 
 def start(stack, name, core, command, **options):
-    """Starts a process on a core; it ends with the stack."""
-    process = subprocess.Popen(["taskset", "-c", core, *map(str, command)], **options)
+    """Starts a process on a core, or wherever there is room; it ends with the stack."""
+    pinned = ["taskset", "-c", core] if core else []
+    process = subprocess.Popen([*pinned, *map(str, command)], **options)
 
     def end():
         process.terminate()
@@ -94,13 +95,27 @@ def certificate(directory):
 
 
 class Gateway:
-    """An envgate that runs with one tenant, and its key.
+    """An envgate that runs, with a key for each of its tenants; `key` is the first one's.
 
-    `settings` are more of them, in TOML. With `stamp` the upstream's environment is stamped as the tenant's, as it would
-    be with many tenants; without it the tenant has the upstream for itself.
+    `settings` are more of them, in TOML, and `variables` in the environment, which go before. `tenants` names them with their
+    plans. With `stamp` the upstream's environment is stamped as the first one's, as it would be with many tenants; without it
+    the tenant has the upstream for itself. `fill` is called with the file of its store before it is served.
     """
 
-    def __init__(self, stack, directory, upstream, binary=ENVGATE, settings="", tls=False, stamp=False):
+    def __init__(
+        self,
+        stack,
+        directory,
+        upstream,
+        binary=ENVGATE,
+        settings="",
+        tls=False,
+        stamp=False,
+        tenants=None,
+        variables=None,
+        core=PROXY_CORE,
+        fill=None,
+    ):
         directory.mkdir(parents=True)
         self.scheme = "https" if tls else "http"
         if tls:
@@ -108,7 +123,7 @@ class Gateway:
             settings += f'\n[[listen.tls.certificates]]\ncertificate = "{file}"\nkey = "{key}"\n'
         if not stamp:
             settings += "\n[ownership]\nstamp = false\n"
-        path = directory / "envgate.toml"
+        path, store = directory / "envgate.toml", directory / "envgate.db"
         path.write_text(settings)
         environment = {
             "PATH": os.environ["PATH"],
@@ -116,22 +131,28 @@ class Gateway:
             "ENVGATE_ADMIN__ADDRESS": "127.0.0.1:0",
             "ENVGATE_UPSTREAM__URL": f"http://127.0.0.1:{upstream}",
             "ENVGATE_UPSTREAM__CREDENTIAL": UPSTREAM_KEY,
-            "ENVGATE_STORE__URL": f"sqlite:{directory}/envgate.db",
+            "ENVGATE_STORE__URL": f"sqlite:{store}",
             "ENVGATE_LOG__LEVEL": "warn",
             "ENVGATE_SERVER__THREADS": "1",
+            **(variables or {}),
         }
 
         def run(*arguments):
             command = [binary, *arguments, "--config", path]
             return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 
-        created = run("tenants", "create", "bench")
-        if stamp:
-            tenant = re.search(r"[0-9a-f]{32}|ten[a-z]*_\w+", created)[0]
-            environment["ENVGATE_UPSTREAM__URL"] = f"http://127.0.0.1:{mock_upstream(stack, tenant)}"
-        self.key = run("keys", "create", "--tenant", "bench", "--quiet")
+        self.keys = {}
+        for name, plan in (tenants or {"bench": "default"}).items():
+            created = run("tenants", "create", name, "--plan", plan)
+            if stamp and not self.keys:
+                tenant = re.search(r"[0-9a-f]{32}|ten[a-z]*_\w+", created)[0]
+                environment["ENVGATE_UPSTREAM__URL"] = f"http://127.0.0.1:{mock_upstream(stack, tenant)}"
+            self.keys[name] = run("keys", "create", "--tenant", name, "--quiet")
+        self.key = next(iter(self.keys.values()))
+        if fill:
+            fill(store)
         command = [binary, "serve", "--config", path]
-        self.process = start(stack, "envgate", PROXY_CORE, command, env=environment, stdout=subprocess.PIPE, text=True)
+        self.process = start(stack, "envgate", core, command, env=environment, stdout=subprocess.PIPE, text=True)
         ports = []
         while len(ports) < 2 and (line := self.process.stdout.readline()):
             if at := re.search(r"(?:gateway|admin) +https?://127\.0\.0\.1:(\d+)", line):
@@ -142,12 +163,28 @@ class Gateway:
         self._wait_until_ready()
 
     def _wait_until_ready(self):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/readyz", timeout=5):
-                return
+            with contextlib.suppress(OSError):
+                if self.get("/readyz"):
+                    return
             time.sleep(0.05)
         sys.exit("envgate does not get ready")
+
+    def get(self, path):
+        """What the admin address answers with a 200."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=10) as reply:
+            return reply.read().decode()
+
+    def metrics(self):
+        """All of them, by name and labels."""
+        lines = (line.rsplit(" ", 1) for line in self.get("/metrics").splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, value in lines}
+
+    @property
+    def resident(self):
+        """Resident memory in bytes."""
+        return memory(self.process.pid) * 1024
 
 
 def program(name):

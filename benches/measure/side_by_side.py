@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 
 from . import report
+from .idle import idle_memory
 from .processes import GOOD, UPSTREAM_KEY, mock_upstream
 from .proxies import ALL, envgate
 from .rows import Row
@@ -28,7 +29,7 @@ from .rows import Row
 def main():
     """Starts all, measures in rounds, reports, ends all."""
     parser = argparse.ArgumentParser(
-        prog="side_by_side", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="measure.side_by_side", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4, help="for each row in each round")
@@ -49,6 +50,8 @@ def main():
             rows += envgate(stack, directory, upstream, options.earlier.resolve(), "earlier")
         for row in rows:
             row.prove()
+        idle = {row.label: idle_memory(row) for row in rows if row.name == "accepted"}
+        for row in rows:
             row.load(1)
         for round_number in range(1, options.rounds + 1):
             print(f"round {round_number} of {options.rounds}", file=sys.stderr)
@@ -62,7 +65,7 @@ def main():
                 latencies[row.label] = row.latency(options.rate, options.seconds * 2)
         straight = Row("straight to the upstream", "accepted", None, upstream, UPSTREAM_KEY, GOOD, 200)
         latencies["straight to the upstream"] = straight.latency(options.rate, options.seconds * 2)
-        lines = report.table(rows, latencies)
+        lines = report.table(rows, latencies, idle)
         print(report.printed(lines))
         if options.write:
             report.write(rows, lines, options)

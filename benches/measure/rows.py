@@ -21,7 +21,8 @@ STREAMS = 8
 
 @dataclass
 class Row:
-    """A request, the process that answers it, and what came of it. `loader` is `wrk`, or `h2load` for HTTP/2."""
+    """A request, the process that answers it, and what came of it. `loader` is `wrk`, or `h2load` for HTTP/2. `keys` is a
+    file with more of them, which take turns; with a `path` of its own a read is asked for anew each time."""
 
     peer: str
     name: str
@@ -32,6 +33,9 @@ class Row:
     status: int
     scheme: str = "http"
     loader: str = "wrk"
+    connections: int = CONNECTIONS
+    path: str = ""
+    keys: Path | None = None
     rates: list = field(default_factory=list)
     costs: list = field(default_factory=list)
 
@@ -66,7 +70,7 @@ class Row:
             connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=context)
         else:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        connection.request("POST" if self.body else "GET", PATH, self.body or None, self.headers)
+        connection.request("POST" if self.body else "GET", self.path or PATH, self.body or None, self.headers)
         reply = connection.getresponse()
         text = reply.read().decode(errors="replace")
         connection.close()
@@ -81,9 +85,14 @@ class Row:
         return requests / took, spent * 1e6 / requests
 
     def _wrk(self, seconds):
-        command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", LOAD]
-        command += [f"{self.scheme}://127.0.0.1:{self.port}", "--", self.key, self.body]
-        told = json.loads(self._printed(command).splitlines()[-1])
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as body:
+            body.write(self.body)
+            body.flush()
+            command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{self.connections}", f"-d{seconds}s", "-s", LOAD]
+            command += [f"{self.scheme}://127.0.0.1:{self.port}", "--", f"@{self.keys}" if self.keys else self.key]
+            # An argument is no place for a large one.
+            command += [f"@{body.name}" if self.body else "", *([self.path] if self.path else [])]
+            told = json.loads(self._printed(command).splitlines()[-1])
         refused = told["requests"] if self.status >= 400 else 0
         if told["requests"] == 0 or told["broken"] or told["refused"] != refused:
             sys.exit(f"{self.label}: the load did not go well: {told}")
