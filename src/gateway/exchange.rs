@@ -15,14 +15,11 @@
 //! ```
 
 use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use http::{HeaderMap, Method};
 use pingora::protocols::http::ServerSession;
-use prometheus::IntCounter;
 use tokio::time::timeout_at;
 
 use super::Gateway;
@@ -31,10 +28,12 @@ use super::client_address::client_address;
 use super::configuration::Configuration;
 use super::in_flight::InFlight;
 use super::judge::{Document, JudgedHead, judge_body, judge_head};
+use super::ownership::Epoch;
 use super::pace::{Pace, WriteError};
+use super::panics::without_panic;
 use super::request_log::{Identity, WaitingFor};
 use super::response::{self, Accepted, ReadReply};
-use super::shared_reads::{AskError, Freshness, ReadSource, Reader};
+use super::shared_reads::{AskError, Freshness, ReadSource, Reader, Writing};
 use super::unread_answers::{NoRoom, UnreadAnswer, UnreadAnswers};
 use super::upstream_session::UpstreamSession;
 use super::{client_disconnect, cors, health, request, write};
@@ -217,7 +216,7 @@ pub(super) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    fn new(
+    pub(super) fn new(
         gateway: &'a Gateway,
         configuration: &'a Configuration,
         head: &'a JudgedHead<'a>,
@@ -252,7 +251,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// All that needs the upstream, with one slot in flight.
-    async fn carry_out(mut self) -> Result<Answer, ApiError> {
+    pub(super) async fn carry_out(mut self) -> Result<Answer, ApiError> {
         let operation = self.head.target.operation;
         // Before anything is changed: another tenant's environment is as good as none, and what would result
         // must be what the plan allows. Nobody else updates it before the reply is here.
@@ -264,20 +263,26 @@ impl<'a> Exchange<'a> {
             }
         };
 
-        let mut accepted = match operation {
+        let accepted = match operation {
             Operation::List if self.gateway.owners.is_filtering(&self.head.caller) => self.list_own().await?,
             _ => self.carry_through().await?,
         };
+        Ok(self.answer(accepted))
+    }
+
+    /// What the client gets for what was accepted.
+    pub(super) fn answer(self, mut accepted: Accepted) -> Answer {
+        let operation = self.head.target.operation;
         if let (Operation::Retrieve | Operation::List, Some(source)) = (operation, self.read_source) {
             accepted.headers.extend(source.headers());
         }
-        Ok(accepted.answer(&self.document.warnings, self.upstream.log.request_id()))
+        accepted.answer(&self.document.warnings, self.upstream.log.request_id())
     }
 
     /// Sends the request up, and settles with its reply whose the environment is.
     async fn carry_through(&mut self) -> Result<Accepted, ApiError> {
         let (gateway, head, scope) = (self.gateway, self.head, self.upstream.scope());
-        let (owners, target, policy) = (&gateway.owners, &head.target, &head.plan.plan.policy);
+        let (owners, target) = (&gateway.owners, &head.target);
         let asked_at = owners.epoch();
         let mut writing = None;
         let reply = if target.operation.is_write() {
@@ -293,9 +298,22 @@ impl<'a> Exchange<'a> {
         } else {
             self.read(target, &head.query, self.freshness).await?
         };
+        self.take_reply(reply, asked_at, writing)
+    }
+
+    /// Judges the reply, and settles whose the environment is; `asked_at` is the epoch from before it was asked for,
+    /// `writing` says so to those who read.
+    pub(super) fn take_reply(
+        &mut self,
+        reply: ReadReply,
+        asked_at: Epoch,
+        mut writing: Option<Writing<'_>>,
+    ) -> Result<Accepted, ApiError> {
+        let (gateway, head, scope) = (self.gateway, self.head, self.upstream.scope());
+        let (owners, target) = (&gateway.owners, &head.target);
         if reply.reply.status.is_success() {
             self.audit.succeed(target.operation, &reply.reply.body);
-            if let Some(policy) = policy {
+            if let Some(policy) = &head.plan.plan.policy {
                 self.judge_result(policy, &reply.reply.body);
             }
         }
@@ -353,48 +371,5 @@ impl<'a> Exchange<'a> {
             None => shared.source,
         });
         Ok(shared.reply)
-    }
-}
-
-/// The border that no panic crosses: the request fails, the worker and its other connections go on. The
-/// panic's own message has gone to standard error by then.
-fn without_panic<T>(
-    exchange: impl Future<Output = Result<T, ApiError>>,
-    panics: &IntCounter,
-) -> impl Future<Output = Result<T, ApiError>> {
-    AssertUnwindSafe(exchange).catch_unwind().map(|outcome| {
-        outcome.unwrap_or_else(|_panic| {
-            panics.inc();
-            Err(ApiError::Internal)
-        })
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::contract::Dialect;
-
-    #[tokio::test]
-    async fn a_panic_is_counted_and_answered_500_in_the_envelope() {
-        let panics = IntCounter::new("panics", "panics").unwrap();
-        let error = without_panic::<()>(async { panic!("a fault of the gateway") }, &panics)
-            .await
-            .unwrap_err();
-        assert_eq!(panics.get(), 1);
-        let answer = response::of_error(&error, &Dialect::SANDBASE, "req_1");
-        assert_eq!(answer.status, 500);
-        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-        assert_eq!(body["error"]["type"], "api_error");
-        assert!(!body.to_string().contains("a fault of the gateway"), "{body}");
-        let advice = answer.headers.iter().find(|(name, _)| name == "x-should-retry");
-        assert_eq!(advice.unwrap().1, "false", "nobody knows how far it came");
-    }
-
-    #[tokio::test]
-    async fn what_does_not_panic_passes() {
-        let panics = IntCounter::new("panics", "panics").unwrap();
-        assert_eq!(without_panic(async { Ok(7) }, &panics).await.unwrap(), 7);
-        assert_eq!(panics.get(), 0);
     }
 }

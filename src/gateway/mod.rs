@@ -10,7 +10,7 @@
 //! | listening, and the threads that serve | `listener`, `workers` |
 //! | what a client speaks | `protocol` |
 //! | the border to Pingora: a connection, the stream beneath it, and what may come through it | `connection`, `stream`, `framing`; of HTTP/2, `http2` |
-//! | the way itself, step by step | `exchange`, of which `judge` needs no socket |
+//! | the way itself, step by step | `exchange`, of which `judge` needs no socket, and which no panic leaves (`panics`); `dry_run` is the way without a socket, for whoever counts what it costs |
 //! | who asks: what balancers say, before a connection and in a header | `proxy_header`; `client_address`, `forwarded` |
 //! | for how long, how many, and how often | `lifetime`; `in_flight`; `unknown_keys` |
 //! | what a request is, as it comes in | `request` |
@@ -33,6 +33,7 @@ mod connection;
 mod cors;
 mod credential_watch;
 mod delivery;
+mod dry_run;
 mod exchange;
 mod forwarded;
 mod framing;
@@ -47,6 +48,7 @@ mod listener;
 mod locks;
 mod ownership;
 mod pace;
+mod panics;
 mod planned_budgets;
 mod plans;
 mod policy;
@@ -90,6 +92,8 @@ use crate::upstream::SetUpError;
 
 pub use adopt::{adopt, forget_owners};
 pub use credential_watch::{CredentialWatch, Look};
+#[doc(hidden)]
+pub use dry_run::{DryAnswer, DryGateway, DryRun};
 pub use framing::{JudgedRequests, judge_bytes};
 pub use health::Readiness;
 pub use listener::{Running, start};

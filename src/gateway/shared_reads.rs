@@ -17,7 +17,7 @@ use moka::sync::Cache;
 use tokio::select;
 use tokio::time::Instant;
 
-use self::generations::{Generations, Writing};
+use self::generations::Generations;
 use self::in_flight::{Asker, InFlightRead, InFlightReads, Outcome, Part};
 use super::response::{Outline, ReadReply};
 use crate::config;
@@ -27,6 +27,7 @@ use crate::tenancy::TenantId;
 use crate::upstream::Reply;
 
 pub(super) use self::freshness::{Freshness, ReadSource};
+pub(super) use self::generations::Writing;
 pub(super) use self::in_flight::Progress;
 pub(super) use self::key::{ReadKey, Subject};
 

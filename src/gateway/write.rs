@@ -99,7 +99,8 @@ pub(super) async fn close(session: ServerSession) {
     let _ = timeout(DRAIN_TIMEOUT, lingering).await;
 }
 
-fn into_parts(answer: Answer) -> pingora::Result<(ResponseHeader, Bytes)> {
+/// An answer as it is written, framed by its length.
+pub(super) fn into_parts(answer: Answer) -> pingora::Result<(ResponseHeader, Bytes)> {
     let room = answer.headers.len() + ON_EVERY_ANSWER.len() + FRAMING_FIELDS;
     let mut header = ResponseHeader::build_no_case(answer.status, Some(room))?;
     for (name, value) in answer.headers {
