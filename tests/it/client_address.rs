@@ -26,7 +26,7 @@ fn setup() -> Setup {
 #[track_caller]
 fn audited(envgate: &Envgate, count: usize) -> Vec<Value> {
     let read = || {
-        let audit = Request::new(envgate.admin, "GET", "/api/v1/audit")
+        let audit = Request::new(envgate.admin, "GET", "/api/v1/audit?operation=update")
             .header("authorization", &format!("Bearer {TOKEN}"))
             .send();
         audit.json()["data"].as_array().unwrap().clone()
