@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::Migrator;
 use sqlx::{AnyConnection, AnyPool, Connection, Executor};
+use tokio::time::{Instant, sleep};
 
 use super::error::StoreFault;
 use super::{StoreError, StoreHealth};
@@ -23,9 +24,11 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 4000; \
                        PRAGMA foreign_keys = ON;";
 
-/// Two processes that start on one new file both find no schema; the one that comes second tries again.
-const MIGRATION_ATTEMPTS: usize = 5;
-const MIGRATION_PAUSE: Duration = Duration::from_millis(100);
+const SQLITE_BUSY: u32 = 5;
+/// How long whoever comes second waits before the next try, where SQLite itself does not wait for a lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// How long a migration waits for another one that is under way. Each try waits for five seconds already.
+const MIGRATION_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Opens the file that the rest of a `sqlite:` URL names, and makes it where it is missing.
 pub(super) async fn open(rest: &str, health: &Arc<StoreHealth>) -> Result<AnyPool, StoreError> {
@@ -118,7 +121,7 @@ fn connect_url(path: &Path) -> Result<String, sqlx::Error> {
 async fn connect(path: &Path, health: &Arc<StoreHealth>) -> Result<AnyPool, sqlx::Error> {
     // A pool keeps trying until its time is up and then says only that; one connection says what is wrong.
     let mut first = connect_once(path).await?;
-    first.execute(PRAGMAS).await?;
+    set_up(&mut first).await?;
     first.close().await?;
     let health = Arc::clone(health);
     AnyPoolOptions::new()
@@ -126,7 +129,7 @@ async fn connect(path: &Path, health: &Arc<StoreHealth>) -> Result<AnyPool, sqlx
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
-        .after_connect(|connection, _| Box::pin(async move { connection.execute(PRAGMAS).await.map(|_| ()) }))
+        .after_connect(|connection, _| Box::pin(set_up(connection)))
         .before_acquire(move |_, connection| {
             let may_use = health.may_use(connection.age);
             Box::pin(async move { Ok(may_use) })
@@ -135,20 +138,40 @@ async fn connect(path: &Path, health: &Arc<StoreHealth>) -> Result<AnyPool, sqlx
         .await
 }
 
-pub(super) async fn migrate(pool: &AnyPool) -> Result<(), StoreError> {
-    let mut attempt = 1;
+/// Whoever makes a new file one with a write-ahead log holds a read lock while asking for the lock to write, and such a
+/// one SQLite never lets wait: of several that open a new file at once, all but one are told that it is locked.
+async fn set_up(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    let deadline = Instant::now() + ACQUIRE_TIMEOUT;
     loop {
-        match MIGRATIONS.run(pool).await {
-            Ok(()) => return Ok(()),
-            Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..))
-                if attempt < MIGRATION_ATTEMPTS =>
-            {
-                attempt += 1;
-                tokio::time::sleep(MIGRATION_PAUSE).await;
-            }
-            Err(error) => return Err(error.into()),
+        match connection.execute(PRAGMAS).await {
+            Err(error) if is_locked(&error) && Instant::now() < deadline => sleep(LOCK_PAUSE).await,
+            outcome => return outcome.map(drop),
         }
     }
+}
+
+/// Brings the schema up to date; of several that start at once one does it and the others wait. It is all one
+/// transaction, so that whatever ends it halfway leaves the old version.
+pub(super) async fn migrate(pool: &AnyPool) -> Result<(), StoreError> {
+    let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    migrator.set_locking(false);
+    let deadline = Instant::now() + MIGRATION_PATIENCE;
+    let mut transaction = loop {
+        match pool.begin_with("BEGIN IMMEDIATE").await {
+            Err(error) if is_locked(&error) && Instant::now() < deadline => {}
+            outcome => break outcome?,
+        }
+    };
+    migrator.run_direct(None, &mut *transaction, false).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Whether somebody else has the lock that was asked for.
+pub(super) fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    // The lowest byte is the code, what stands above it says more.
+    code.and_then(|code| code.parse::<u32>().ok())
+        .is_some_and(|code| code & 0xff == SQLITE_BUSY)
 }
 
 /// A directory that is not there, or a file that may not be opened, does not mend itself.

@@ -367,3 +367,18 @@ async fn a_file_that_was_closed_is_whole() {
     let copy = Store::open(&url(&directory, "copy.db")).await.unwrap();
     assert_eq!(copy.tenants().await.unwrap().len(), 1);
 }
+
+/// Of those who make a new file one with a write-ahead log, SQLite lets nobody wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_file_is_never_locked_for_those_who_open_it_at_once() {
+    for _ in 0..8 {
+        let database = TemporaryDatabase::empty(Sqlite);
+        let open = (0..12).map(|_| {
+            let url = database.url();
+            tokio::spawn(async move { Store::open(&url).await.map(|_| ()) })
+        });
+        for outcome in futures_util::future::join_all(open).await {
+            outcome.unwrap().unwrap();
+        }
+    }
+}
