@@ -51,6 +51,7 @@ impl Background {
             () = wait_for_stop(stopped.clone()) => return Ok(Unrecorded::default()),
         };
         let (store, presence) = opened?;
+        self.metrics.store.set_retention(self.settings.audit.retention);
         let forget = |ids: &[EnvironmentId]| gateway::forget_owners(&self.gateway, ids);
         let audit_writer = self.audit_writer.take();
         let last_used = async {
@@ -75,6 +76,7 @@ impl Background {
                 forget,
             ) => {}
             () = delete_old_audit(self.settings.audit.retention, &store, &self.metrics) => {}
+            () = store.measure(&self.metrics) => {}
             () = watch_presence(presence, &self.gateway) => {}
             unrecorded = last_writes => return Ok(unrecorded),
         }
@@ -90,7 +92,8 @@ impl Background {
     ) -> Result<(Store, Option<Presence>), CommandError> {
         let url = self.settings.store.url.reveal();
         let mut presence = self.join(url).await?;
-        let store = Store::open_when_reachable(url, &self.store_health, &self.metrics).await?;
+        let store =
+            Store::open_when_reachable(&self.settings.store, &self.store_health, &self.metrics).await?;
         // Nobody else sets it.
         let _ = self.store.set(store.clone());
         if let Some(embedded) = embedded {

@@ -1,24 +1,20 @@
 //! `envgate check`: every fault of the settings at once, before anything is started.
 
-mod resources;
+pub(super) mod resources;
 mod route;
 mod running;
 
-use std::error::Error;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use bytes::Bytes;
 use clap::Args;
-use http::HeaderMap;
-use tokio::time::Instant;
 
 use super::output::CommandError;
+use super::upstream_proof;
 use crate::config::{self, Access, ConfigErrors, Settings, UpstreamService};
-use crate::contract::{self, Operation, UpstreamErrorBody};
+use crate::contract;
 use crate::tenancy::{StampRequired, Tenant};
-use crate::upstream::{Client, Reuse, Sender, request_headers};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -122,15 +118,8 @@ fn check_upstream(
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> io::Result<bool> {
-    let mut accesses: Vec<Access<'_>> = Vec::new();
-    for plan in settings.plans.values() {
-        let access = settings.access(plan);
-        if !accesses.contains(&access) {
-            accesses.push(access);
-        }
-    }
     let mut is_good = true;
-    for access in accesses {
+    for access in upstream_proof::accesses(settings) {
         match prove_upstream(settings, service, access) {
             Ok(()) => writeln!(out, "ok: {} takes {access}", service.url)?,
             Err(failure) => {
@@ -142,53 +131,19 @@ fn check_upstream(
     Ok(is_good)
 }
 
-/// Asks for a list of one environment: the cheapest request that the credential is needed for.
+/// One request on a connection of its own.
 #[tokio::main(flavor = "current_thread")]
 async fn prove_upstream(
     settings: &Settings,
     service: &UpstreamService,
     access: Access<'_>,
 ) -> Result<(), CommandError> {
-    let limits = &settings.upstream;
-    let origin = route::prepare(settings, service)?;
-    origin.resolve().await;
-    let client = Client::new(
-        origin,
-        access
-            .credential
-            .and_then(|name| settings.credentials.get(name))
-            .map_or(&service.credential, |credential| &credential.key),
-        limits.timeout,
-        limits.max_response_bytes,
-    )?;
-    let headers = request_headers(&HeaderMap::new(), limits.beta.clone(), access.workspace_id);
-    let failed = |error: &dyn Error| CommandError::Upstream(error.to_string());
-    let request = client
-        .request(
-            Operation::List,
-            "/v1/environments?limit=1",
-            &headers,
-            Bytes::new(),
-        )
-        .map_err(|error| failed(&error))?;
-    let reply = client
-        .send(
-            Sender::Probe,
-            request,
-            Reuse::No,
-            Instant::now() + limits.timeout,
-            |_| {},
-        )
-        .await
-        .map_err(|error| failed(&error))?;
-    if reply.status.is_success() {
+    let origin = upstream_proof::prepare(settings, service)?;
+    let answer = upstream_proof::ask(settings, service, origin, access).await?;
+    if answer.status.is_success() {
         return Ok(());
     }
-    let status = reply.status.as_u16();
-    let body = UpstreamErrorBody::read(&reply.body);
-    let said = body
-        .message()
-        .map_or(String::new(), |message| format!(": {message}"));
+    let (status, said) = (answer.status.as_u16(), answer.said());
     Err(CommandError::Upstream(format!(
         "the upstream answered with status {status}{said}"
     )))

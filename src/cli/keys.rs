@@ -75,7 +75,8 @@ pub(super) struct Creation {
 pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitCode, CommandError> {
     let settings = config::from_process(config)?;
     let url = settings.store.url.reveal();
-    let store = operator::record(&settings, Store::open_existing(url).await?);
+    let store = Store::open_configured_existing(&settings.store).await?;
+    let store = operator::record(&settings, store);
     let said = carry_out(command, &store).await;
     store.close().await;
     print(&said.map_err(|error| error.in_store(url))?)?;

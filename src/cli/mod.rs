@@ -1,6 +1,8 @@
 //! The command line: one file for each subcommand.
 
+mod address_probe;
 mod admin_client;
+mod admin_probe;
 mod admin_tls;
 mod adopt;
 mod background;
@@ -8,6 +10,7 @@ mod budget_tasks;
 mod check;
 mod connection_limits;
 mod core_dumps;
+mod doctor;
 mod embedded_upstream;
 mod file_watch;
 mod health;
@@ -21,6 +24,7 @@ mod signals;
 mod store;
 mod tenants;
 mod upstream;
+mod upstream_proof;
 mod welcome;
 
 use std::path::PathBuf;
@@ -52,6 +56,14 @@ enum Command {
         #[command(flatten)]
         options: check::Options,
     },
+    /// Look at all that a gateway needs: what is wrong, why it matters, what to do; exit 0, or 1 at a fault
+    Doctor {
+        #[command(flatten)]
+        config: Config,
+        /// Tell it as one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Ask the gateway that runs here whether requests should be sent to it: one word; exit 0 or 1
     Health(Config),
     /// Tenants: those to whom keys are given
@@ -68,7 +80,7 @@ enum Command {
         #[command(subcommand)]
         command: keys::Command,
     },
-    /// The store: its backup
+    /// The store: look at it, bring it up to date, back it up
     Store {
         #[command(flatten)]
         config: Config,
@@ -104,6 +116,7 @@ pub fn run() -> ExitCode {
     let outcome = match command_line.command {
         Command::Serve(config) => serve::run(config.file.as_deref(), core_dumps),
         Command::Check { config, options } => return check::run(config.file.as_deref(), &options),
+        Command::Doctor { config, json } => doctor::run(config.file.as_deref(), json),
         Command::Health(config) => health::run(config.file.as_deref()),
         Command::Tenants { config, command } => tenants::run(config.file.as_deref(), command),
         Command::Keys { config, command } => keys::run(config.file.as_deref(), command),

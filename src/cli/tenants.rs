@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Subcommand;
 
@@ -52,8 +53,8 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> Result<ExitC
     let settings = config::from_process(config)?;
     let url = settings.store.url.reveal();
     let store = match command {
-        Command::Create { .. } => Store::open(url).await?,
-        _ => Store::open_existing(url).await?,
+        Command::Create { .. } => Store::open_configured(&settings.store, Arc::default()).await?,
+        _ => Store::open_configured_existing(&settings.store).await?,
     };
     let store = operator::record(&settings, store);
     let said = carry_out(command, &settings, &store).await;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::admin::Admin;
 use super::errors::ConfigErrors;
 use super::reader::Reader;
 use super::source::Source;
@@ -39,6 +40,20 @@ pub fn load_admin_endpoint(source: &Source) -> Result<AdminEndpoint, ConfigError
     match reader.admin_endpoint() {
         Some(endpoint) => Ok(endpoint),
         None => Err(reader.errors),
+    }
+}
+
+impl AdminEndpoint {
+    /// That of settings which are good as a whole.
+    #[must_use]
+    pub fn of(admin: &Admin) -> Self {
+        let tls = admin.tls.as_ref();
+        let wants_client = tls.filter(|tls| tls.client_ca.is_some());
+        Self {
+            address: admin.address,
+            is_tls: tls.is_some(),
+            client: wants_client.and_then(|tls| tls.certificates.first().cloned()),
+        }
     }
 }
 

@@ -40,6 +40,10 @@ impl ConfigErrors {
         });
     }
 
+    pub(super) fn append(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     pub(super) fn sort(&mut self) {
         self.0.sort_by(|a, b| a.location.cmp(&b.location));
     }

@@ -49,7 +49,7 @@ pub fn load(source: &Source) -> Result<Settings, ConfigErrors> {
 }
 
 impl Reader<'_> {
-    fn settings(&mut self) -> Option<Settings> {
+    pub(super) fn settings(&mut self) -> Option<Settings> {
         let listen = self.listen();
         let cors = self.cors();
         let admin = self.admin(listen.as_ref().map(|listen| listen.address));
@@ -128,9 +128,15 @@ impl Reader<'_> {
         let listen_url = self.read_optional("store.listen_url", |raw| {
             secrets::listen_url(raw, variable("store.listen_url"), environment)
         });
+        let migration_url = self.read_optional("store.migration_url", |raw| {
+            secrets::store_url(raw, variable("store.migration_url"), environment)
+        });
+        let may_migrate = self.read("store.auto_migrate", values::boolean);
         let store = Store {
             url: url?,
             listen_url: listen_url?,
+            migration_url: migration_url?,
+            may_migrate: may_migrate?,
         };
         if store.listen_url.is_some() && !store.may_have_replicas() {
             self.fault("store.listen_url", Problem::NothingToListenTo);

@@ -26,6 +26,7 @@ mod load_tls;
 mod load_upstream;
 mod networks;
 mod overlay;
+mod partial;
 mod plan;
 mod postgres;
 mod process;
@@ -52,8 +53,9 @@ pub use current::CurrentSettings;
 pub use errors::{ConfigError, ConfigErrors, Problem, SourceLocation};
 pub use load::load;
 pub use networks::{Network, NetworkError, Networks};
+pub use partial::{PartialSettings, load_partially};
 pub use plan::{DEFAULT_PLAN, Install, PackageRule, Plan, Policy};
-pub use process::{admin_endpoint_from_process, credential_from_process, from_process};
+pub use process::{admin_endpoint_from_process, credential_from_process, from_process, partial_from_process};
 pub use proxy::{Proxy, Proxying};
 pub use registry::{SETTINGS, SettingDoc, SettingsRegistry};
 pub use settings::{

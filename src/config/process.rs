@@ -7,6 +7,7 @@ use std::path::Path;
 use super::admin_endpoint::{AdminEndpoint, load_admin_endpoint};
 use super::errors::{ConfigErrors, Problem, SourceLocation};
 use super::load::load;
+use super::partial::{PartialSettings, load_partially};
 use super::secrets;
 use super::settings::Settings;
 use super::source::Source;
@@ -28,6 +29,18 @@ pub fn from_process(path: Option<&Path>) -> Result<Settings, ConfigErrors> {
 /// Those of [`load_admin_endpoint`], or that the file cannot be read.
 pub fn admin_endpoint_from_process(path: Option<&Path>) -> Result<AdminEndpoint, ConfigErrors> {
     load_admin_endpoint(&source(path)?)
+}
+
+/// Reads of the same settings as much as can be had.
+#[must_use]
+pub fn partial_from_process(path: Option<&Path>) -> PartialSettings {
+    match source(path) {
+        Ok(source) => load_partially(&source),
+        Err(errors) => PartialSettings {
+            errors,
+            ..PartialSettings::default()
+        },
+    }
 }
 
 fn source(path: Option<&Path>) -> Result<Source, ConfigErrors> {

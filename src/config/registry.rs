@@ -90,6 +90,8 @@ const AT_START_ALONE: &[&str] = &[
     "quota.window",
     "store.url",
     "store.listen_url",
+    "store.auto_migrate",
+    "store.migration_url",
     "audit.enabled",
     "audit.file",
     "audit.spool",

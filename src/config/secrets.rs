@@ -135,6 +135,14 @@ fn url(
     }
 }
 
+/// A value that must not be shown, wherever it comes from; none where it cannot be had.
+pub(super) fn value(raw: &Raw, environment: &BTreeMap<String, String>) -> Option<String> {
+    match raw {
+        Raw::String(text) => Some(text.clone()),
+        _ => resolve(raw, environment).ok(),
+    }
+}
+
 /// The value behind `{ env = "NAME" }`, `{ file = "path" }` or `{ credential = "name" }`, or of the setting's own
 /// variable.
 pub(super) fn resolve(raw: &Raw, environment: &BTreeMap<String, String>) -> Result<String, Problem> {

@@ -268,6 +268,10 @@ pub struct Store {
     pub url: Secret,
     /// Where a PostgreSQL is listened to for changes, which are found by asking too.
     pub listen_url: Option<Secret>,
+    /// The same PostgreSQL as somebody who may make and change tables; for `envgate store migrate` alone.
+    pub migration_url: Option<Secret>,
+    /// Whether whoever opens it may make its tables and bring them up to date.
+    pub may_migrate: bool,
 }
 
 /// `[audit]`

@@ -66,7 +66,7 @@ impl Raw {
 }
 
 /// What is set.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Entries {
     /// The settings, by path.
     pub(super) settings: BTreeMap<String, WrittenValue>,

@@ -44,5 +44,5 @@ pub use limits::{
     BudgetRejection, Kind, LimitedBy, Limits, RateLimitStatus, RejectionReason, TenantLimits, TenantQuota,
 };
 pub use live::{LiveBudget, WeakBudget};
-pub use shared::{RedisBudget, RedisBudgetError, SharedLimits};
+pub use shared::{RedisBudget, RedisBudgetError, RedisInspection, SharedLimits};
 pub use slot::{InFlightSlot, Token};

@@ -50,6 +50,25 @@ impl DescriptorLimit {
         }
     }
 
+    /// What the limit is and what it can be raised to, without raising it.
+    #[must_use]
+    pub fn look() -> Self {
+        let limit = getrlimit(Resource::Nofile);
+        Self {
+            inherited: limit.current.unwrap_or(u64::MAX),
+            raised: limit.maximum.unwrap_or(u64::MAX),
+        }
+    }
+
+    /// The least limit that has room for so many connections.
+    #[must_use]
+    pub fn needed(connections: usize) -> u64 {
+        let connections = u64::try_from(connections).unwrap_or(u64::MAX);
+        connections
+            .saturating_mul(FOR_EACH_CONNECTION)
+            .saturating_add(KEPT_BACK)
+    }
+
     /// How many connections of clients it has room for.
     ///
     /// ```

@@ -32,10 +32,24 @@ pub enum StoreError {
     #[error("there is no store at {0}; name the one that is meant by store.url (ENVGATE_STORE__URL)")]
     Missing(String),
     /// A newer envgate has written to the store.
-    #[error("the store has schema version {version}, which is newer than this envgate; run a newer one")]
+    #[error(
+        "the store has schema version {version}, which is newer than this envgate: run the envgate that made it or a \
+         newer one, or put the store back to a backup from before"
+    )]
     TooNew {
         /// The version that this build does not know.
         version: i64,
+    },
+    /// The tables are not those of this build, and whoever opens the store may not change them.
+    #[error(
+        "the store has {}, this envgate needs version {needed} and store.auto_migrate is off: run envgate store migrate",
+        describe_version(*.version)
+    )]
+    Outdated {
+        /// The version of the tables; none where there are none.
+        version: Option<i64>,
+        /// That of this build.
+        needed: i64,
     },
     /// The schema could not be brought up to date.
     #[error("the schema of the store could not be brought up to date: {0}")]
@@ -201,7 +215,7 @@ impl StoreError {
     #[must_use]
     pub const fn may_pass(&self) -> bool {
         match self {
-            Self::Unreachable(_) => true,
+            Self::Unreachable(_) | Self::Outdated { .. } => true,
             Self::Unusable { fault, .. } => fault.may_pass(),
             _ => false,
         }
@@ -213,6 +227,7 @@ impl StoreError {
         match self {
             Self::Unusable { fault, .. } => fault.words(),
             Self::Unreachable(_) => "the store cannot be reached",
+            Self::Outdated { .. } => "the tables of the store are not up to date",
             _ => "the store cannot be read",
         }
     }
@@ -229,6 +244,12 @@ impl StoreError {
             other => other,
         }
     }
+}
+
+fn describe_version(version: Option<i64>) -> String {
+    version.map_or("no tables yet".to_owned(), |version| {
+        format!("tables of version {version}")
+    })
 }
 
 /// What the store answers, if it does so in time: one that went away silently would be waited for without end.

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::schema::Schema;
 use super::{Backend, Store, StoreError, StoreHealth, postgres, sqlite};
+use crate::config;
 
 impl Store {
     /// Opens the store that `url` names and brings its schema up to date.
@@ -22,24 +23,109 @@ impl Store {
     /// # Errors
     /// Those of [`Store::open`].
     pub async fn open_with_health(url: &str, health: Arc<StoreHealth>) -> Result<Self, StoreError> {
+        let store = Self::connect(url, health).await?;
+        if store.schema().await? != Schema::Current {
+            store.bring_up_to_date(url).await?;
+        }
+        Ok(store)
+    }
+
+    /// Opens the store that the settings name, with all that they say of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Outdated`] where its tables would have to be made or changed and nobody may, and those of
+    /// [`Store::open`].
+    pub async fn open_configured(
+        settings: &config::Store,
+        health: Arc<StoreHealth>,
+    ) -> Result<Self, StoreError> {
+        let url = settings.url.reveal();
+        if settings.may_migrate {
+            return Self::open_with_health(url, health).await;
+        }
+        let needed = backend(url)?.0.known_version();
+        let Some((store, schema)) = Self::open_if_there(url, health).await? else {
+            return Err(StoreError::Outdated {
+                version: None,
+                needed,
+            });
+        };
+        if schema == Schema::Current {
+            return Ok(store);
+        }
+        store.close().await;
+        Err(store.outdated(schema))
+    }
+
+    /// That its tables are not those of this build, and that nobody who opens it may change them.
+    #[must_use]
+    pub fn outdated(&self, schema: Schema) -> StoreError {
+        let needed = self.backend.known_version();
+        let version = match schema {
+            Schema::Missing => None,
+            Schema::Outdated { version } => Some(version),
+            Schema::Current => Some(needed),
+        };
+        StoreError::Outdated { version, needed }
+    }
+
+    /// The same, where there is a store already.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`], and those of [`Store::open_configured`].
+    pub async fn open_configured_existing(settings: &config::Store) -> Result<Self, StoreError> {
+        let url = settings.url.reveal();
+        if settings.may_migrate {
+            return Self::open_existing(url).await;
+        }
+        match Self::open_configured(settings, Arc::default()).await {
+            Err(StoreError::Outdated { version: None, .. }) => Err(StoreError::Missing(display_name(url))),
+            outcome => outcome,
+        }
+    }
+
+    /// Makes the tables of a store, or brings them up to date. Gives their version before, none where there were no
+    /// tables, and after. Of several that do it at once one does and the others wait; what is ended halfway leaves the
+    /// tables as they were.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`].
+    pub async fn migrate(url: &str) -> Result<(Option<i64>, i64), StoreError> {
+        let store = Self::connect(url, Arc::default()).await?;
+        let needed = store.backend.known_version();
+        let outcome = async {
+            let before = match store.schema().await? {
+                Schema::Current => return Ok((Some(needed), needed)),
+                Schema::Outdated { version } => Some(version),
+                Schema::Missing => None,
+            };
+            store.bring_up_to_date(url).await?;
+            Ok((before, needed))
+        };
+        let outcome = outcome.await;
+        store.close().await;
+        outcome
+    }
+
+    async fn connect(url: &str, health: Arc<StoreHealth>) -> Result<Self, StoreError> {
         let (backend, rest) = backend(url)?;
         let pool = match backend {
             Backend::Sqlite => sqlite::open(rest, &health).await?,
             Backend::Postgres => postgres::connect(url, &health).await?,
         };
-        let store = Self {
+        Ok(Self {
             pool,
             backend,
             health,
             recording: None,
-        };
-        if store.schema().await? != Schema::Current {
-            match backend {
-                Backend::Sqlite => sqlite::migrate(&store.pool).await?,
-                Backend::Postgres => postgres::migrate(url).await?,
-            }
+        })
+    }
+
+    async fn bring_up_to_date(&self, url: &str) -> Result<(), StoreError> {
+        match self.backend {
+            Backend::Sqlite => sqlite::migrate(&self.pool).await,
+            Backend::Postgres => postgres::migrate(url).await,
         }
-        Ok(store)
     }
 
     /// Opens a store that is there, and brings its schema up to date. Nothing is made.
@@ -49,7 +135,7 @@ impl Store {
     pub async fn open_existing(url: &str) -> Result<Self, StoreError> {
         match Self::open_to_look(url).await? {
             Some((store, Schema::Current)) => Ok(store),
-            Some((store, Schema::Outdated)) => {
+            Some((store, Schema::Outdated { .. })) => {
                 store.close().await;
                 Self::open(url).await
             }
@@ -63,8 +149,14 @@ impl Store {
     /// # Errors
     /// Those of [`Store::open`].
     pub async fn open_to_look(url: &str) -> Result<Option<(Self, Schema)>, StoreError> {
+        Self::open_if_there(url, Arc::default()).await
+    }
+
+    async fn open_if_there(
+        url: &str,
+        health: Arc<StoreHealth>,
+    ) -> Result<Option<(Self, Schema)>, StoreError> {
         let (backend, rest) = backend(url)?;
-        let health = Arc::default();
         let pool = match backend {
             Backend::Sqlite => sqlite::open_existing(rest, &health).await?,
             Backend::Postgres => Some(postgres::connect(url, &health).await?),
@@ -99,7 +191,7 @@ pub fn display_name(url: &str) -> String {
 }
 
 /// Which database a URL names, and what follows its scheme.
-fn backend(url: &str) -> Result<(Backend, &str), StoreError> {
+pub(super) fn backend(url: &str) -> Result<(Backend, &str), StoreError> {
     match url.split_once(':') {
         Some(("sqlite", rest)) => Ok((Backend::Sqlite, rest)),
         Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => Ok((Backend::Postgres, rest)),

@@ -37,7 +37,7 @@ pub(super) async fn connect(url: &str, health: &Arc<StoreHealth>) -> Result<AnyP
     Ok(pool)
 }
 
-async fn connect_once(url: &str) -> Result<AnyConnection, StoreError> {
+pub(super) async fn connect_once(url: &str) -> Result<AnyConnection, StoreError> {
     // The reason is left out: it could quote the URL, and that has a password.
     url.parse::<PgConnectOptions>().map_err(|_| {
         StoreError::BadUrl(

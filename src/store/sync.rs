@@ -9,6 +9,7 @@ use super::error::within;
 use super::listen::listen;
 use super::revision::Revision;
 use super::{Changes, Store, StoreError, StoreFault, StoreHealth};
+use crate::config;
 use crate::environment::EnvironmentId;
 use crate::telemetry::Metrics;
 use crate::tenancy::Directory;
@@ -31,12 +32,12 @@ impl Store {
     /// # Errors
     /// Every error that waiting would not mend.
     pub async fn open_when_reachable(
-        url: &str,
+        settings: &config::Store,
         health: &Arc<StoreHealth>,
         metrics: &Metrics,
     ) -> Result<Self, StoreError> {
         loop {
-            match Self::open_with_health(url, Arc::clone(health)).await {
+            match Self::open_configured(settings, Arc::clone(health)).await {
                 Err(error) if error.may_pass() => {
                     metrics.store_failures.inc();
                     health.note_opening(&error);

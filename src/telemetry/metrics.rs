@@ -12,6 +12,7 @@ use super::certificate_metrics::CertificateMetrics;
 use super::client_metrics::ClientMetrics;
 use super::connection_metrics::{ConnectionMetrics, ConnectionsMetrics};
 use super::registrar::Registrar;
+use super::store_metrics::StoreMetrics;
 use crate::contract::{ApiError, AuthenticationFailure, Operation};
 
 /// All metrics of the gateway. Handles are resolved once, so that a request looks up no label.
@@ -34,6 +35,8 @@ pub struct Metrics {
     pub certificates: CertificateMetrics,
     /// What becomes of clients' connections.
     pub clients: ClientMetrics,
+    /// How large the store is, and how far back its audit goes.
+    pub store: StoreMetrics,
     /// Requests that are being answered now.
     pub in_flight: IntGauge,
     /// How the upstream is doing.
@@ -193,6 +196,7 @@ impl Metrics {
             )?,
             certificates: CertificateMetrics::new(&add)?,
             clients: ClientMetrics::new(&add)?,
+            store: StoreMetrics::new(&add)?,
             in_flight: add.gauge("envgate_requests_in_flight", "Requests that are being answered.")?,
             upstream: UpstreamMetrics::new(&add)?,
             upstream_credential_refused: add.counter(

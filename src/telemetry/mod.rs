@@ -8,6 +8,7 @@ mod line_writer;
 mod log;
 mod metrics;
 mod registrar;
+mod store_metrics;
 mod upstream_metrics;
 
 pub use budget_metrics::{BudgetMetrics, BudgetSharing, RejectionMetrics};
@@ -17,4 +18,5 @@ pub use connection_metrics::ConnectionMetrics;
 pub use line_writer::LineWriter;
 pub use log::{LogError, RunningLog, start_log};
 pub use metrics::{Metrics, Outcome};
+pub use store_metrics::StoreMetrics;
 pub use upstream_metrics::UpstreamMetrics;

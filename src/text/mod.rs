@@ -18,4 +18,4 @@ pub use name::{join_names, nearest_name};
 pub use random::{NoRandomNumbers, random_base58, random_bytes, unique_bits};
 pub use secret::Secret;
 pub use span::{Edits, Member, Object, span_of};
-pub use time::{format_timestamp, parse_moment};
+pub use time::{clock_ahead, format_timestamp, parse_moment};

@@ -18,6 +18,28 @@ pub fn format_timestamp(time: Timestamp) -> String {
     format!("{time:.6}")
 }
 
+/// How far a clock is ahead of ours that was read between two of our moments: nothing, where it may be at either.
+///
+/// ```
+/// use envgate::text::clock_ahead;
+/// use jiff::{SignedDuration, Timestamp};
+///
+/// let at = |second| Timestamp::from_second(second).unwrap();
+/// assert_eq!(clock_ahead(at(15), at(10), at(20)), SignedDuration::ZERO);
+/// assert_eq!(clock_ahead(at(25), at(10), at(20)), SignedDuration::from_secs(5));
+/// assert_eq!(clock_ahead(at(7), at(10), at(20)), SignedDuration::from_secs(-3));
+/// ```
+#[must_use]
+pub fn clock_ahead(clock: Timestamp, before: Timestamp, after: Timestamp) -> SignedDuration {
+    if clock > after {
+        clock.duration_since(after)
+    } else if clock < before {
+        clock.duration_since(before)
+    } else {
+        SignedDuration::ZERO
+    }
+}
+
 /// A moment as a person writes it: a time from `now` such as `30d`, a date, which is its first moment in UTC,
 /// or a date and time of RFC 3339.
 ///

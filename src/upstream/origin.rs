@@ -15,7 +15,7 @@ use super::proxy::{ProxyError, Tunnel};
 use super::resolver::Resolver;
 use super::tls::{CertificateFile, Tls};
 use super::transport::Transport;
-use crate::config::{self, Route, UpstreamUrl};
+use crate::config::{self, Route, UpstreamUrl, Validity};
 use crate::telemetry::Metrics;
 
 /// An upstream, whoever asks it: where it is, and how it is reached. The clients of all its credentials share
@@ -90,6 +90,12 @@ impl Origin {
     #[must_use]
     pub fn certificates(&self) -> Vec<CertificateFile> {
         self.tls.as_deref().map(Tls::certificates).unwrap_or_default()
+    }
+
+    /// Until when the upstream's own certificate is good; none before it has shown one.
+    #[must_use]
+    pub fn shown_validity(&self) -> Option<Validity> {
+        self.tls.as_deref().and_then(Tls::shown_validity)
     }
 
     /// Whether the system says whom to trust.

@@ -4,9 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::SingleCertAndKey;
 use rustls::{CertificateError as Rejection, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -24,6 +24,8 @@ pub(super) struct Tls {
     settings: UpstreamTls,
     server: ServerName<'static>,
     current: ArcSwap<Current>,
+    /// What the upstream has shown last.
+    shown: ArcSwapOption<CertificateDer<'static>>,
 }
 
 /// What the files held when they were last good.
@@ -52,15 +54,26 @@ impl Tls {
             settings: settings.clone(),
             server,
             current: ArcSwap::from_pointee(current),
+            shown: ArcSwapOption::empty(),
         })
     }
 
     pub(super) async fn connect(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let connector = self.current.load().connector.clone();
-        connector
+        let stream = connector
             .connect(self.server.clone(), stream)
             .await
-            .map_err(explain)
+            .map_err(explain)?;
+        let (_, session) = stream.get_ref();
+        let shown = session.peer_certificates().and_then(|chain| chain.first());
+        self.shown
+            .store(shown.map(|shown| Arc::new(shown.clone().into_owned())));
+        Ok(stream)
+    }
+
+    /// Until when the certificate is good that the upstream has shown last.
+    pub(super) fn shown_validity(&self) -> Option<Validity> {
+        self.shown.load().as_deref().and_then(Validity::of)
     }
 
     /// The files that are in use now; none where the system's root certificates are all there is.

@@ -1,5 +1,8 @@
 //! The store as its operator meets it: found or not, read-only, damaged, backed up, shared, put back.
 
+mod check;
+mod migrate;
+
 use std::net::TcpListener;
 use std::process::Output;
 use std::time::Duration;
@@ -26,19 +29,19 @@ fn status(envgate: &Envgate) -> (u16, String) {
     envgate.readiness()
 }
 
-fn name(database: &Database) -> String {
+pub fn name(database: &Database) -> String {
     database.url().split(['/', '?']).nth(3).unwrap().to_owned()
 }
 
 /// By way of another database of the same server, which stays as it is.
 #[tokio::main(flavor = "current_thread")]
-async fn execute_beside(database: &Database, statements: &[&str]) {
+pub async fn execute_beside(database: &Database, statements: &[&str]) {
     let url = database.url().replacen(&name(database), "postgres", 1);
     execute_at(&url, statements).await;
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn execute(database: &Database, statements: &[&str]) {
+pub async fn execute(database: &Database, statements: &[&str]) {
     execute_at(&database.url(), statements).await;
 }
 

@@ -1,24 +1,18 @@
-use std::error::Error;
 use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
-use rustls::{ClientConnection, StreamOwned};
 
-use crate::cli::admin_tls;
-use crate::config::{Admin, ServerTls, Settings};
+use crate::cli::address_probe::{self, AddressState, Holder};
+use crate::cli::admin_probe::{self, AtAdmin};
+use crate::config::{Admin, AdminEndpoint, ServerTls, Settings};
 use crate::quota::RedisBudget;
-use crate::server::{self, Protocols, TlsListener};
+use crate::server::{Protocols, TlsListener};
 use crate::store::{self, Schema, Store, StoreError};
 use crate::telemetry::CertificateFiles;
 use crate::tenancy::Tenant;
-
-/// How long a gateway that runs may take to say so.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Tries what `serve` would need, and leaves it as it was: nothing is made, written or kept. Gives the tenants that the
 /// store has; none where something cannot be used.
@@ -88,34 +82,25 @@ fn try_certificates(
 
 /// An address that a gateway has which runs is good: that is the one that will have it again.
 fn try_to_listen(settings: &Settings, address: SocketAddr) -> Result<String, String> {
-    match server::bind(address) {
-        Ok(_) => Ok(format!("{address} is free")),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_running(&settings.admin) => Ok(format!(
+    match address_probe::look(address) {
+        AddressState::Free => Ok(format!("{address} is free")),
+        AddressState::Taken(_) if is_running(&settings.admin) => Ok(format!(
             "{address} is in use, and a gateway runs at admin.address"
         )),
-        Err(error) => Err(error.to_string()),
+        AddressState::Taken(Some(Holder { pid, name, .. })) => Err(format!(
+            "cannot listen on {address}: {name} (process {pid}) has it"
+        )),
+        AddressState::Taken(None) => Err(format!("cannot listen on {address}: it is in use")),
+        AddressState::Unusable(error) => Err(error.to_string()),
     }
 }
 
-fn is_running(admin: &Admin) -> bool {
-    let ask = || -> Result<String, Box<dyn Error>> {
-        let connection = TcpStream::connect_timeout(&admin.address, ANSWER_TIMEOUT)?;
-        connection.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-        let Some(tls) = &admin.tls else {
-            return Ok(ask_for_health(connection)?);
-        };
-        let config = Arc::new(admin_tls::client_config(tls)?);
-        let tls = ClientConnection::new(config, admin.address.ip().into())?;
-        Ok(ask_for_health(StreamOwned::new(tls, connection))?)
-    };
-    ask().is_ok_and(|answer| answer.contains(r#"{"status":"ok"}"#))
-}
-
-fn ask_for_health(mut connection: impl Read + Write) -> io::Result<String> {
-    connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    connection.take(4096).read_to_string(&mut answer)?;
-    Ok(answer)
+#[tokio::main(flavor = "current_thread")]
+async fn is_running(admin: &Admin) -> bool {
+    matches!(
+        admin_probe::look(&AdminEndpoint::of(admin), None).await,
+        AtAdmin::Gateway(_)
+    )
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -126,17 +111,23 @@ async fn try_store(settings: &Settings, tenants: &mut Vec<Tenant>) -> Result<Str
         let Some((store, schema)) = Store::open_to_look(url).await? else {
             return Ok(format!("{name} is not there yet; serve makes it"));
         };
-        let found = look_at(&store, schema, tenants).await;
+        let found = look_at(&store, schema, settings.store.may_migrate, tenants).await;
         store.close().await;
         found.map(|found| format!("{name} {found}"))
     };
     look.await.map_err(|error: StoreError| error.to_string())
 }
 
-async fn look_at(store: &Store, schema: Schema, tenants: &mut Vec<Tenant>) -> Result<String, StoreError> {
+async fn look_at(
+    store: &Store,
+    schema: Schema,
+    may_migrate: bool,
+    tenants: &mut Vec<Tenant>,
+) -> Result<String, StoreError> {
     match schema {
+        Schema::Missing | Schema::Outdated { .. } if !may_migrate => Err(store.outdated(schema)),
         Schema::Missing => Ok("has no tables yet; serve makes them".to_owned()),
-        Schema::Outdated => {
+        Schema::Outdated { .. } => {
             // The tables of tenants seldom change; where they have, nothing can be said of tenants.
             *tenants = store.tenants().await.unwrap_or_default();
             Ok("has tables of an older version; serve brings them up to date".to_owned())
@@ -149,7 +140,7 @@ async fn look_at(store: &Store, schema: Schema, tenants: &mut Vec<Tenant>) -> Re
 }
 
 /// A file that is there is opened, but for a pipe or a device; of one that is not, the directory has to be there.
-fn try_file(path: &Path) -> Result<String, String> {
+pub(in crate::cli) fn try_file(path: &Path) -> Result<String, String> {
     let describe = |error: io::Error| format!("{}: {error}", path.display());
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(format!("{} is a directory", path.display())),

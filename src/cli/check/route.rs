@@ -1,14 +1,11 @@
 //! How the upstream is reached: what proves it, what the gateway shows it, and which proxy stands before it.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::cli::output::CommandError;
+use crate::cli::upstream_proof;
 use crate::config::{Proxying, Settings, UpstreamService};
-use crate::telemetry::Metrics;
-use crate::upstream::Origin;
 
 /// Tells it, and warns of certificates that end soon; whether all of it is good. Nothing is connected.
 pub(super) fn tell(
@@ -17,7 +14,7 @@ pub(super) fn tell(
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> io::Result<bool> {
-    let origin = match prepare(settings, service) {
+    let origin = match upstream_proof::prepare(settings, service) {
         Ok(origin) => origin,
         Err(error) => return writeln!(err, "upstream: {error}").map(|()| false),
     };
@@ -52,12 +49,4 @@ pub(super) fn tell(
         }
     }?;
     Ok(true)
-}
-
-/// The upstream, of which nothing is looked up and nothing connected yet.
-pub(super) fn prepare(settings: &Settings, service: &UpstreamService) -> Result<Arc<Origin>, CommandError> {
-    let upstream = &settings.upstream;
-    let metrics = Arc::new(Metrics::new()?);
-    let origin = Origin::new(service.url.clone(), &upstream.route, upstream.circuit, metrics)?;
-    Ok(Arc::new(origin))
 }

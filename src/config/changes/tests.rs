@@ -156,6 +156,8 @@ fn each_setting_that_is_read_at_the_start_alone_stays_as_it_is() {
         ("quota.window", "", "\"1s\""),
         ("store.url", "cache.ttl = \"1s\"\n", "\"sqlite:other.db\""),
         ("store.listen_url", POSTGRES, "\"postgres://two/envgate\""),
+        ("store.auto_migrate", "", "false"),
+        ("store.migration_url", "", "\"sqlite:other.db\""),
         ("audit.enabled", "", "false"),
         ("audit.file", "", "\"audit.jsonl\""),
         ("audit.spool", "", "\"spool\""),

@@ -35,6 +35,20 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
               twice a second",
     },
     SettingDoc {
+        path: "store.auto_migrate",
+        form: "true or false",
+        default: Some("true"),
+        doc: "whether `serve` and commands make the tables of the store and bring them up to date; else `envgate store migrate` \
+              does, and `serve` waits for it",
+    },
+    SettingDoc {
+        path: "store.migration_url",
+        form: "the URL of the store, or a secret",
+        default: None,
+        doc: "the same store as a user who may change tables, for `envgate store migrate` alone, in whose environment it is set; \
+              left out, `store.url`",
+    },
+    SettingDoc {
         path: "audit.enabled",
         form: "true or false",
         default: Some("true"),

@@ -13,10 +13,12 @@
 //! tells it what it holds before it asks for more.
 
 mod holdings;
+mod inspect;
 mod message;
 mod redis;
 mod replica;
 
+pub use inspect::RedisInspection;
 #[cfg(test)]
 pub(super) use message::Answer;
 pub use message::SharedLimits;

@@ -52,6 +52,7 @@ impl Store {
             );
             match pass.await {
                 Ok((deleted, ahead)) => {
+                    metrics.store.records_deleted.inc_by(deleted);
                     if deleted > 0 {
                         tracing::info!(records = deleted, "old records of the audit were deleted");
                     }

@@ -368,6 +368,34 @@ async fn a_file_that_was_closed_is_whole() {
     assert_eq!(copy.tenants().await.unwrap().len(), 1);
 }
 
+/// Where a later migration cannot be done, those before it are not done either: whatever ends one halfway leaves the
+/// version that was there.
+#[rstest]
+#[tokio::test]
+async fn several_migrations_are_done_together_or_not_at_all(#[values(Sqlite, Postgres)] database: Database) {
+    let database = TemporaryDatabase::empty(database);
+    let pool = of_version(&database, 2).await;
+    sqlx::query("CREATE TABLE audit_clock (id BIGINT)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+    Store::migrate(&database.url()).await.unwrap_err();
+    let (store, schema) = Store::open_to_look(&database.url()).await.unwrap().unwrap();
+    assert_eq!(schema, Schema::Outdated { version: 2 });
+    sqlx::query("DROP TABLE audit_clock")
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    store.close().await;
+    let (before, after) = Store::migrate(&database.url()).await.unwrap();
+    assert_eq!(before, Some(2));
+    assert_eq!(
+        Store::migrate(&database.url()).await.unwrap(),
+        (Some(after), after)
+    );
+}
+
 /// Of those who make a new file one with a write-ahead log, SQLite lets nobody wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_file_is_never_locked_for_those_who_open_it_at_once() {
@@ -381,4 +409,21 @@ async fn a_new_file_is_never_locked_for_those_who_open_it_at_once() {
             outcome.unwrap().unwrap();
         }
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn all_tables_are_known_to_whoever_looks_at_rights_and_size(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let store = temporary(database).await;
+    let names = match database {
+        Sqlite => {
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY 1"
+        }
+        Postgres => "SELECT tablename::TEXT FROM pg_tables WHERE schemaname = 'public' ORDER BY 1",
+    };
+    let names: Vec<String> = sqlx::query_scalar(names).fetch_all(&store.pool).await.unwrap();
+    let known: Vec<_> = names.iter().filter(|name| *name != "_sqlx_migrations").collect();
+    assert_eq!(known, crate::store::inspect::TABLES.iter().collect::<Vec<_>>());
 }

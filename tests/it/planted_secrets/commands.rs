@@ -28,6 +28,11 @@ pub fn beside(envgate: &Envgate, plants: &Plants, outputs: &Outputs) {
             "env_1",
         ],
         &["store", "backup", "backup.db"],
+        &["store", "check"],
+        &["store", "migrate"],
+        &["doctor"],
+        &["doctor", "--json"],
+        &["health"],
         &["--help"],
         &["serve", "--no-such-option"],
     ] {
