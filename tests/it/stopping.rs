@@ -22,7 +22,11 @@ pub async fn read(store: &str) -> Vec<AuditRecord> {
         limit: u16::MAX,
         ..AuditQuery::default()
     };
-    store.audit(&all).await.unwrap()
+    let mut records = store.audit(&all).await.unwrap();
+    // What the operator did for the test is left out.
+    let is_tenants = |operation: &str| !operation.ends_with("_tenant") && !operation.ends_with("_key");
+    records.retain(|record| is_tenants(&record.operation));
+    records
 }
 
 fn sqlite(directory: &Path) -> String {

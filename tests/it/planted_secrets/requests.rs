@@ -115,6 +115,7 @@ pub fn as_tenant(envgate: &Envgate, key: &str, plants: &Plants, outputs: &Output
             &with_key("POST", &path).body(&metadata).send(),
         );
     }
+    let query = plants.plain("a key in a path or a query");
     for (name, request) in [
         ("a list", with_key("GET", COLLECTION)),
         ("a create", with_key("POST", COLLECTION).body(&named)),
@@ -122,6 +123,18 @@ pub fn as_tenant(envgate: &Envgate, key: &str, plants: &Plants, outputs: &Output
         ("a delete", with_key("DELETE", "/v1/environments/env_1")),
         ("a wrong method", with_key("PUT", "/v1/environments/env_1")),
         ("a wrong path", with_key("GET", "/v1/nothing")),
+        (
+            "a key in the query",
+            with_key("GET", &format!("{COLLECTION}?api_key={query}&limit={query}")),
+        ),
+        (
+            "a key for a page",
+            with_key("GET", &format!("{COLLECTION}?page={query}")),
+        ),
+        (
+            "a key for an id",
+            with_key("GET", &format!("{COLLECTION}/{query}")),
+        ),
         ("work", with_key("GET", "/v1/environments/env_1/work")),
     ] {
         outputs.answer(name, &request.send());

@@ -13,6 +13,7 @@ use crate::common::client::Request;
 use crate::common::connect_proxy::{ConnectProxy, ProxyThen};
 use crate::common::database;
 use crate::common::envgate::{Envgate, Setup, eventually};
+use crate::common::http2::{self, Http2};
 use crate::common::tls::{self, TlsClient};
 use crate::common::tls_upstream::{Authority, TlsUpstream};
 use crate::common::upstream::{ClosedPort, Upstream};
@@ -199,6 +200,35 @@ fn read(envgate: &Envgate, outputs: &Outputs, client: &TlsClient) {
     }
 }
 
+/// The same within HTTP/2, with keys of all sorts.
+fn read_http2(envgate: &Envgate, plants: &Plants, outputs: &Outputs, client: &TlsClient) {
+    let unknown = format!("sk-eg-{}", plants.plain("an unknown key in HTTP/2"));
+    for (name, key) in [
+        ("x-api-key", envgate.key.as_str()),
+        ("x-api-key", &unknown),
+        ("X-Api-Key", &unknown),
+        ("authorization", &unknown),
+    ] {
+        let mut connection = Http2::open(client, envgate);
+        let request = [
+            (":method", "GET"),
+            (":scheme", "https"),
+            (":authority", "localhost"),
+            (":path", "/v1/environments"),
+            (name, key),
+        ];
+        connection.request(1, &request);
+        while let Some(frame) = connection.read_frame() {
+            let is_last = matches!(frame.kind, http2::RST_STREAM | http2::GOAWAY)
+                || frame.stream == 1 && frame.flags & http2::END_STREAM != 0;
+            outputs.add("a frame of HTTP/2", frame.payload);
+            if is_last {
+                break;
+            }
+        }
+    }
+}
+
 #[test]
 fn none_comes_out_where_everything_is_guarded_by_one() {
     let (plants, outputs) = (Plants::default(), Outputs::default());
@@ -218,6 +248,7 @@ fn none_comes_out_where_everything_is_guarded_by_one() {
     let mut envgate = setup.start_for(&key);
     outputs.command_line(envgate.pid());
     read(&envgate, &outputs, &client);
+    read_http2(&envgate, &plants, &outputs, &client);
     assert!(
         upstream.requests() > 0,
         "the way through the proxy is good: {}",
