@@ -5,6 +5,7 @@ mod admin_client;
 mod admin_probe;
 mod admin_tls;
 mod adopt;
+mod audit;
 mod background;
 mod budget_tasks;
 mod check;
@@ -87,6 +88,13 @@ enum Command {
         #[command(subcommand)]
         command: store::Command,
     },
+    /// The audit: who did what
+    Audit {
+        #[command(flatten)]
+        config: Config,
+        #[command(flatten)]
+        options: audit::Options,
+    },
     /// Make environments a tenant's that existed before envgate, by way of the running gateway
     Adopt {
         #[command(flatten)]
@@ -121,6 +129,7 @@ pub fn run() -> ExitCode {
         Command::Tenants { config, command } => tenants::run(config.file.as_deref(), command),
         Command::Keys { config, command } => keys::run(config.file.as_deref(), command),
         Command::Store { config, command } => store::run(config.file.as_deref(), command),
+        Command::Audit { config, options } => audit::run(config.file.as_deref(), options),
         Command::Adopt { config, options } => adopt::run(config.file.as_deref(), options),
         Command::Upstream(options) => upstream::run(options),
     };

@@ -119,6 +119,15 @@ fn the_audit_tells_who_changed_what_by_which_token_or_command() {
     if is_root {
         assert_eq!(told, expected);
     }
+    let shown = envgate.run_well(&["audit", "--actor", "admin.tokens.ci"]);
+    let shown: Vec<_> = shown.lines().skip(1).collect();
+    assert!(
+        shown.len() == 1 && shown[0].contains("create_key") && shown[0].contains("127.0.0.1"),
+        "{shown:?}"
+    );
+    let whole = envgate.run_well(&["audit", "--tenant", "acme", "--json"]);
+    let whole: Value = serde_json::from_str(whole.lines().last().unwrap()).unwrap();
+    assert_eq!(whole["change"][0]["value"]["plan"], "default", "{whole}");
     assert_eq!(audit(&envgate, "actor=admin.tokens.ci").len(), 1);
     assert_eq!(
         audit(&envgate, "operation=create_tenant&actor=envgate%20serve").len(),

@@ -28,6 +28,8 @@ pub fn beside(envgate: &Envgate, plants: &Plants, outputs: &Outputs) {
             "env_1",
         ],
         &["store", "backup", "backup.db"],
+        &["audit"],
+        &["audit", "--json"],
         &["health"],
         &["doctor"],
         &["doctor", "--json"],
