@@ -11,6 +11,7 @@ use super::actor::Actor;
 use super::problem::Problem;
 use super::reload_outcome::{Reload, ReloadRejection};
 use super::{Admin, answer};
+use crate::store::Operator;
 
 /// How many may wait for their turn to have the settings read again.
 const MAX_WAITING: usize = 16;
@@ -24,6 +25,8 @@ pub struct Reloads(mpsc::Sender<ReloadRequest>);
 pub struct ReloadRequest {
     /// Whether nothing is to change, and only what would is to be told.
     pub is_dry_run: bool,
+    /// Whoever asks.
+    pub operator: Operator,
     /// Who waits for the outcome.
     pub answer: oneshot::Sender<Result<Reload, ReloadRejection>>,
 }
@@ -36,9 +39,13 @@ impl Reloads {
         (Self(requests), asked)
     }
 
-    async fn ask(&self, is_dry_run: bool) -> Result<Reload, Problem> {
+    async fn ask(&self, is_dry_run: bool, actor: Actor) -> Result<Reload, Problem> {
         let (answer, outcome) = oneshot::channel();
-        let request = ReloadRequest { is_dry_run, answer };
+        let request = ReloadRequest {
+            is_dry_run,
+            operator: actor.into(),
+            answer,
+        };
         // Who does them is gone once the gateway stops.
         self.0.send(request).await.map_err(|_| Problem::Stopping)?;
         let outcome = outcome.await.map_err(|_| Problem::Stopping)?;
@@ -50,8 +57,8 @@ pub(super) fn routes() -> Router<Admin> {
     Router::new().route("/api/v1/reload", get(preview).post(reload))
 }
 
-async fn preview(State(admin): State<Admin>) -> Result<Response, Problem> {
-    let reload = admin.reloads.ask(true).await?;
+async fn preview(State(admin): State<Admin>, actor: Actor) -> Result<Response, Problem> {
+    let reload = admin.reloads.ask(true, actor).await?;
     Ok(answer(StatusCode::OK, &reload.to_json()))
 }
 
@@ -60,6 +67,6 @@ async fn reload(State(admin): State<Admin>, actor: Actor) -> Result<Response, Pr
         by = actor.name,
         "the admin API is asked to have the settings read again"
     );
-    let reload = admin.reloads.ask(false).await?;
+    let reload = admin.reloads.ask(false, actor).await?;
     Ok(answer(StatusCode::OK, &reload.to_json()))
 }

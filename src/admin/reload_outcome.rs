@@ -43,6 +43,17 @@ impl Reload {
         wanted.map(|change| change.setting.as_str())
     }
 
+    /// What is in force that was not before, for the audit: each setting, and from what to what unless that is
+    /// secret.
+    #[must_use]
+    pub fn changes_in_force(&self) -> Value {
+        let changes = self.changes.iter();
+        changes
+            .filter(|change| !change.needs_restart)
+            .map(change)
+            .collect()
+    }
+
     pub(super) fn to_json(&self) -> Value {
         json!({
             "outcome": self.outcome(),

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
@@ -23,9 +24,12 @@ use crate::config::{
 };
 use crate::gateway::{Gateway, PreparedConfiguration};
 use crate::server::{ConnectionLimits, Connections, DescriptorLimit, PreparedTls, TlsListener};
+use crate::store::{AuditOperation, Operator};
 use crate::telemetry::{Metrics, RunningLog};
 use crate::tenancy::{Directory, SharedCredentials};
 
+/// Who acts where a file has changed: nobody knows who changed it.
+const CHANGED_FILE: &str = "a changed file";
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -89,10 +93,10 @@ async fn reload_when_asked(
         tokio::select! {
             Some(()) = hang_ups.recv() => {
                 // It was told to the log, and there is nobody else to tell.
-                let _ = reloader.reload(false).await;
+                let _ = reloader.reload(false, by("SIGHUP")).await;
             }
-            Some(ReloadRequest { is_dry_run, answer }) = asked.recv() => {
-                let outcome = reloader.reload(is_dry_run).await;
+            Some(ReloadRequest { is_dry_run, operator, answer }) = asked.recv() => {
+                let outcome = reloader.reload(is_dry_run, operator).await;
                 // Whoever asked may be gone.
                 let _ = answer.send(outcome);
             }
@@ -122,7 +126,7 @@ async fn follow_file(reloader: &Arc<Reloader>) {
         let is_changed;
         (watch, is_changed) = looking.await.unwrap_or_default();
         if is_changed {
-            let _ = reloader.reload(false).await;
+            let _ = reloader.reload(false, by(CHANGED_FILE)).await;
         }
     }
 }
@@ -143,6 +147,14 @@ async fn follow_credentials(reloader: &Arc<Reloader>) {
     }
 }
 
+/// Whoever has settings read again without saying who they are.
+fn by(name: &str) -> Operator {
+    Operator {
+        name: name.to_owned(),
+        client_address: None,
+    }
+}
+
 fn looks() -> Interval {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -152,7 +164,11 @@ fn looks() -> Interval {
 impl Reloader {
     /// Reads the settings again and puts them in force, or only says what that would change. Says so to log and
     /// metrics too.
-    async fn reload(self: &Arc<Self>, is_dry_run: bool) -> Result<Reload, ReloadRejection> {
+    async fn reload(
+        self: &Arc<Self>,
+        is_dry_run: bool,
+        operator: Operator,
+    ) -> Result<Reload, ReloadRejection> {
         let reloading = Arc::clone(self);
         let outcome = spawn_blocking(move || reloading.read_and_apply(is_dry_run)).await;
         // A panic has been told on standard error.
@@ -160,7 +176,22 @@ impl Reloader {
         if !is_dry_run {
             self.tell(&outcome);
         }
+        if let Ok(reload) = &outcome
+            && reload.outcome() == "applied"
+        {
+            self.record(&operator, reload.changes_in_force());
+        }
         outcome
+    }
+
+    /// Notes for the audit what is in force from now on, and by whom.
+    fn record(&self, operator: &Operator, changes: Value) {
+        let Some(audit) = self.gateway.audit() else {
+            return;
+        };
+        if let Err(error) = audit.record_admin(operator, AuditOperation::Reload, Some(changes)) {
+            tracing::error!(%error, "the audit does not have that settings were read again");
+        }
     }
 
     fn read_and_apply(&self, is_dry_run: bool) -> Result<Reload, ReloadRejection> {
@@ -276,6 +307,12 @@ impl Reloader {
                 for Seen { file, .. } in &settled {
                     let (credential, file) = (file.name.as_deref(), file.path.display());
                     tracing::info!(credential, %file, "another credential is in use, the one that its file holds now");
+                    let setting = match credential {
+                        Some(name) => format!("credentials.{name}.key"),
+                        None => "upstream.credential".to_owned(),
+                    };
+                    let change = json!([{ "setting": setting, "secret": true }]);
+                    self.record(&by(CHANGED_FILE), change);
                 }
             }
             Err(rejection) => tracing::error!(%rejection, "a credential stays as it was"),

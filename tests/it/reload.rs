@@ -4,6 +4,7 @@ mod credentials;
 mod memory;
 mod often;
 mod outcomes;
+mod recorded;
 mod requests;
 mod shared;
 mod triggers;

@@ -128,10 +128,6 @@ pub fn as_tenant(envgate: &Envgate, key: &str, plants: &Plants, outputs: &Output
             with_key("GET", &format!("{COLLECTION}?api_key={query}&limit={query}")),
         ),
         (
-            "a key for a page",
-            with_key("GET", &format!("{COLLECTION}?page={query}")),
-        ),
-        (
             "a key for an id",
             with_key("GET", &format!("{COLLECTION}/{query}")),
         ),

@@ -125,6 +125,33 @@ fn none_comes_out_of_a_gateway_before_an_indiscreet_upstream() {
         request.send()
     };
     requests::as_operator(ask, &token, &plants, &outputs);
+    for text in [
+        format!(
+            "{SETTINGS}\n[store]\nlisten_url = \"postgres://me:{}@db/x\"\n",
+            plants.plain("a reload that is wrong")
+        ),
+        format!("{SETTINGS}\nlog = {}\n", plants.plain("a reload that is no TOML")),
+        SETTINGS.replace("second.key", "third.key"),
+    ] {
+        std::fs::write(
+            envgate.path().join("third.key"),
+            plants.odd("credentials.second.key, the next"),
+        )
+        .unwrap();
+        std::fs::write(envgate.path().join("envgate.toml"), text).unwrap();
+        for method in ["GET", "POST"] {
+            outputs.answer("a reload", &ask(Some(&token), method, "/api/v1/reload", ""));
+        }
+        outputs.command(
+            "check --against-running",
+            &envgate.run(&["check", "--against-running"]),
+        );
+        envgate.signal("HUP");
+    }
+    outputs.answer(
+        "a read with the next credential",
+        &envgate.get("/v1/environments/env_401"),
+    );
     commands::beside(&envgate, &plants, &outputs);
     outputs.command_line(envgate.pid());
     envgate.stop();
