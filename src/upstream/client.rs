@@ -109,7 +109,7 @@ impl Client {
     #[must_use]
     pub fn is_of(&self, origin: &Arc<Origin>, credential: &Secret) -> bool {
         let own = self.account.translation.credential.as_bytes();
-        Arc::ptr_eq(&self.account.origin, origin) && own == credential.reveal().as_bytes()
+        Arc::ptr_eq(&self.account.origin, origin) && credential.is(own)
     }
 
     /// Whether both send one credential to one upstream.
