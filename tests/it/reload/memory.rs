@@ -175,3 +175,67 @@ fn a_list_that_goes_on_goes_on_after_a_reload() {
     assert_eq!(next.status, 200, "{}", next.text());
     assert!(!next.json()["data"].as_array().unwrap().is_empty());
 }
+
+/// Settings of an upstream, all in the file, with a key and more.
+fn upstream_settings(address: std::net::SocketAddr, key: &str, more: &str) -> String {
+    format!(
+        "upstream.url = \"http://{address}\"\nupstream.credential = {{ file = \"{key}\" }}\n\
+         upstream.list_at_start = false\n{more}"
+    )
+}
+
+/// A gateway with those settings and two files of keys.
+fn start(text: &str) -> Envgate {
+    let setup = setup(text);
+    for key in ["one", "two"] {
+        std::fs::write(setup.path().join(key), format!("sk-ant-{key}")).unwrap();
+    }
+    let key = setup.tenant("demo", "default");
+    setup.start_for(&key)
+}
+
+#[test]
+fn whose_an_environment_is_is_known_until_the_credential_is_another() {
+    let absent = r#"{"type":"error","error":{"type":"not_found_error","message":"no"}}"#;
+    let upstream = Upstream::always(Then::respond("404 Not Found", &[], absent));
+    let text = |key: &str, more: &str| upstream_settings(upstream.address, key, more);
+    let envgate = start(&text("one", ""));
+    let asked = |envgate: &Envgate| {
+        let before = upstream.seen().len();
+        let refused = envgate.request("DELETE", "/v1/environments/env_9").send();
+        assert_eq!(refused.status, 404, "{}", refused.text());
+        upstream.seen().len() - before
+    };
+    assert_eq!([asked(&envgate), asked(&envgate)], [1, 0]);
+    apply(
+        &envgate,
+        &text("one", "upstream.timeout = \"9s\"\n[plans.gold]\n"),
+    );
+    assert_eq!(asked(&envgate), 0);
+    apply(&envgate, &text("two", ""));
+    assert_eq!([asked(&envgate), asked(&envgate)], [1, 0]);
+}
+
+#[test]
+fn an_open_circuit_stays_open_for_its_upstream_and_is_nothing_to_another() {
+    let gone = crate::common::upstream::ClosedPort::new();
+    let good = Upstream::always(Then::environment());
+    let more = |timeout: u32| {
+        format!(
+            "upstream.timeout = \"{timeout}s\"\nupstream.circuit_failures = 1\nupstream.circuit_pause = \"90s\"\n\
+             ownership.stamp = false\n"
+        )
+    };
+    let envgate = start(&upstream_settings(gone.address(), "one", &more(9)));
+    const LEFT_ALONE: &str =
+        r#"envgate_requests_total{error="circuit_open",operation="retrieve",status="5xx"}"#;
+    let is_refused = || envgate.get("/v1/environments/env_1").status == 503;
+    assert!(is_refused() && is_refused());
+    envgate.expect_metric(LEFT_ALONE, 1.0);
+    apply(&envgate, &upstream_settings(gone.address(), "one", &more(8)));
+    assert!(is_refused());
+    envgate.expect_metric(LEFT_ALONE, 2.0);
+    apply(&envgate, &upstream_settings(good.address, "one", &more(8)));
+    read(&envgate);
+    envgate.expect_metric("envgate_circuit_state", 0.0);
+}
