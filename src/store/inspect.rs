@@ -341,3 +341,29 @@ pub(super) async fn size_of_postgres(connection: &mut AnyConnection) -> Result<i
         .fetch_one(connection)
         .await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::TABLES;
+    use crate::store::tests::Database::{self, Postgres, Sqlite};
+    use crate::store::tests::temporary;
+
+    #[rstest]
+    #[tokio::test]
+    async fn all_tables_are_known_to_whoever_looks_at_rights_and_size(
+        #[values(Sqlite, Postgres)] database: Database,
+    ) {
+        let store = temporary(database).await;
+        let names = match database {
+            Sqlite => {
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY 1"
+            }
+            Postgres => "SELECT tablename::TEXT FROM pg_tables WHERE schemaname = 'public' ORDER BY 1",
+        };
+        let names: Vec<String> = sqlx::query_scalar(names).fetch_all(&store.pool).await.unwrap();
+        let known: Vec<_> = names.iter().filter(|name| *name != "_sqlx_migrations").collect();
+        assert_eq!(known, TABLES.iter().collect::<Vec<_>>());
+    }
+}

@@ -184,3 +184,24 @@ fn cannot_open(path: &Path, error: &io::Error) -> StoreError {
     let reason = format!("{}: {error}", path.display()).into();
     StoreError::Unusable { fault, reason }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::store::Store;
+    use crate::store::tests::{Database, TemporaryDatabase};
+
+    /// Of those who make a new file one with a write-ahead log, SQLite lets nobody wait.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_new_file_is_never_locked_for_those_who_open_it_at_once() {
+        for _ in 0..8 {
+            let database = TemporaryDatabase::empty(Database::Sqlite);
+            let open = (0..12).map(|_| {
+                let url = database.url();
+                tokio::spawn(async move { Store::open(&url).await.map(|_| ()) })
+            });
+            for outcome in futures_util::future::join_all(open).await {
+                outcome.unwrap().unwrap();
+            }
+        }
+    }
+}

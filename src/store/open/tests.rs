@@ -395,35 +395,3 @@ async fn several_migrations_are_done_together_or_not_at_all(#[values(Sqlite, Pos
         (Some(after), after)
     );
 }
-
-/// Of those who make a new file one with a write-ahead log, SQLite lets nobody wait.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_new_file_is_never_locked_for_those_who_open_it_at_once() {
-    for _ in 0..8 {
-        let database = TemporaryDatabase::empty(Sqlite);
-        let open = (0..12).map(|_| {
-            let url = database.url();
-            tokio::spawn(async move { Store::open(&url).await.map(|_| ()) })
-        });
-        for outcome in futures_util::future::join_all(open).await {
-            outcome.unwrap().unwrap();
-        }
-    }
-}
-
-#[rstest]
-#[tokio::test]
-async fn all_tables_are_known_to_whoever_looks_at_rights_and_size(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
-    let store = temporary(database).await;
-    let names = match database {
-        Sqlite => {
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY 1"
-        }
-        Postgres => "SELECT tablename::TEXT FROM pg_tables WHERE schemaname = 'public' ORDER BY 1",
-    };
-    let names: Vec<String> = sqlx::query_scalar(names).fetch_all(&store.pool).await.unwrap();
-    let known: Vec<_> = names.iter().filter(|name| *name != "_sqlx_migrations").collect();
-    assert_eq!(known, crate::store::inspect::TABLES.iter().collect::<Vec<_>>());
-}
