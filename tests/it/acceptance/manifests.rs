@@ -12,8 +12,8 @@ use crate::common::envgate::Setup;
 use envgate_test_servers::redis::Redis;
 
 const MISSING: &str = "what reads manifests is missing: `scripts/setup acceptance` installs it";
-/// What the audit and the log may take at a stop, beside what the settings say.
-const LAST_WRITES_SECONDS: u64 = 30;
+/// What a stop takes beside `server.drain_delay` and `upstream.timeout`: `listen.body_timeout`, a margin, the audit.
+const REST_OF_A_STOP_SECONDS: u64 = 10 + 25;
 
 fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -163,7 +163,7 @@ fn a_pod_has_no_rights_is_probed_and_has_the_time_that_a_stop_takes() {
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{overlay}");
         assert_eq!(pod["automountServiceAccountToken"], false, "{overlay}");
         assert_eq!(pod["enableServiceLinks"], false, "{overlay}");
-        let needed = seconds(settings, "drain_delay") + seconds(settings, "timeout") + LAST_WRITES_SECONDS;
+        let needed = seconds(settings, "drain_delay") + seconds(settings, "timeout") + REST_OF_A_STOP_SECONDS;
         let given = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
         assert!(given >= needed, "{overlay}: a stop may take {needed} s");
 
