@@ -250,6 +250,16 @@ impl<T> Admission<T> {
         all
     }
 
+    /// What tenants have sent, for the process that follows.
+    pub(super) const fn tenants(&mut self) -> &mut FairQueue<T> {
+        &mut self.queue
+    }
+
+    /// What all tenants share, for the process that follows.
+    pub(super) const fn capacity(&mut self) -> &mut CapacityLimiter {
+        &mut self.capacity
+    }
+
     pub(super) fn closed_until(&mut self, now: Instant) -> Option<Instant> {
         self.capacity.closed_until(now)
     }

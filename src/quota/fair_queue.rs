@@ -38,6 +38,8 @@ pub(super) struct FairQueue<T> {
     ready: ByKind<BTreeSet<(u64, QueueId)>>,
     /// The queues that wait for their own window, by the moment at which it opens.
     blocked: BTreeSet<(Instant, QueueId)>,
+    /// What tenants that have no queue yet have sent by way of the process before this one.
+    sent_before: HashMap<TenantId, Vec<Instant>>,
 }
 
 /// Who is next.
@@ -59,6 +61,7 @@ impl<T> FairQueue<T> {
             waiting: 0,
             ready: ByKind::default(),
             blocked: BTreeSet::new(),
+            sent_before: HashMap::new(),
         }
     }
 
@@ -96,9 +99,34 @@ impl<T> FairQueue<T> {
         let id = QueueId(self.next_id);
         self.next_id += 1;
         self.ids.insert(tenant_quota.tenant.clone(), id);
-        self.queues
-            .insert(id, TenantQueue::new(&tenant_quota.limits, self.span));
+        let mut queue = TenantQueue::new(&tenant_quota.limits, self.span);
+        if let Some(sent) = self.sent_before.remove(tenant_quota.tenant)
+            && queue.window.is_limited()
+        {
+            queue.window.unsplit(sent);
+        }
+        self.queues.insert(id, queue);
         id
+    }
+
+    /// What counts of each tenant's own limit: what it has sent, and as if sent now what it may still send here.
+    pub(super) fn sent_by_tenants(&mut self, now: Instant) -> Vec<(TenantId, Vec<Instant>)> {
+        let mut all = Vec::new();
+        for (tenant, id) in &self.ids {
+            let Some(queue) = self.queues.get_mut(id) else {
+                continue;
+            };
+            let sent = queue.window.all_sent(queue.waiting.len(), now);
+            if !sent.is_empty() {
+                all.push((tenant.clone(), sent));
+            }
+        }
+        all
+    }
+
+    /// Counts that of tenants that have sent nothing here.
+    pub(super) fn take_over(&mut self, sent: Vec<(TenantId, Vec<Instant>)>) {
+        self.sent_before.extend(sent);
     }
 
     /// Lets one wait at the end of its queue.
@@ -309,6 +337,8 @@ impl<T> FairQueue<T> {
         self.queues
             .retain(|_, queue| !queue.is_idle(now) || (is_owing && queue.tag > virtual_time));
         self.ids.retain(|_, id| self.queues.contains_key(id));
+        let counts = |at: &Instant| *at + self.span > now;
+        self.sent_before.retain(|_, sent| sent.iter().any(counts));
     }
 
     fn change(&mut self, id: QueueId, now: Instant, change: impl FnOnce(&mut TenantQueue<T>)) {

@@ -112,7 +112,7 @@ pub(super) struct Learning {
     began: Instant,
     span: Duration,
     least: u32,
-    learned: ByRate<Option<Learned>>,
+    pub(super) learned: ByRate<Option<Learned>>,
     taught_at: ByRate<Option<Instant>>,
 }
 

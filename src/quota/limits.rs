@@ -202,6 +202,26 @@ impl Limits {
         }
     }
 
+    /// The same with no more than another process has left.
+    pub(super) fn within(&self, share: &Self) -> Self {
+        Self {
+            requests: lower(self.requests, share.requests),
+            concurrent: lower(self.concurrent, share.concurrent),
+            creates: lower(self.creates, share.creates),
+            writes: lower(self.writes, share.writes),
+            reads: lower(self.reads, share.reads),
+        }
+    }
+
+    pub(super) const fn of_mut(&mut self, rate: Rate) -> &mut Option<u32> {
+        match rate {
+            Rate::Requests => &mut self.requests,
+            Rate::Creates => &mut self.creates,
+            Rate::Writes => &mut self.writes,
+            Rate::Reads => &mut self.reads,
+        }
+    }
+
     /// The same with no more reads and writes than the upstream has been found to take.
     pub(super) fn lowered_to(&self, reads: Option<u32>, writes: Option<u32>) -> Self {
         Self {

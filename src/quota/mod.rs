@@ -15,12 +15,13 @@
 //!
 //! `CapacityLimiter` alone knows whether there is room, and nothing in it waits. Where replicas share the
 //! budget it has what Redis has admitted, for which a second task of the budget asks, [`Budget::share`]; see
-//! `shared`.
+//! `shared`. Where one process follows another on the same machine, `handover` splits the budget between the two.
 
 mod admission;
 mod budget;
 mod capacity;
 mod fair_queue;
+mod handover;
 mod learning;
 mod limits;
 mod live;
@@ -40,6 +41,7 @@ mod tenant_queue;
 mod window;
 
 pub use budget::{Allowance, Budget};
+pub use handover::{BudgetHandover, KeptShare, SpentBudget};
 pub use limits::{
     BudgetRejection, Kind, LimitedBy, Limits, RateLimitStatus, RejectionReason, TenantLimits, TenantQuota,
 };

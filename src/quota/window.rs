@@ -16,6 +16,8 @@ pub(super) struct Window {
     /// When those requests were sent that still count, in order.
     sent: VecDeque<Instant>,
     reserved: usize,
+    /// How much of the limit another process has for itself.
+    elsewhere: usize,
 }
 
 impl Window {
@@ -25,6 +27,7 @@ impl Window {
             span,
             sent: VecDeque::new(),
             reserved: 0,
+            elsewhere: 0,
         }
     }
 
@@ -48,7 +51,7 @@ impl Window {
     pub(super) fn left(&mut self, now: Instant) -> Option<usize> {
         let limit = self.limit?;
         self.forget_old(now);
-        Some(limit.saturating_sub(self.sent.len() + self.reserved))
+        Some(limit.saturating_sub(self.sent.len() + self.reserved + self.elsewhere))
     }
 
     pub(super) fn has_room(&mut self, now: Instant) -> bool {
@@ -85,7 +88,7 @@ impl Window {
         let Some(limit) = self.limit else {
             return now;
         };
-        let limit = limit.max(1);
+        let limit = limit.saturating_sub(self.elsewhere).max(1);
         let rounds = u32::try_from(ahead / limit).unwrap_or(u32::MAX);
         let open = limit.saturating_sub(self.sent.len());
         let expiring = (ahead % limit)
@@ -118,6 +121,56 @@ impl Window {
             self.sent.remove(index);
         }
         self.reserve();
+    }
+
+    /// Splits what the limit allows with another process: gives it all but `keep`, if there is as much, and gives
+    /// back what was sent and counts there from now on. What is reserved stays here; of what is kept besides, what
+    /// is free comes first, and what will be free soonest comes next.
+    ///
+    /// The limit is what was kept from then on, see [`held`](Self::held).
+    pub(super) fn split(&mut self, keep: usize, now: Instant) -> Vec<Instant> {
+        let Some(free) = self.left(now) else {
+            return Vec::new();
+        };
+        let kept_sent = keep.saturating_sub(free).min(self.sent.len());
+        let given = self.sent.split_off(kept_sent).into();
+        self.limit = Some(self.reserved + free.min(keep) + kept_sent);
+        given
+    }
+
+    /// How much of its limit it needs if `free` of what is free is enough.
+    pub(super) fn held(&mut self, free: usize, now: Instant) -> usize {
+        let left = self.left(now).unwrap_or_default();
+        self.sent.len() + self.reserved + left.min(free)
+    }
+
+    /// What was sent and still counts, and as if it were sent now what is reserved and what `waiting` may send.
+    pub(super) fn all_sent(&mut self, waiting: usize, now: Instant) -> Vec<Instant> {
+        if !self.is_limited() {
+            return Vec::new();
+        }
+        self.forget_old(now);
+        let coming = std::iter::repeat_n(now, self.reserved + waiting);
+        self.sent.iter().copied().chain(coming).collect()
+    }
+
+    /// Takes back what was given away, as if it had stayed here.
+    pub(super) fn unsplit(&mut self, given: Vec<Instant>) {
+        self.sent.extend(given);
+        self.sent.make_contiguous().sort_unstable();
+    }
+
+    /// Leaves so much of the limit to another process. What it gives up may be used here at once.
+    pub(super) const fn leave_elsewhere(&mut self, count: usize) {
+        self.elsewhere = count;
+    }
+
+    /// Counts all that another process had for itself as sent: it is gone, and nobody knows what it has sent.
+    pub(super) fn end_elsewhere(&mut self, now: Instant) {
+        let count = std::mem::take(&mut self.elsewhere);
+        if self.is_limited() {
+            self.sent.extend(std::iter::repeat_n(now, count));
+        }
     }
 
     fn forget_old(&mut self, now: Instant) {
