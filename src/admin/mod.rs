@@ -23,6 +23,7 @@ mod vitals;
 
 use std::future::Future;
 use std::io;
+use std::net::TcpListener;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -35,7 +36,6 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 pub use adoption::MOST_ADOPTED_AT_ONCE;

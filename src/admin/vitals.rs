@@ -1,5 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use crate::config::{CurrentSettings, Settings};
 use crate::gateway::Readiness;
@@ -59,7 +62,17 @@ impl Vitals {
             None => ready("ready", String::new()),
         }
     }
+
+    /// Waits until requests should be sent here, or never will be.
+    pub async fn ready(&self) {
+        while !self.readiness().0.is_ready && !self.is_stopping.load(Ordering::Relaxed) {
+            sleep(LOOK).await;
+        }
+    }
 }
+
+/// How often it is looked whether requests can be answered by now.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What is not as it should be although most requests can be answered.
 fn trouble(vitals: &Vitals, settings: &Settings) -> Option<String> {

@@ -1,8 +1,7 @@
 //! The environments service within the process.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::output::CommandError;
@@ -21,7 +20,7 @@ pub(super) struct EmbeddedUpstream {
 
 impl EmbeddedUpstream {
     pub(super) fn bind() -> Result<Self, CommandError> {
-        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let listener = server::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let address = listener.local_addr()?;
         // Nobody but this process ever needs the credential, so a new one is made at every start.
         let credential = KeyText::generate().map_err(StoreError::from)?;
@@ -46,11 +45,4 @@ impl EmbeddedUpstream {
             wait_for_stop(stopped),
         ));
     }
-}
-
-/// Binds an address for what runs beside the gateway; the error names it where that fails.
-pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let listener = server::bind(address)?;
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
 }

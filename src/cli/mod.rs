@@ -14,8 +14,10 @@ mod core_dumps;
 mod doctor;
 mod embedded_upstream;
 mod file_watch;
+mod handover;
 mod health;
 mod keys;
+mod listeners;
 mod operator;
 mod output;
 mod reload;
@@ -23,6 +25,7 @@ mod serve;
 mod shutdown;
 mod signals;
 mod store;
+mod systemd;
 mod tenants;
 mod upstream;
 mod upstream_proof;
@@ -115,8 +118,8 @@ struct Config {
 }
 
 /// Runs the command that the process was started with. The exit status is 0, 1 where the command failed, or 2
-/// where it could not be understood; of `serve` also 3 where the audit does not have all that was answered, and
-/// 130 where a second signal cut off what was in flight.
+/// where it could not be understood; of `serve` also 3 where the audit does not have all that was answered, 4
+/// where something in flight was cut off because it took too long, and 130 where a second signal cut it off.
 #[must_use]
 pub fn run() -> ExitCode {
     let core_dumps = CoreDumps::forbid();

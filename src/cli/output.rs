@@ -5,9 +5,11 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::admin_client::AdminError;
+use super::handover::error::HandoverError;
 use crate::config::{CertificateError, ConfigErrors};
 use crate::contract::SchemaFault;
 use crate::quota::RedisBudgetError;
+use crate::server::InheritedListenerError;
 use crate::store::{self, StoreError};
 use crate::telemetry::LogError;
 use crate::tenancy::StampRequired;
@@ -40,6 +42,10 @@ pub(super) enum CommandError {
     Redis(#[from] RedisBudgetError),
     #[error("{0}")]
     Upstream(String),
+    #[error(transparent)]
+    InheritedListener(#[from] InheritedListenerError),
+    #[error("server.handover_directory: {0}")]
+    Handover(#[from] HandoverError),
     #[error(transparent)]
     Admin(#[from] AdminError),
     #[error(transparent)]

@@ -17,6 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::budget_tasks::BudgetTasks;
 use super::connection_limits::limit_connections;
 use super::file_watch::FileWatch;
+use super::systemd::ServiceStatus;
 use crate::admin::{Reload, ReloadRejection, ReloadRequest};
 use crate::config::{
     self, ConfigErrors, CredentialFile, CurrentSettings, Secret, ServerTls, SettingChange, Settings,
@@ -50,6 +51,7 @@ pub(super) struct Reloader {
     pub(super) metrics: Arc<Metrics>,
     pub(super) log: Arc<RunningLog>,
     pub(super) is_stopping: Arc<AtomicBool>,
+    pub(super) status: ServiceStatus,
     /// Whoever changes what is in force is alone with it.
     pub(super) changing: Mutex<()>,
 }
@@ -169,12 +171,16 @@ impl Reloader {
         is_dry_run: bool,
         operator: Operator,
     ) -> Result<Reload, ReloadRejection> {
+        if !is_dry_run {
+            self.status.tell_reloading();
+        }
         let reloading = Arc::clone(self);
         let outcome = spawn_blocking(move || reloading.read_and_apply(is_dry_run)).await;
         // A panic has been told on standard error.
         let outcome = outcome.unwrap_or_else(|_| Err(rejection("an internal error of the gateway")));
         if !is_dry_run {
             self.tell(&outcome);
+            self.status.tell_reloaded();
         }
         if let Ok(reload) = &outcome
             && reload.outcome() == "applied"

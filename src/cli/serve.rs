@@ -1,41 +1,51 @@
 //! `envgate serve`: settings are read, then built into a running gateway.
 
-use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
 
 use super::background::Background;
 use super::budget_tasks::BudgetTasks;
 use super::connection_limits::{limit_connections, raise_descriptors, tell_limits};
 use super::core_dumps::CoreDumps;
-use super::embedded_upstream::{EmbeddedUpstream, bind};
+use super::embedded_upstream::EmbeddedUpstream;
+use super::handover::successor::{Meeting, Successor, await_successor};
+use super::listeners::{Listeners, open_tls, url_at};
 use super::output::{CommandError, print_if_read};
 use super::reload::{self, Reloader};
 use super::shutdown::{
-    CutOff, FINAL_WRITES_TIMEOUT, close_store, conclude, drain_deadline, end_at_last, wait_for_stop,
-    wait_long_after_stop,
+    CutOff, FINAL_WRITES_TIMEOUT, StopTimes, close_admin, close_store, conclude, end_at_last, second_signal,
+    wait_for_stop, wait_long_after_stop,
 };
-use super::signals::Signals;
+use super::signals::{INTERRUPT, Signals};
+use super::systemd::ServiceStatus;
 use super::welcome;
 use crate::admin::{self, Admin, AdoptionJobs, Reloads, Vitals};
-use crate::config::{self, CurrentSettings, ServerTls, Settings};
+use crate::config::{self, CurrentSettings, Settings};
 use crate::contract;
 use crate::gateway::{self, Gateway};
-use crate::server::{self, Connections, Protocols, TlsListener};
-use crate::store::{Audit, AuditWriter, StoreHealth};
+use crate::server::{Connections, InheritedListeners, Protocols};
+use crate::store::{Audit, AuditWriter, StoreHealth, Unrecorded};
 use crate::telemetry::{self, Metrics, RunningLog};
 use crate::tenancy::Directory;
 
 /// Threads for SQL, the admin endpoints and the embedded service; the gateway has workers of its own.
 const BACKGROUND_THREADS: usize = 2;
+/// How often systemd is told that the process waits for something else before it is ready.
+const READY_WORD: Duration = Duration::from_secs(5);
 
 pub(super) fn run(config: Option<&Path>, core_dumps: CoreDumps) -> Result<ExitCode, CommandError> {
+    // Before there is any other descriptor.
+    let inherited = InheritedListeners::take()?;
     let settings = config::from_process(config)?;
     if settings.server.allows_core_dumps {
         core_dumps.allow();
@@ -54,7 +64,7 @@ pub(super) fn run(config: Option<&Path>, core_dumps: CoreDumps) -> Result<ExitCo
         .thread_name("background")
         .enable_all()
         .build()?;
-    let outcome = background.block_on(serve(settings, config, metrics, Arc::clone(&log)));
+    let outcome = background.block_on(serve(settings, config, inherited, metrics, Arc::clone(&log)));
     // What still hangs there ends with the process, which does not wait for it.
     background.shutdown_background();
     log.flush();
@@ -64,14 +74,17 @@ pub(super) fn run(config: Option<&Path>, core_dumps: CoreDumps) -> Result<ExitCo
 async fn serve(
     mut settings: Settings,
     config: Option<&Path>,
+    inherited: InheritedListeners,
     metrics: Arc<Metrics>,
     log: Arc<RunningLog>,
 ) -> Result<ExitCode, CommandError> {
     let mut signals = Signals::listen()?;
     let hang_ups = Signals::hang_ups()?;
+    let status = ServiceStatus::from_environment();
     let directory = Arc::new(Directory::default());
     let is_stopping = Arc::new(AtomicBool::new(false));
     let (stop, stopped) = watch::channel(false);
+    let (stop_admin, admin_stopped) = watch::channel(false);
 
     let (service, embedded) = match settings.upstream.service.clone() {
         Some(service) => (service, None),
@@ -92,9 +105,15 @@ async fn serve(
     let attending = Arc::clone(&gateway);
     tokio::spawn(async move { gateway::attend_upstream(&attending).await });
 
-    // Both addresses are bound before anything is started or said, so that a fault leaves nothing half done.
-    let listener = server::bind(settings.listen.address)?;
-    let admin_listener = bind(settings.admin.address)?;
+    // Both addresses are there before anything is started or said, so that a fault leaves nothing half done.
+    let listeners = Listeners::open(&settings, inherited).await?;
+    let estate = listeners.estate(&settings.store.url, Arc::clone(&gateway))?;
+    let Listeners {
+        listen,
+        admin: admin_listener,
+        directory: handover_directory,
+        mut predecessor,
+    } = listeners;
     let tls = open_tls(
         settings.listen.tls.as_ref(),
         Protocols::Http2AndHttp1,
@@ -102,7 +121,7 @@ async fn serve(
         &metrics,
     )?;
     let admin_tls = open_tls(settings.admin.tls.as_ref(), Protocols::Http1, "admin", &metrics)?;
-    let base_url = url_at(listener.local_addr()?, tls.is_some());
+    let base_url = url_at(listen.local_addr()?, tls.is_some());
     print_if_read(&welcome::format_addresses(
         &base_url,
         &url_at(admin_listener.local_addr()?, admin_tls.is_some()),
@@ -111,13 +130,6 @@ async fn serve(
     ))?;
 
     let connections = Connections::new(connection_limits, Some(metrics.connections("listen")));
-    let running = gateway::start(
-        Arc::clone(&gateway),
-        listener,
-        tls.clone(),
-        Arc::clone(&connections),
-        settings.server.threads,
-    )?;
     let store = Arc::new(OnceLock::new());
     let store_health = Arc::new(StoreHealth::default());
     let current = CurrentSettings::new(settings.clone());
@@ -140,33 +152,28 @@ async fn serve(
         vitals: vitals.clone(),
         reloads,
     };
-    gateway.set_readiness(move || vitals.readiness().0);
+    let readiness = vitals.clone();
+    gateway.set_readiness(move || readiness.readiness().0);
     let budget_tasks = Arc::new(BudgetTasks::new(stopped.clone()));
     budget_tasks.start(&gateway, &settings)?;
     let reloader = Reloader {
         config: config.map(Path::to_owned),
-        settings: current,
+        settings: current.clone(),
         gateway: Arc::clone(&gateway),
         embedded: embedded.as_ref().map(|embedded| embedded.service.clone()),
         directory: Arc::clone(&directory),
-        tls,
+        tls: tls.clone(),
         admin_tls: admin_tls.clone(),
-        connections,
+        connections: Arc::clone(&connections),
         descriptors,
         budget_tasks: Arc::clone(&budget_tasks),
         metrics: Arc::clone(&metrics),
         log: Arc::clone(&log),
         is_stopping: Arc::clone(&is_stopping),
+        status: status.clone(),
         changing: Mutex::default(),
     };
     tokio::spawn(reload::attend(reloader, hang_ups, reload_requests));
-    tokio::spawn(admin::serve(
-        admin_listener,
-        admin_tls,
-        admin,
-        wait_for_stop(stopped.clone()),
-    ));
-
     let is_embedded = embedded.is_some();
     if settings.upstream.is_listed_at_start && !is_embedded {
         let checking = Arc::clone(&gateway);
@@ -174,35 +181,93 @@ async fn serve(
     }
     let opened_store = Arc::clone(&store);
     let background = Background {
-        settings,
+        settings: Arc::clone(&settings),
         config: config.map(Path::to_owned),
         base_url,
         is_embedded,
-        gateway,
+        gateway: Arc::clone(&gateway),
         directory,
         audit_writer,
-        metrics,
+        metrics: Arc::clone(&metrics),
         store,
         store_health,
     };
     let mut background_task = tokio::spawn(background.run(embedded, stopped.clone()));
 
-    let signal = tokio::select! {
-        signal = signals.next_stop() => signal,
-        // It ends on its own only where going on would be of no use.
-        ended = &mut background_task => {
+    // Who follows another process lets nobody in before it can answer: until then that one does.
+    if let Some(predecessor) = &mut predecessor {
+        let outcome = tokio::select! {
+            relieved = predecessor.relieve(&vitals, &gateway) => relieved.map_err(CommandError::from).map(|()| None),
+            _ = signals.next_stop() => Ok(Some(ExitCode::SUCCESS)),
+            ended = &mut background_task => ended_early(ended).map(Some),
+        };
+        if !matches!(outcome, Ok(None)) {
             close_store(&opened_store).await;
-            return ended.map_err(std::io::Error::other)?.map(|_| ExitCode::FAILURE);
+            return outcome.map(Option::unwrap_or_default);
+        }
+    }
+    let running = gateway::start(
+        Arc::clone(&gateway),
+        listen,
+        tls,
+        connections,
+        settings.server.threads,
+    )?;
+    let admin_task = tokio::spawn(admin::serve(
+        admin_listener,
+        admin_tls,
+        admin,
+        wait_for_stop(admin_stopped),
+    ));
+    if let Some(predecessor) = predecessor {
+        tokio::spawn(predecessor.see_off(Arc::clone(&gateway)));
+    }
+    let meeting = handover_directory.as_ref().and_then(Meeting::arrange);
+    tokio::spawn(status.clone().follow(running.heartbeat()));
+    tokio::spawn(tell_when_ready(vitals, status.clone()));
+
+    let reason = {
+        let mut successor = pin!(await_successor(meeting, estate));
+        tokio::select! {
+            signal = signals.next_stop() => StopReason::Signal(signal),
+            successor = &mut successor => StopReason::Successor(successor),
+            // It ends on its own only where going on would be of no use.
+            ended = &mut background_task => {
+                close_store(&opened_store).await;
+                return ended_early(ended);
+            }
         }
     };
-    is_stopping.store(true, Ordering::Relaxed);
-    tracing::info!(
-        signal,
-        "stopping: what is in flight may finish; a second signal cuts it off"
-    );
-    end_at_last(log.clone())?;
+    let in_force = current.load();
+    let times = StopTimes::new(&in_force, reason.delay(&in_force));
+    status.tell_stopping(times.longest());
+    let mut telling = JoinSet::new();
+    match reason {
+        StopReason::Signal(signal) => {
+            is_stopping.store(true, Ordering::Relaxed);
+            tracing::info!(
+                signal,
+                drain_delay_seconds = times.delay.as_secs_f64(),
+                "stopping: what is in flight may finish; a second signal cuts it off"
+            );
+        }
+        StopReason::Successor(successor) => {
+            tracing::info!(
+                pid = successor.pid(),
+                "stopping: another process serves; what is in flight may finish"
+            );
+            // Whoever still asks here should not think that nobody serves at these addresses.
+            let _ = stop_admin.send(true);
+            telling.spawn(successor.tell_kept(wait_for_stop(stopped.clone())));
+        }
+    }
+    end_at_last(log.clone(), times.longest())?;
     let is_hurried = Arc::new(AtomicBool::new(false));
-    let deadline = drain_deadline(signals, Arc::clone(&is_hurried), log).shared();
+    let hurry = second_signal(signals, Arc::clone(&is_hurried), log).shared();
+    if !times.delay.is_zero() {
+        let _ = timeout(times.delay, hurry.clone()).await;
+    }
+    let deadline = timeout(times.in_flight, hurry).map(drop).shared();
     let (requests, adoptions) = tokio::join!(running.stop(deadline.clone()), adoptions.stop(deadline));
     let cut_off = CutOff { requests, adoptions };
     let _ = stop.send(true);
@@ -213,34 +278,53 @@ async fn serve(
             () = wait_long_after_stop(stopped) => {}
         }
     };
-    let last_writes = async { tokio::join!(background_task, goodbye).0 };
-    let unrecorded = match tokio::time::timeout(FINAL_WRITES_TIMEOUT, last_writes).await {
-        Ok(ended) => Some(ended.map_err(std::io::Error::other)??),
-        Err(_elapsed) => None,
+    // It is told the end of this process by the end of the connection, so that is kept.
+    let last_words = telling.join_all();
+    let last_writes = async { tokio::join!(background_task, goodbye, last_words) };
+    let (unrecorded, _successor) = match timeout(FINAL_WRITES_TIMEOUT, last_writes).await {
+        Ok((ended, (), successor)) => (Some(ended.map_err(std::io::Error::other)??), successor),
+        Err(_elapsed) => (None, Vec::new()),
     };
+    close_admin(admin_task, stop_admin).await;
     close_store(&opened_store).await;
     Ok(conclude(cut_off, unrecorded, is_hurried.load(Ordering::Relaxed)))
 }
 
-/// TLS of an address, if the settings want it; its files are followed from now on.
-fn open_tls(
-    settings: Option<&ServerTls>,
-    protocols: Protocols,
-    address: &'static str,
-    metrics: &Arc<Metrics>,
-) -> Result<Option<Arc<TlsListener>>, CommandError> {
-    let Some(settings) = settings else {
-        return Ok(None);
-    };
-    let tls = Arc::new(TlsListener::new(settings.clone(), protocols)?);
-    let (following, metrics) = (Arc::clone(&tls), Arc::clone(metrics));
-    tokio::spawn(async move { metrics.certificates.follow(address, following).await });
-    Ok(Some(tls))
+/// Why the process stops.
+enum StopReason {
+    /// The name of a signal.
+    Signal(&'static str),
+    /// Another process has taken over.
+    Successor(Successor),
 }
 
-fn url_at(address: SocketAddr, is_tls: bool) -> String {
-    let scheme = if is_tls { "https" } else { "http" };
-    format!("{scheme}://{address}")
+impl StopReason {
+    /// How long to go on serving: whoever stops it by hand does not want to wait, and where another process serves
+    /// there is nothing to wait for.
+    fn delay(&self, settings: &Settings) -> Duration {
+        match self {
+            Self::Signal(INTERRUPT) | Self::Successor(_) => Duration::ZERO,
+            Self::Signal(_) => settings.server.drain_delay,
+        }
+    }
+}
+
+/// What becomes of a process whose background has ended on its own.
+fn ended_early(ended: Result<Result<Unrecorded, CommandError>, JoinError>) -> Result<ExitCode, CommandError> {
+    ended.map_err(std::io::Error::other)?.map(|_| ExitCode::FAILURE)
+}
+
+/// Tells systemd when requests are answered, and until then that it should wait for that.
+async fn tell_when_ready(vitals: Vitals, status: ServiceStatus) {
+    while let Err(_elapsed) = timeout(READY_WORD, vitals.ready()).await {
+        let (readiness, why) = vitals.readiness();
+        let why = if why.is_empty() { readiness.word } else { &why };
+        status.tell_waiting(why, READY_WORD * 3);
+    }
+    if !vitals.is_stopping.load(Ordering::Relaxed) {
+        tracing::info!("requests are answered");
+        status.tell_ready();
+    }
 }
 
 /// The audit and its writer, if the settings want one.

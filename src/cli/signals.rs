@@ -14,6 +14,8 @@ const IGNORED: [SignalKind; 5] = [
     SignalKind::io(),
 ];
 
+/// The name of the signal that a person sends from a terminal.
+pub(super) const INTERRUPT: &str = "SIGINT";
 /// The exit status of a process that was told twice to stop.
 pub(super) const STOPPED_BY_SIGNAL: u8 = 130;
 
@@ -47,7 +49,7 @@ impl Signals {
     pub(super) async fn next_stop(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.interrupt.recv() => INTERRUPT,
             _ = self.quit.recv() => "SIGQUIT",
         }
     }

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::embedded_upstream::bind;
 use super::output::{CommandError, print};
 use super::signals::{STOPPED_BY_SIGNAL, Signals};
 use crate::config::{self, Log, LogFormat};
 use crate::contract;
 use crate::embedded;
+use crate::server;
 use crate::store::Store;
 use crate::telemetry::{self, Metrics};
 
@@ -39,7 +39,7 @@ pub(super) async fn run(options: Options) -> Result<ExitCode, CommandError> {
     contract::prove_schemas()?;
     let credential = config::credential_from_process(CREDENTIAL)?;
     let store = Store::open(&options.store).await?;
-    let listener = bind(options.address)?;
+    let listener = server::bind(options.address)?;
     print(&format!(
         "environments service at http://{}",
         listener.local_addr()?

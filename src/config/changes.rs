@@ -214,6 +214,9 @@ impl Settings {
         self.log.format = running.log.format;
         self.server.threads = running.server.threads;
         self.server.allows_core_dumps = running.server.allows_core_dumps;
+        self.server
+            .handover_directory
+            .clone_from(&running.server.handover_directory);
         self
     }
 }

@@ -193,10 +193,14 @@ impl Reader<'_> {
         let threads = self.read_or("server.threads", |raw| values::integer(raw, 1..=1024), cores);
         let allows_core_dumps = self.read("server.core_dumps", values::boolean);
         let reloads_on_change = self.read("server.reload_on_change", values::boolean);
+        let drain_delay = self.read("server.drain_delay", values::duration_or_zero);
+        let handover_directory = self.read_optional("server.handover_directory", values::path);
         Some(Server {
             threads: threads?,
             allows_core_dumps: allows_core_dumps?,
             reloads_on_change: reloads_on_change?,
+            drain_delay: drain_delay?,
+            handover_directory: handover_directory?,
         })
     }
 }

@@ -99,6 +99,7 @@ const AT_START_ALONE: &[&str] = &[
     "log.format",
     "server.threads",
     "server.core_dumps",
+    "server.handover_directory",
 ];
 
 /// What the name of every variable of ours begins with.

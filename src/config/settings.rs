@@ -314,6 +314,10 @@ pub struct Server {
     pub allows_core_dumps: bool,
     /// Whether settings are read again when their file changes.
     pub reloads_on_change: bool,
+    /// How long a gateway that was told to stop goes on serving before it stops to accept.
+    pub drain_delay: Duration,
+    /// Where a new process finds the running one; none where no process takes over from another.
+    pub handover_directory: Option<PathBuf>,
 }
 
 impl Store {

@@ -95,6 +95,14 @@ pub(super) fn duration_or_off(raw: &Raw) -> Result<Duration, Problem> {
     duration(raw)
 }
 
+/// A duration, or none at all: `0s`.
+pub(super) fn duration_or_zero(raw: &Raw) -> Result<Duration, Problem> {
+    match parse_duration(text(raw)?) {
+        Some(Duration::ZERO) => Ok(Duration::ZERO),
+        _ => duration(raw),
+    }
+}
+
 /// `90d` or `12h`, an hour at least; none for `forever`.
 pub(super) fn retention(raw: &Raw) -> Result<Option<Duration>, Problem> {
     let text = text(raw)?;

@@ -11,11 +11,11 @@ mod refusal;
 mod service;
 
 use std::io;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::TcpListener;
 
 pub use example::{EXAMPLE_ID, seed_example};
 

@@ -134,8 +134,9 @@ impl<'a> Loop<'a> {
             select! {
                 biased;
                 misuse = watch.abused() => return self.give_up(http2, misuse).await,
-                () = self.connection.open.closed(), if self.leaving_since.is_none() => {
-                    if self.connection.requests.load(Ordering::Relaxed) == 0 {
+                () = self.connection.open.asked_to_close(), if self.leaving_since.is_none() => {
+                    let is_unused = self.connection.requests.load(Ordering::Relaxed) == 0;
+                    if is_unused && self.connection.open.patience().is_zero() {
                         return;
                     }
                     self.leave(&mut http2);

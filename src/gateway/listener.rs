@@ -1,18 +1,26 @@
 use std::io;
 use std::net::TcpListener;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::Gateway;
 use super::protocol;
-use super::workers::{self, Worker, Workers};
+use super::workers::{self, Heartbeat, Worker, Workers};
 use crate::server::{Accepted, Acceptor, Connections, TlsListener};
 
 /// How long the workers may take to drop what is still there at the end.
 const LAST_PATIENCE: Duration = Duration::from_millis(100);
+/// How long connections are still accepted that were made before the gateway stopped: with the listener the
+/// kernel resets those that wait.
+const BACKLOG_TIME: Duration = Duration::from_millis(50);
+/// How long a connection on which nothing is asked may still be used once the gateway stops. Who is just sending
+/// a request is answered, and told that it was the last.
+const IDLE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A gateway that listens.
 pub struct Running {
@@ -21,6 +29,8 @@ pub struct Running {
     workers: Workers,
     /// Dropped, nothing more is accepted.
     accepting: oneshot::Sender<()>,
+    /// Done when the listener is closed.
+    accepted: oneshot::Receiver<()>,
 }
 
 /// Starts `threads` workers that answer what comes in at `listener`, in TLS if there is any. No worker steals
@@ -39,10 +49,13 @@ pub fn start(
     let workers = Workers::start(threads)?;
     let all = workers.all();
     let (accepting, stopped) = oneshot::channel::<()>();
+    let (end, accepted) = oneshot::channel::<()>();
     if let Some(first) = workers::least_loaded(&all) {
         let (gateway, connections) = (Arc::clone(&gateway), Arc::clone(&connections));
         let workers = Arc::clone(&all);
         first.run(async move {
+            // The last to be dropped, after the listener.
+            let _end = end;
             let mut acceptor = match Acceptor::new(listener, connections) {
                 Ok(acceptor) => acceptor,
                 Err(error) => return tracing::error!(%error, "nothing can be accepted"),
@@ -51,12 +64,14 @@ pub fn start(
                 // Anybody else could say to be whoever they like.
                 acceptor = acceptor.only_trusted(gateway.metrics.clients.untrusted.clone());
             }
+            let mut accepting = pin!(accept(gateway, acceptor, tls, workers));
             tokio::select! {
                 biased;
                 // An error means that the other side was dropped, which is what is waited for.
                 _ = stopped => {}
-                () = accept(gateway, acceptor, tls, workers) => {}
+                () = &mut accepting => {}
             }
+            let _ = timeout(BACKLOG_TIME, accepting).await;
         });
     }
     Ok(Running {
@@ -64,18 +79,30 @@ pub fn start(
         connections,
         workers,
         accepting,
+        accepted,
     })
 }
 
 impl Running {
-    /// Stops accepting, closes idle connections, and lets what is in flight finish until `deadline` is done.
-    /// Gives back how many requests were cut off.
+    /// What proves that the workers are at work.
+    #[must_use]
+    pub fn heartbeat(&self) -> Heartbeat {
+        Heartbeat::new(self.workers.all())
+    }
+
+    /// Stops accepting, tells clients with the next answer that their connection ends, closes idle ones, and lets
+    /// what is in flight finish until `deadline` is done. Gives back how many requests were cut off.
     pub async fn stop(self, deadline: impl Future<Output = ()>) -> i64 {
         self.gateway.is_stopping.store(true, Ordering::Relaxed);
         drop(self.accepting);
-        self.connections.close_all();
+        self.connections.close_all(IDLE_PATIENCE);
+        let finished = async {
+            // An error means that it is closed.
+            let _ = self.accepted.await;
+            self.connections.all_closed().await;
+        };
         let cut_off = tokio::select! {
-            () = self.connections.all_closed() => 0,
+            () = finished => 0,
             () = deadline => self.gateway.metrics.in_flight.get(),
         };
         self.workers.stop(LAST_PATIENCE).await;

@@ -98,6 +98,7 @@ pub use framing::{JudgedRequests, judge_bytes};
 pub use health::Readiness;
 pub use listener::{Running, start};
 pub use probe::{attend_upstream, check_credentials};
+pub use workers::Heartbeat;
 
 /// What a gateway can go by from the next request on.
 pub struct PreparedConfiguration(Configuration);

@@ -128,6 +128,30 @@ impl Worker {
     }
 }
 
+/// What proves that the workers are at work: each does a little when it is asked to.
+#[derive(Clone)]
+pub struct Heartbeat(Arc<[Worker]>);
+
+impl Heartbeat {
+    pub(super) const fn new(workers: Arc<[Worker]>) -> Self {
+        Self(workers)
+    }
+
+    /// Waits until each worker has done something since; false where one is gone.
+    pub async fn beat(&self) -> bool {
+        let beats = self.0.iter().map(|worker| {
+            let (done, is_done) = oneshot::channel();
+            worker.run(async move {
+                // Nobody waits for it any more where it took too long.
+                let _ = done.send(());
+            });
+            is_done
+        });
+        let beats = futures_util::future::join_all(beats.collect::<Vec<_>>()).await;
+        beats.iter().all(Result::is_ok)
+    }
+}
+
 /// Counts a connection in, and out again however it ends.
 struct Load(Arc<AtomicUsize>);
 
@@ -173,5 +197,23 @@ mod tests {
         assert_eq!(loads().collect::<Vec<_>>(), [2, 2, 2]);
         workers.stop(Duration::from_secs(10)).await;
         assert_eq!(loads().sum::<usize>(), 0, "what they were doing is dropped");
+    }
+
+    #[tokio::test]
+    async fn there_is_no_heartbeat_without_every_worker() {
+        let workers = Workers::start(2).unwrap();
+        let heartbeat = Heartbeat::new(workers.all());
+        assert!(heartbeat.beat().await);
+        let (release, released) = mpsc::channel::<()>();
+        workers.all()[1].run(async move {
+            // As what never comes to an end would.
+            let _ = released.recv();
+        });
+        let mut beating = std::pin::pin!(heartbeat.beat());
+        assert!(timeout(Duration::from_millis(300), &mut beating).await.is_err());
+        drop(release);
+        assert!(beating.await);
+        workers.stop(Duration::from_secs(10)).await;
+        assert!(!heartbeat.beat().await, "they are gone");
     }
 }

@@ -43,7 +43,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Sets what every connection that is accepted inherits.
-fn set_up(socket: &Socket) -> io::Result<()> {
+pub(super) fn set_up(socket: &Socket) -> io::Result<()> {
     // Small answers on kept connections: without this the kernel holds them back for the client's ACK.
     socket.set_tcp_nodelay(true)?;
     // A machine that vanished says nothing, so it is asked.

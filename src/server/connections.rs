@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::client_network::ClientNetwork;
 use super::entry::{Activity, Candidates, Entry};
@@ -54,6 +54,8 @@ struct Open {
     clients: HashMap<ClientNetwork, Client>,
     next: u64,
     is_closing: bool,
+    /// How long one that should close may still wait for a request that is on its way.
+    patience: Duration,
 }
 
 /// The connections of one client.
@@ -207,10 +209,12 @@ impl Connections {
         }
     }
 
-    /// Asks all of them to close once they are idle, and all that come after.
-    pub fn close_all(&self) {
+    /// Asks all of them to close once they are idle, and all that come after. What a client has sent already, or is
+    /// just sending, is waited for with `patience`: closed at once, a connection takes it along.
+    pub fn close_all(&self, patience: Duration) {
         let mut open = self.open.lock();
         open.is_closing = true;
+        open.patience = patience;
         open.all.values().for_each(|entry| entry.ask_to_close());
     }
 
@@ -265,11 +269,27 @@ impl OpenConnection {
         *self.closing.borrow()
     }
 
-    /// Waits until the connection should close.
-    pub async fn closed(&self) {
+    /// Waits until the connection should be told that it closes.
+    pub async fn asked_to_close(&self) {
         let mut closing = self.closing.clone();
         // There is no error: who could ask for it is part of this.
         let _ = closing.wait_for(|is_closing| *is_closing).await;
+    }
+
+    /// Waits until the connection should close if nothing has come on it.
+    pub async fn closed(&self) {
+        self.asked_to_close().await;
+        let patience = self.patience();
+        if !patience.is_zero() {
+            // On the heap, because else each idle connection held the room for it.
+            Box::pin(sleep(patience)).await;
+        }
+    }
+
+    /// How long it may still wait for a request once it should close.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.connections.open.lock().patience
     }
 
     /// Lets the connection close as soon as it is idle: it has been there for long enough.

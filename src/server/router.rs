@@ -1,4 +1,5 @@
 use std::io;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +10,14 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustls::pki_types::CertificateDer;
-use tokio::net::TcpListener;
 use tokio::select;
 
 use super::acceptor::{Accepted, Acceptor};
 use super::connections::Connections;
 use super::tls::{TlsListener, establish};
 
+/// How long a connection on which nothing is asked is still kept at the end, for what is just being sent.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// The largest head.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 
@@ -37,7 +39,7 @@ pub async fn serve(
     header_timeout: Duration,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let mut acceptor = Acceptor::new(listener.into_std()?, Arc::clone(&connections))?;
+    let mut acceptor = Acceptor::new(listener, Arc::clone(&connections))?;
     let accepting = async {
         loop {
             let accepted = acceptor.accept().await;
@@ -48,7 +50,7 @@ pub async fn serve(
         () = accepting => {}
         () = shutdown => {}
     }
-    connections.close_all();
+    connections.close_all(PATIENCE);
     connections.all_closed().await;
     Ok(())
 }

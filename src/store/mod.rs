@@ -46,7 +46,7 @@ pub use error::{StoreError, StoreFault};
 pub use health::StoreHealth;
 pub use inspect::{Depth, Inspection, StoreProblem};
 pub use keys::{IssuedKey, KeyState, ListedKey, Rotation};
-pub use open::display_name;
+pub use open::{display_name, newest_schema};
 pub use presence::Presence;
 pub use schema::Schema;
 

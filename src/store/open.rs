@@ -181,6 +181,15 @@ impl Store {
     }
 }
 
+/// The version of tables that this build makes in the store that `url` names.
+///
+/// # Errors
+/// [`StoreError::BadUrl`]
+pub fn newest_schema(url: &str) -> Result<i64, StoreError> {
+    let (backend, _) = backend(url)?;
+    Ok(backend.known_version())
+}
+
 /// The store that a URL names, as a person may read it: without a password.
 #[must_use]
 pub fn display_name(url: &str) -> String {

@@ -1,5 +1,6 @@
 //! What the operator does: commands, settings, health, logs, stopping.
 
+mod drain;
 mod start;
 mod stop;
 mod telemetry;

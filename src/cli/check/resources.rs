@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::cli::address_probe::{self, AddressState, Holder};
 use crate::cli::admin_probe::{self, AtAdmin};
+use crate::cli::handover::directory::HandoverDirectory;
 use crate::config::{Admin, AdminEndpoint, ServerTls, Settings};
 use crate::quota::RedisBudget;
 use crate::server::{Protocols, TlsListener};
@@ -32,6 +33,14 @@ pub(super) fn try_all(
     }
     if let Some(spool) = &settings.audit.spool {
         tried.push(("audit.spool", try_file(spool)));
+    }
+    if let Some(directory) = &settings.server.handover_directory {
+        let found = HandoverDirectory::open(directory)
+            .map(|_| format!("only its user may enter {}", directory.display()));
+        tried.push((
+            "server.handover_directory",
+            found.map_err(|error| error.to_string()),
+        ));
     }
     if let Some(redis) = &settings.quota.redis {
         let outcome = RedisBudget::check_url(redis.reveal());

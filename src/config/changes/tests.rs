@@ -165,6 +165,7 @@ fn each_setting_that_is_read_at_the_start_alone_stays_as_it_is() {
         ("log.format", "", "\"json\""),
         ("server.threads", "server.threads = 1\n", "2"),
         ("server.core_dumps", "", "true"),
+        ("server.handover_directory", "", "\"/run/envgate\""),
     ];
     let lasting = SETTINGS.iter().filter(|doc| doc.needs_restart());
     let lasting: BTreeSet<_> = lasting.map(|doc| doc.path).collect();

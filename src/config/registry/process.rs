@@ -102,4 +102,18 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         default: Some("false"),
         doc: "whether settings are read again when their file changes, as on SIGHUP; the file is looked at once a second",
     },
+    SettingDoc {
+        path: "server.drain_delay",
+        form: "duration, or `0s`",
+        default: Some("0s"),
+        doc: "how long SIGTERM goes on serving, with `/readyz` at 503, before it stops to accept: as long as a balancer \
+              takes to notice",
+    },
+    SettingDoc {
+        path: "server.handover_directory",
+        form: "path",
+        default: None,
+        doc: "a directory of mode 0700 through which a new process takes the listeners of the running one over; left \
+              out, none does",
+    },
 ];

@@ -19,7 +19,7 @@ fn budget(metrics: &Metrics) -> Arc<Budget> {
         learn: false,
         span: SPAN,
     };
-    Budget::new("default", allowance, metrics.budget("default", true))
+    Budget::new("default", allowance, metrics.budget("default"))
 }
 
 /// What a budget lets up now, at once, so many at most.

@@ -26,7 +26,7 @@ async fn those_that_are_open_and_those_that_come_later_are_asked_to_close() {
     let connections = Connections::new(ConnectionLimits::none(), None);
     let early = admit(&connections).await;
     assert!(!is_closing(&early));
-    connections.close_all();
+    connections.close_all(Duration::ZERO);
     let late = admit(&connections).await;
     assert!(is_closing(&early) && is_closing(&late));
     let all_closed = connections.all_closed();

@@ -5,6 +5,7 @@ pub mod client;
 pub mod connect_proxy;
 pub mod database;
 pub mod envgate;
+pub mod handover;
 pub mod http2;
 pub mod tls;
 pub mod tls_upstream;

@@ -88,7 +88,7 @@ impl Service {
         let (stop, stopped) = oneshot::channel();
         let credential = Secret::new(CREDENTIAL.to_owned());
         let ended = tokio::spawn(envgate::embedded::serve(
-            listener,
+            listener.into_std().unwrap(),
             store.clone(),
             credential,
             async move {
