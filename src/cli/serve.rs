@@ -40,6 +40,9 @@ use crate::tenancy::Directory;
 
 /// Threads for SQL, the admin endpoints and the embedded service; the gateway has workers of its own.
 const BACKGROUND_THREADS: usize = 2;
+/// How long connections to a socket of systemd's may wait for a gateway that is not ready. Longer than a restart takes;
+/// what asks for health then hears what it waits for.
+const LEFT_WAITING: Duration = Duration::from_secs(5);
 /// How often systemd is told that the process waits for something else before it is ready.
 const READY_WORD: Duration = Duration::from_secs(5);
 
@@ -106,6 +109,7 @@ async fn serve(
     tokio::spawn(async move { gateway::attend_upstream(&attending).await });
 
     // Both addresses are there before anything is started or said, so that a fault leaves nothing half done.
+    let was_listening = !inherited.is_empty();
     let listeners = Listeners::open(&settings, inherited).await?;
     let estate = listeners.estate(&settings.store.url, Arc::clone(&gateway))?;
     let Listeners {
@@ -194,17 +198,26 @@ async fn serve(
     };
     let mut background_task = tokio::spawn(background.run(embedded, stopped.clone()));
 
-    // Who follows another process lets nobody in before it can answer: until then that one does.
-    if let Some(predecessor) = &mut predecessor {
-        let outcome = tokio::select! {
-            relieved = predecessor.relieve(&vitals, &gateway) => relieved.map_err(CommandError::from).map(|()| None),
-            _ = signals.next_stop() => Ok(Some(ExitCode::SUCCESS)),
-            ended = &mut background_task => ended_early(ended).map(Some),
-        };
-        if !matches!(outcome, Ok(None)) {
-            close_store(&opened_store).await;
-            return outcome.map(Option::unwrap_or_default);
+    // Who follows another process lets nobody in before it can answer: until then that one does, or connections wait
+    // where systemd listens.
+    let let_in = async {
+        match &mut predecessor {
+            Some(predecessor) => predecessor.relieve(&vitals, &gateway).await?,
+            None if was_listening => {
+                let _ = timeout(LEFT_WAITING, vitals.ready()).await;
+            }
+            None => {}
         }
+        Ok::<_, CommandError>(None)
+    };
+    let outcome = tokio::select! {
+        outcome = let_in => outcome,
+        _ = signals.next_stop() => Ok(Some(ExitCode::SUCCESS)),
+        ended = &mut background_task => ended_early(ended).map(Some),
+    };
+    if !matches!(outcome, Ok(None)) {
+        close_store(&opened_store).await;
+        return outcome.map(Option::unwrap_or_default);
     }
     let running = gateway::start(
         Arc::clone(&gateway),

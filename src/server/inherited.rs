@@ -49,6 +49,12 @@ pub enum InheritedListenerError {
 }
 
 impl InheritedListeners {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes those that the environment tells of, if it tells this process; the variables are gone afterwards. To be
     /// called once, before there are other threads and other descriptors.
     ///
