@@ -165,7 +165,9 @@ async fn hand_over(
     }
     // Where it is not heard of again, each is whole again when this is dropped.
     let budgets = estate.gateway.budgets();
-    let begun = budgets.iter().filter_map(|live| BudgetHandover::begin(live.budget()));
+    let begun = budgets
+        .iter()
+        .filter_map(|live| BudgetHandover::begin(live.budget()));
     let (budgets, spent) = begun.unzip();
     channel.send(&Reply::Budgets(spent)).await?;
     match channel.receive(SERVING_WITHIN).await? {

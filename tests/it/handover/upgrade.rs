@@ -78,7 +78,10 @@ fn three_upgrades_under_a_stream_of_requests_lose_none_and_all_are_in_the_audit(
     // The test's look at the audit is no longer than what it gives at once.
     assert!(done < usize::from(u16::MAX));
     // Those who were let in are in it too.
-    let writes = records.iter().filter(|record| record.operation == "archive").count();
+    let writes = records
+        .iter()
+        .filter(|record| record.operation == "archive")
+        .count();
     assert_eq!(writes, done);
 }
 

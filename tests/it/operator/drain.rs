@@ -29,7 +29,11 @@ fn in_the_drain_delay_requests_are_served_and_balancers_are_told() {
     assert_eq!((health.status, health.text().as_str()), (503, "stopping"));
     let answer = envgate.get(EXAMPLE);
     assert_eq!(answer.status, 200, "a new connection is still served");
-    assert_ne!(answer.header("connection"), Some("close"), "and may be used again");
+    assert_ne!(
+        answer.header("connection"),
+        Some("close"),
+        "and may be used again"
+    );
     envgate.signal("TERM");
     assert_eq!(
         envgate.wait(STOPPED_WITHIN).code(),
