@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 mod guarded;
+pub mod haproxy;
 pub mod machine;
 pub mod pgbouncer;
 pub mod postgres;
