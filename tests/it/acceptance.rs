@@ -4,8 +4,8 @@
 mod image;
 mod installed;
 mod manifests;
-mod package;
 mod operation;
+mod package;
 mod pgbouncer;
 mod steady_load;
 mod tls_clients;

@@ -147,7 +147,14 @@ fn a_stop_during_an_adoption_leaves_no_stamp_without_a_record() {
             .any(|seen| seen.line.starts_with("POST") && seen.line.contains("env_slow"))
     });
     envgate.signal("TERM");
-    assert_eq!(envgate.wait(STOPPED_WITHIN).code(), Some(0), "{}", envgate.log());
+    envgate.expect_log("stopping");
+    envgate.signal("TERM");
+    assert_eq!(
+        envgate.wait(STOPPED_WITHIN).code(),
+        Some(130),
+        "{}",
+        envgate.log()
+    );
     asking.join().unwrap();
     let records = crate::stopping::read(&store);
     let records: Vec<_> = records
