@@ -1,8 +1,10 @@
+pub(super) mod handover;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::learning::{Learned, Learning, least_learned};
+use super::learning::{Learning, least_learned};
 use super::limits::{ByKind, ByRate, Kind, Limits, Open, Rate};
 use super::shared::{Mode, ReplicaState};
 use super::window::Window;
@@ -34,21 +36,6 @@ pub(super) struct Ahead {
     pub(super) all: usize,
     pub(super) of_kind: usize,
     pub(super) writes: usize,
-}
-
-/// What of a budget counts in the process that follows.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Spent {
-    /// When those requests were sent that count there.
-    pub(super) sent: ByRate<Vec<Instant>>,
-    /// What the process before keeps of each limit.
-    pub(super) kept: Limits,
-    pub(super) learned: ByRate<Option<Learned>>,
-    pub(super) closed_until: Option<Instant>,
-}
-
-fn in_requests(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 impl CapacityLimiter {
@@ -301,100 +288,6 @@ impl CapacityLimiter {
         let room_at = self.replica.as_ref().and_then(|replica| replica.room_at(kind));
         let others = [self.closed_until(now), room_at, self.quiet_until(now)];
         Some(others.into_iter().flatten().fold(local, Instant::max))
-    }
-
-    /// Leaves the budget to another process but for what this one still needs: `waiting` requests wait. None where
-    /// replicas share it, which tell each other anyway.
-    pub(super) fn hand_over(&mut self, waiting: usize, now: Instant) -> Option<Spent> {
-        if self.replica.is_some() {
-            return None;
-        }
-        let limits = self.limits(now);
-        let in_flight = usize::try_from(self.in_flight).unwrap_or(usize::MAX);
-        // Each may need another request besides the one that it waits for.
-        let needed = in_flight.saturating_add(waiting).saturating_mul(2);
-        let mut kept = Limits::default();
-        let mut given = ByRate::default();
-        for rate in Rate::ALL {
-            let window = self.windows.of_mut(rate);
-            let Some(free) = window.left(now) else { continue };
-            *given.of_mut(rate) = window.split(needed.max(free / 2), now);
-            *kept.of_mut(rate) = Some(in_requests(window.held(usize::MAX, now)));
-        }
-        kept.concurrent = limits.concurrent.map(|slots| {
-            let free = slots.saturating_sub(self.in_flight);
-            self.in_flight + free.min(in_requests(waiting).max(free / 2))
-        });
-        self.kept = Some(kept);
-        self.follow(now);
-        Some(Spent {
-            sent: given,
-            kept,
-            learned: self.learning.learned,
-            closed_until: self.closed_until(now),
-        })
-    }
-
-    /// Takes back what was handed over to a process that never used it.
-    pub(super) fn take_back(&mut self, spent: Spent, now: Instant) {
-        self.kept = None;
-        self.follow(now);
-        let mut sent = spent.sent;
-        for rate in Rate::ALL {
-            let given = std::mem::take(sent.of_mut(rate));
-            self.windows.of_mut(rate).unsplit(given);
-        }
-    }
-
-    /// Gives up what it kept and needs no more: of what is free it needs `free` requests, and `waiting` slots. What
-    /// it still keeps.
-    pub(super) fn shrink(&mut self, free: usize, waiting: usize, now: Instant) -> Option<Limits> {
-        let mut kept = self.kept?;
-        self.follow(now);
-        for rate in Rate::ALL {
-            if let Some(held) = kept.of_mut(rate) {
-                *held = (*held).min(in_requests(self.windows.of_mut(rate).held(free, now)));
-            }
-        }
-        let slots = self.in_flight.saturating_add(in_requests(waiting));
-        kept.concurrent = kept.concurrent.map(|held| held.min(slots));
-        self.kept = Some(kept);
-        self.follow(now);
-        Some(kept)
-    }
-
-    /// Takes the budget over from another process that keeps a part.
-    pub(super) fn take_over(&mut self, spent: Spent, now: Instant) {
-        self.learning.learned = spent.learned;
-        self.closed_until = self.closed_until.max(spent.closed_until);
-        self.follow(now);
-        let mut sent = spent.sent;
-        for rate in Rate::ALL {
-            let window = self.windows.of_mut(rate);
-            if window.is_limited() {
-                window.unsplit(std::mem::take(sent.of_mut(rate)));
-            }
-        }
-        self.leave_elsewhere(&spent.kept);
-    }
-
-    /// Leaves another process what it keeps.
-    pub(super) fn leave_elsewhere(&mut self, kept: &Limits) {
-        for rate in Rate::ALL {
-            let count = kept
-                .of(rate)
-                .map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX));
-            self.windows.of_mut(rate).leave_elsewhere(count);
-        }
-        self.slots_elsewhere = kept.concurrent.unwrap_or_default();
-    }
-
-    /// That process is gone.
-    pub(super) fn end_elsewhere(&mut self, now: Instant) {
-        for rate in Rate::ALL {
-            self.windows.of_mut(rate).end_elsewhere(now);
-        }
-        self.slots_elsewhere = 0;
     }
 
     fn quiet_until(&self, now: Instant) -> Option<Instant> {

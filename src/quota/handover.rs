@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::budget::Budget;
-use super::capacity::Spent;
+use super::capacity::handover::Spent;
 use super::learning::Learned;
 use super::limits::{ByRate, Limits, Rate};
 use crate::tenancy::TenantId;
