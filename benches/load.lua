@@ -1,7 +1,7 @@
 -- One request, again and again, with the headers that the official Python SDK sends: an update with a body, a read
 -- without.
 -- wrk … -s load.lua URL -- KEY BODY [PATH]; prints one JSON line of what happened. `@FILE` instead of a key or a body
--- reads them from a file: keys one a line, which take turns.
+-- reads them from a file: keys one a line, which take turns. So do environments where the path has a `*`.
 
 local requests, at = {}, 0
 
@@ -40,13 +40,15 @@ function init(args)
       ["x-stainless-retry-count"] = "0",
       ["x-stainless-read-timeout"] = "600",
    }
-   if args[3] then
+   if args[3] and body == "" then
       -- Of a read that is to be asked for anew each time.
       headers["Cache-Control"] = "no-cache"
    end
-   for number, key in ipairs(keys) do
-      headers["Authorization"] = "Bearer " .. key
-      requests[number] = wrk.format(body == "" and "GET" or "POST", path, headers, body ~= "" and body or nil)
+   local environments = path:find("*", 1, true) and 256 or 1
+   for turn = 0, environments * #keys - 1 do
+      headers["Authorization"] = "Bearer " .. keys[turn % #keys + 1]
+      local own_path = path:gsub("%*", string.format("%03d", turn % environments))
+      requests[turn + 1] = wrk.format(body == "" and "GET" or "POST", own_path, headers, body ~= "" and body or nil)
    end
 end
 

@@ -70,7 +70,7 @@ class Row:
             connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=context)
         else:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        connection.request("POST" if self.body else "GET", self.path or PATH, self.body or None, self.headers)
+        connection.request("POST" if self.body else "GET", (self.path or PATH).replace("*", "000"), self.body or None, self.headers)
         reply = connection.getresponse()
         text = reply.read().decode(errors="replace")
         connection.close()
