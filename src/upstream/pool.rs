@@ -22,7 +22,9 @@ struct Idle {
 
 /// Shorter than what origins grant (60 s and more), so that the gateway is mostly the one who closes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-const IDLE_PER_WORKER: usize = 128;
+/// Of a thousand in flight some hundreds end between two looks at the sockets, and as many begin: with room for fewer
+/// each of those would open a connection of its own. What is idle is one socket and nothing else.
+const IDLE_PER_WORKER: usize = 512;
 /// How long a connection may be used that leads where its name does not any more. A name that shows a few of
 /// many addresses, in turn, is no reason to leave one that works; a service that has moved away for good is.
 const UNNAMED_LIFETIME: Duration = Duration::from_secs(10 * 60);

@@ -72,3 +72,15 @@ async fn what_nobody_has_needed_for_long_is_closed() {
     assert_eq!(count(&pool), 0);
     assert_eq!(other_end.read(&mut [0]).await.unwrap(), 0, "an orderly end");
 }
+
+#[tokio::test]
+async fn as_many_are_kept_as_end_at_once_where_hundreds_are_in_flight() {
+    let pool = Pool::default();
+    let mut others = Vec::new();
+    for _ in 0..300 {
+        let (connection, other_end) = used().await;
+        pool.put(connection);
+        others.push(other_end);
+    }
+    assert_eq!(count(&pool), others.len());
+}
