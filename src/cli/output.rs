@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::admin_client::AdminError;
-use super::handover::error::HandoverError;
+use super::serve::handover::error::HandoverError;
 use crate::config::{CertificateError, ConfigErrors};
 use crate::contract::SchemaFault;
 use crate::quota::RedisBudgetError;

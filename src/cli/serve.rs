@@ -1,5 +1,17 @@
 //! `envgate serve`: settings are read, then built into a running gateway.
 
+mod background;
+mod budget_tasks;
+mod connection_limits;
+mod embedded_upstream;
+mod file_watch;
+pub(super) mod handover;
+mod listeners;
+mod reload;
+mod shutdown;
+mod systemd;
+mod welcome;
+
 use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -13,22 +25,21 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 
-use super::background::Background;
-use super::budget_tasks::BudgetTasks;
-use super::connection_limits::{limit_connections, raise_descriptors, tell_limits};
-use super::core_dumps::CoreDumps;
-use super::embedded_upstream::EmbeddedUpstream;
-use super::handover::successor::{Meeting, Successor, await_successor};
-use super::listeners::{Listeners, open_tls, url_at};
-use super::output::{CommandError, print_if_read};
-use super::reload::{self, Reloader};
-use super::shutdown::{
+use self::background::Background;
+use self::budget_tasks::BudgetTasks;
+use self::connection_limits::{limit_connections, raise_descriptors, tell_limits};
+use self::embedded_upstream::EmbeddedUpstream;
+use self::handover::successor::{Meeting, Successor, await_successor};
+use self::listeners::{Listeners, open_tls, url_at};
+use self::reload::Reloader;
+use self::shutdown::{
     CutOff, FINAL_WRITES_TIMEOUT, StopTimes, close_admin, close_store, conclude, end_at_last, second_signal,
     wait_for_stop, wait_long_after_stop,
 };
+use self::systemd::ServiceStatus;
+use super::core_dumps::CoreDumps;
+use super::output::{CommandError, print_if_read};
 use super::signals::{INTERRUPT, Signals};
-use super::systemd::ServiceStatus;
-use super::welcome;
 use crate::admin::{self, Admin, AdoptionJobs, Reloads, Vitals};
 use crate::config::{self, CurrentSettings, Settings};
 use crate::contract;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::cli::address_probe::{self, AddressState, Holder};
 use crate::cli::admin_probe::{self, AtAdmin};
-use crate::cli::handover::directory::HandoverDirectory;
+use crate::cli::serve::handover::directory::HandoverDirectory;
 use crate::config::{Admin, AdminEndpoint, ServerTls, Settings};
 use crate::quota::RedisBudget;
 use crate::server::{Protocols, TlsListener};

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use tokio::sync::watch;
 
-use super::output::CommandError;
+use super::super::output::CommandError;
 use super::shutdown::wait_for_stop;
 use crate::config::{Secret, UpstreamService, UpstreamUrl};
 use crate::embedded;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use super::super::operator;
+use super::super::output::CommandError;
 use super::embedded_upstream::EmbeddedUpstream;
-use super::operator;
-use super::output::CommandError;
 use super::shutdown::{wait_for_stop, wait_long_after_stop};
 use super::welcome;
 use crate::config::{Secret, Settings};

@@ -22,8 +22,8 @@
 //! goes on; where the old one goes, the new one does without it: what it was given by then is its own.
 
 pub(super) mod channel;
-pub(super) mod directory;
-pub(super) mod error;
+pub(in crate::cli) mod directory;
+pub(in crate::cli) mod error;
 pub(super) mod predecessor;
 pub(super) mod successor;
 

@@ -4,10 +4,10 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use super::super::output::CommandError;
 use super::handover::directory::HandoverDirectory;
 use super::handover::predecessor::Predecessor;
 use super::handover::successor::Estate;
-use super::output::CommandError;
 use crate::config::{Secret, ServerTls, Settings};
 use crate::gateway::Gateway;
 use crate::server::{InheritedListeners, Protocols, TlsListener, bind};

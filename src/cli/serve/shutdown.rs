@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::signals::{STOPPED_BY_SIGNAL, Signals};
+use super::super::signals::{STOPPED_BY_SIGNAL, Signals};
 use crate::config::Settings;
 use crate::store::{Store, Unrecorded};
 use crate::telemetry::RunningLog;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::output::{CommandError, print_if_read};
+use super::super::output::{CommandError, print_if_read};
 use crate::config::{Ownership, UpstreamUrl};
 use crate::embedded;
 use crate::store::{Store, StoreError};
