@@ -70,12 +70,12 @@ class Line:
         ]
 
     def judgement(self):
-        """How the last compares with the first."""
-        first, last = self.points[0].row, self.points[-1].row
-        if max(first.spread, last.spread) > report.MOST_SPREAD:
+        """How the dearest point compares with the cheapest, wherever they are."""
+        rows = sorted((point.row for point in self.points), key=lambda row: row.cost)
+        if max(rows[0].spread, rows[-1].spread) > report.MOST_SPREAD:
             return "too noisy to be compared"
-        ratio = last.cost / first.cost
-        return f"{ratio:.2f} times the CPU time from first to last" + (" (flat)" if 1 / FLAT < ratio < FLAT else "")
+        ratio = rows[-1].cost / rows[0].cost
+        return f"the dearest takes {ratio:.2f} times the CPU time of the cheapest" + (" (flat)" if ratio < FLAT else "")
 
 
 def row(name, gateway, body=GOOD, **more):
