@@ -116,7 +116,7 @@ def envgate_ways(stack, directory, upstream):
     shared = f'[quota]\nreplicas = 1\nredis = "{redis(stack, directory)}"\n'
     ways = {
         "stamped": Gateway(stack, folder / "stamped", upstream, settings=NO_AUDIT, stamp=True),
-        "under a policy (two upstream requests)": Gateway(stack, folder / "policy", upstream, settings=NO_AUDIT + POLICY),
+        "policy (two upstream requests)": Gateway(stack, folder / "policy", upstream, settings=NO_AUDIT + POLICY),
         "limited budget": Gateway(stack, folder / "limited", upstream, settings=NO_AUDIT + LIMITED),
         "limited budget in Redis": Gateway(stack, folder / "redis", upstream, settings=NO_AUDIT + LIMITED + shared),
     }
