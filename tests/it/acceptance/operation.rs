@@ -24,7 +24,7 @@ const HEALTH_PATH: &str = "/ready";
 /// What an end may take that waits for nobody.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Long enough for a balancer to have asked several times how everybody is.
-const A_MOMENT: usize = 500;
+const A_MOMENT: usize = 750;
 
 /// A gateway at addresses that outlive it.
 struct Instance {
@@ -276,7 +276,7 @@ fn replica(database: &str, upstream: SocketAddr) -> Setup {
         .upstream(upstream)
         .set("ENVGATE_STORE__URL", database)
         .set("ENVGATE_STORE__LISTEN_URL", database)
-        .set("ENVGATE_SERVER__DRAIN_DELAY", "1s")
+        .set("ENVGATE_SERVER__DRAIN_DELAY", "2s")
 }
 
 #[test]

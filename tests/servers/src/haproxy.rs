@@ -70,7 +70,7 @@ fn configuration(
     timeout connect 5s
     timeout client 75s
     timeout server 60s
-    timeout check 2s
+    timeout check 5s
     # Only what never reached a server is sent once more: a write is not.
     retries 3
     retry-on conn-failure
@@ -81,7 +81,7 @@ frontend tenants
 backend gateways
     balance roundrobin
     option httpchk GET {health_path}
-    default-server check inter 200ms fall 1 rise 1{tls}
+    default-server check inter 500ms fall 2 rise 1{tls}
 "
     );
     for (number, gateway) in gateways.iter().enumerate() {
