@@ -4,7 +4,8 @@
 with good keys: first from 60 addresses of this machine, then from one alone. Whoever is closed comes again. Beside them one
 client sends updates, as it did before. From 60 addresses its p99 must stay under twice what it was; from one it is told and
 judged by nobody, for the address is closed as often as it comes, which is work on the processor that the client shares. The
-memory must stay under 24 KiB for each open connection, plus `listen.max_unread_bytes`, in every moment.
+memory must stay under 24 KiB for each open connection, plus `listen.max_unread_bytes`, in every moment; those
+count that were open half a second before, for their memory goes back to the system only then.
 
 It needs the binary and nothing else: python3, and the addresses 127.0.0.0/8, which Linux has anyway. The upstream and the floods are
 processes of their own, so the machine should have cores for them. About two minutes.
@@ -24,6 +25,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +35,8 @@ from .processes import ENVGATE, PATH, ROOT, Gateway
 # listen.max_unread_bytes and those of one tenant under its quarter: none is refused, every reader holds its own.
 LIST_BYTES = 110 * 1024
 UNREAD_BYTES = 256 * 1024 * 1024
+# Half a second: what connections had is given back a tenth after they are gone, on a busy machine later.
+LOOKS_TO_GIVE_BACK = 5
 BYTES_FOR_CONNECTION = 24 * 1024
 TENANTS = ["normal", "slow-1", "slow-2", "slow-3", "slow-4"]
 UPDATE = b'{"description":"Data analysis"}'
@@ -215,11 +219,14 @@ class Measured:
     # Of the moment in which memory was furthest above what open connections may take.
     open: float = 0
     memory: int = 0
+    opened: deque = field(default_factory=lambda: deque(maxlen=LOOKS_TO_GIVE_BACK))
     counted: dict[str, float] = field(default_factory=dict)
 
     def look(self, envgate: Gateway) -> None:
-        """Looks at the memory and at the connections that are open in the same moment."""
-        is_open, memory = envgate.metrics()['envgate_connections_open{address="listen"}'], envgate.resident
+        """Looks at the memory, and at the connections that are open. The allocator gives memory back a tenth of a second
+        after they are gone, so those count that were open at one of the last looks."""
+        self.opened.append(envgate.metrics()['envgate_connections_open{address="listen"}'])
+        is_open, memory = max(self.opened), envgate.resident
         if memory - is_open * BYTES_FOR_CONNECTION > self.memory - self.open * BYTES_FOR_CONNECTION:
             self.open, self.memory = is_open, memory
 
