@@ -241,14 +241,7 @@ fn one_that_hangs_is_ended_by_the_watchdog_and_started_again() {
     eventually("another has taken its place", || {
         property(&machine, "NRestarts") == "1" && property(&machine, "ActiveState") == "active"
     });
-    let log = machine.run_well(&[
-        "journalctl",
-        "--no-pager",
-        "--output",
-        "cat",
-        "--unit",
-        "envgate.service",
-    ]);
+    let log = journal(&machine);
     assert!(log.contains("Watchdog timeout"), "{log}");
     eventually("it answers", || ask(&machine, &key) == "200");
 }
