@@ -33,7 +33,7 @@ pub struct SpentBudget {
     rates: Vec<SpentRate>,
     /// For how long the upstream wants silence.
     silence: Option<u64>,
-    kept: KeptLimits,
+    kept: Limits,
     /// What counts of tenants' own limits, by their ids.
     tenants: Vec<(String, Vec<u64>)>,
 }
@@ -43,7 +43,7 @@ pub struct SpentBudget {
 pub struct KeptShare {
     /// The name that the settings have for it.
     pub budget: String,
-    kept: KeptLimits,
+    kept: Limits,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -58,15 +58,6 @@ struct LearnedLimit {
     limit: u32,
     taught: u32,
     raised: u64,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
-struct KeptLimits {
-    requests: Option<u32>,
-    concurrent: Option<u32>,
-    creates: Option<u32>,
-    writes: Option<u32>,
-    reads: Option<u32>,
 }
 
 /// A budget that goes over to another process. Dropped before that has begun to use it, all of it is this one's
@@ -117,7 +108,7 @@ impl BudgetHandover {
         });
         KeptShare {
             budget: self.budget.name().to_owned(),
-            kept: kept.unwrap_or_default().into(),
+            kept: kept.unwrap_or_default(),
         }
     }
 }
@@ -142,7 +133,7 @@ impl Budget {
 
     /// Takes in what that process still keeps.
     pub fn leave_elsewhere(&self, share: &KeptShare) {
-        self.change(|admission, _| admission.capacity().leave_elsewhere(&share.kept.into()));
+        self.change(|admission, _| admission.capacity().leave_elsewhere(&share.kept));
     }
 
     /// That process is gone.
@@ -179,7 +170,7 @@ impl SpentBudget {
             silence: spent
                 .closed_until
                 .map(|until| micros(until.saturating_duration_since(now))),
-            kept: spent.kept.into(),
+            kept: spent.kept,
             tenants: tenants
                 .into_iter()
                 .map(|(TenantId(tenant), sent)| (tenant, sent.into_iter().map(age).collect()))
@@ -207,7 +198,7 @@ impl SpentBudget {
                 let sent = of(rate).map_or(&[][..], |told| &told.sent);
                 sent.iter().copied().map(at).collect()
             }),
-            kept: self.kept.into(),
+            kept: self.kept,
             learned: ByRate::new(|rate| {
                 let learned = of(rate)?.learned?;
                 Some(Learned {
@@ -217,44 +208,6 @@ impl SpentBudget {
                 })
             }),
             closed_until: self.silence.map(|left| now + Duration::from_micros(left)),
-        }
-    }
-}
-
-impl From<Limits> for KeptLimits {
-    fn from(limits: Limits) -> Self {
-        let Limits {
-            requests,
-            concurrent,
-            creates,
-            writes,
-            reads,
-        } = limits;
-        Self {
-            requests,
-            concurrent,
-            creates,
-            writes,
-            reads,
-        }
-    }
-}
-
-impl From<KeptLimits> for Limits {
-    fn from(kept: KeptLimits) -> Self {
-        let KeptLimits {
-            requests,
-            concurrent,
-            creates,
-            writes,
-            reads,
-        } = kept;
-        Self {
-            requests,
-            concurrent,
-            creates,
-            writes,
-            reads,
         }
     }
 }

@@ -1,6 +1,8 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config;
 use crate::contract::Operation;
 use crate::tenancy::TenantId;
@@ -153,7 +155,7 @@ impl<T> ByRate<T> {
 }
 
 /// What may go up under one budget; none stands for no limit. All of them apply.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Limits {
     /// Requests in any window.
     pub requests: Option<u32>,
