@@ -1,6 +1,6 @@
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::registrar::Registrar;
+use super::registrar::{Label, Registrar};
 
 /// The metrics of all budgets.
 #[derive(Clone, Debug)]
@@ -133,7 +133,7 @@ fn set_or_remove(gauges: &IntGaugeVec, labels: &[&str], value: Option<u32>) {
     }
 }
 
-const BUDGET: &str = "budget";
+const BUDGET: Label = ("budget", "its name in the settings");
 /// The limits and the kinds that are told of a budget, and what refuses requests of it for which reasons.
 const LIMITS: [&str; 5] = ["requests", "creates", "writes", "reads", "concurrent"];
 const LIMITED_BY: [&str; 2] = ["tenant", "upstream"];
@@ -152,52 +152,56 @@ impl BudgetsMetrics {
             )?,
             in_flight: add.gauges(
                 "envgate_budget_in_flight",
-                "Exchanges that have a place in flight; not counted where nothing is limited.",
+                "Slots in flight that are taken; not counted where nothing is limited.",
                 &[BUDGET],
             )?,
             left: add.gauges(
                 "envgate_budget_remaining",
-                "Upstream requests that may still be sent in this window.",
+                "Upstream requests that may still be sent in this window, as far as this gateway knows; absent where \
+                 nothing limits them.",
                 &[BUDGET],
             )?,
             closed: add.gauges(
                 "envgate_budget_paused",
-                "Whether the upstream has asked for silence.",
+                "1 while the upstream has asked for silence, else 0.",
                 &[BUDGET],
             )?,
             redis_up: add.gauges(
                 "envgate_budget_redis_up",
-                "Whether Redis answers; 1 where the budget is not shared.",
+                "0 while replicas share the budget and Redis does not answer, else 1.",
                 &[BUDGET],
             )?,
             limit: add.gauges(
                 "envgate_budget_limit",
-                "What may go up, by limit; absent where there is none.",
-                &[BUDGET, "limit"],
+                "What may go up now, by limit; absent where there is none.",
+                &[
+                    BUDGET,
+                    ("limit", "`requests`, `creates`, `writes`, `reads` in a window, or `concurrent`"),
+                ],
             )?,
             learned_limit: add.gauges(
                 "envgate_budget_learned_limit",
-                "The limit that the upstream has taught, by kind; absent where there is none.",
-                &[BUDGET, "kind"],
+                "The limit that a 429 of the upstream has taught, by kind; absent where there is none.",
+                &[BUDGET, ("kind", "`reads` or `writes`")],
             )?,
             replicas: add.gauges(
                 "envgate_budget_replicas",
-                "How many replicas share the budget, as far as Redis has heard of them lately.",
+                "How many replicas Redis has heard of lately; 1 where the budget is not shared.",
                 &[BUDGET],
             )?,
             has_seat: add.gauges(
                 "envgate_budget_seat",
-                "Whether this replica may go by its share while Redis is away; 1 where the budget is not shared.",
+                "1 if this replica may go by its share while Redis is away, or the budget is not shared; else 0.",
                 &[BUDGET],
             )?,
             stopped: add.gauges(
                 "envgate_budget_stopped",
-                "Whether nothing goes up because Redis does not answer.",
+                "1 while nothing goes up because Redis does not answer, else 0.",
                 &[BUDGET],
             )?,
             wait: add.histograms(
                 "envgate_budget_wait_seconds",
-                "How long requests waited for their turn before they were admitted.",
+                "How long requests that were admitted had waited for their turn.",
                 &WAITS,
                 &[BUDGET],
             )?,
@@ -209,7 +213,15 @@ impl BudgetsMetrics {
             refused: add.counters(
                 "envgate_budget_refused_total",
                 "Requests that were refused, by the limit in the way and the reason.",
-                &[BUDGET, "limit", "reason"],
+                &[
+                    BUDGET,
+                    ("limit", "whose it is: `tenant` or `upstream`"),
+                    (
+                        "reason",
+                        "`queue_full`, too many of the tenant waited; `too_late`, the turn could not come in time; \
+                         `waited`, it did not come in time",
+                    ),
+                ],
             )?,
         })
     }

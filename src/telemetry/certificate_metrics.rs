@@ -42,7 +42,10 @@ impl CertificateMetrics {
             days_left: add.gauges(
                 "envgate_tls_certificate_days_left",
                 "Whole days until the first certificate of a file expires; negative afterwards.",
-                &["used_for", "file"],
+                &[
+                    ("used_for", "`listen`, `admin` or `upstream`"),
+                    ("file", "the path in the settings"),
+                ],
             )?,
         })
     }

@@ -23,13 +23,19 @@ impl ClientMetrics {
     pub(super) fn new(add: &Registrar<'_>) -> prometheus::Result<Self> {
         let retired = add.counters(
             "envgate_connections_retired_total",
-            "Connections of clients that were closed because they were idle, old, or had their requests.",
-            &["reason"],
+            "Connections of tenants that were closed in order.",
+            &[(
+                "reason",
+                "`idle`, or with an answer: after so many `requests`, or at that `age`",
+            )],
         )?;
         let refused = add.counters(
             "envgate_proxy_headers_refused_total",
-            "Connections that were closed because they came from nobody trusted, or without a PROXY header.",
-            &["reason"],
+            "With listen.proxy_protocol, connections that were closed because of where they came from or how they began.",
+            &[(
+                "reason",
+                "`untrusted`, from elsewhere than `listen.trusted_networks`; `malformed`, without a PROXY header; `late`",
+            )],
         )?;
         Ok(Self {
             idle: retired.with_label_values(&["idle"]),

@@ -1,6 +1,6 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::registrar::Registrar;
+use super::registrar::{Label, Registrar};
 
 /// The connections at one address.
 #[derive(Clone, Debug)]
@@ -26,29 +26,36 @@ pub(super) struct ConnectionsMetrics {
     closed_for_client: IntCounterVec,
 }
 
+const ADDRESS: Label = ("address", "where: `listen` or `admin`");
+
 impl ConnectionsMetrics {
     pub(super) fn new(add: &Registrar<'_>) -> prometheus::Result<Self> {
         Ok(Self {
             open: add.gauges(
                 "envgate_connections_open",
-                "Connections that are open, by the settings' name of the address.",
-                &["address"],
+                "Connections that are open.",
+                &[ADDRESS],
             )?,
             closed_for_room: add.counters(
                 "envgate_connections_closed_for_room_total",
-                "Connections that were asked to close because another came and there was no room.",
-                &["address"],
+                "Connections that were closed because another came and there was no room.",
+                &[ADDRESS],
             )?,
             handshakes_failed: add.counters(
                 "envgate_tls_handshakes_failed_total",
                 "Connections that ended before they spoke TLS.",
-                &["address"],
+                &[ADDRESS],
             )?,
             closed_for_client: add.counters(
                 "envgate_connections_closed_for_client_total",
-                "Connections that were closed because their client has as many as it may: an older one of its own, \
-                 or the new one where all are being served.",
-                &["address", "which"],
+                "Connections that were closed because their client has as many as it may.",
+                &[
+                    ADDRESS,
+                    (
+                        "which",
+                        "`older`, one of its own, or `new`, the one that came while all were being served",
+                    ),
+                ],
             )?,
         })
     }

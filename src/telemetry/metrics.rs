@@ -1,28 +1,23 @@
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::cell::RefCell;
 
-use http::StatusCode;
-use prometheus::{
-    Encoder, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
 
 use super::UpstreamMetrics;
 use super::budget_metrics::{BudgetMetrics, BudgetSharing, BudgetsMetrics};
 use super::certificate_metrics::CertificateMetrics;
 use super::client_metrics::ClientMetrics;
 use super::connection_metrics::{ConnectionMetrics, ConnectionsMetrics};
+use super::metrics_page::{self, MetricDoc, Section};
 use super::registrar::Registrar;
+use super::request_metrics::{Outcome, RequestMetrics};
 use super::store_metrics::StoreMetrics;
-use crate::contract::{ApiError, AuthenticationFailure, Operation};
+use crate::contract::{ApiError, AuthenticationFailure};
 
 /// All metrics of the gateway. Handles are resolved once, so that a request looks up no label.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    requests: IntCounterVec,
-    /// One cell for each operation, status class and error kind, filled when first needed.
-    request_cells: Vec<OnceLock<IntCounter>>,
-    durations: Vec<Durations>,
+    requests: RequestMetrics,
     authentication_failures: IntCounterVec,
     violations: IntCounterVec,
     warnings: IntCounterVec,
@@ -70,42 +65,9 @@ pub struct Metrics {
     pub admin_unauthorized: IntCounter,
 }
 
-/// How a request ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Outcome {
-    /// The operation; none where the path is none of the API.
-    pub operation: Option<Operation>,
-    /// The status that the client got.
-    pub status: StatusCode,
-    /// [`ApiError::kind`] of what it failed with.
-    pub error: Option<&'static str>,
-    /// From the header's arrival to the last byte of the answer.
-    pub total: Duration,
-    /// What of it the upstream took; none where the upstream was not asked.
-    pub upstream: Option<Duration>,
-    /// What of it its turn was waited for.
-    pub waited: Duration,
-}
-
-#[derive(Debug)]
-struct Durations {
-    total: Histogram,
-    upstream: Histogram,
-    own: Histogram,
-}
-
 const RELOAD_OUTCOMES: [&str; 3] = ["applied", "unchanged", "refused"];
-const OPERATIONS: usize = Operation::ALL.len() + 1;
-const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-/// No error, and each kind of error.
-const ERRORS: usize = ApiError::KINDS.len() + 1;
-const NONE: &str = "none";
-
-/// From a tenth of a millisecond, where the gateway's own time lies, to the upstream's last second.
-const BUCKETS: [f64; 17] = [
-    0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
-    15.0, 60.0,
-];
+const HTTP2_MISUSES: [&str; 5] = ["resets", "control_frames", "slow_head", "slow_reader", "protocol"];
+const READ_SOURCES: [&str; 3] = ["hit", "coalesced", "miss"];
 
 impl Metrics {
     /// Makes and registers all metrics.
@@ -113,174 +75,149 @@ impl Metrics {
     /// # Errors
     /// Where two metrics have one name, which a test rules out.
     pub fn new() -> prometheus::Result<Self> {
+        Ok(Self::register()?.0)
+    }
+
+    /// The page of the documentation that tells of all metrics.
+    ///
+    /// # Errors
+    /// As of [`Metrics::new`].
+    pub fn page() -> prometheus::Result<String> {
+        Ok(metrics_page::page(&Self::register()?.1))
+    }
+
+    fn register() -> prometheus::Result<(Self, Vec<MetricDoc>)> {
         let registry = Registry::new();
-        let add = Registrar(&registry);
-        let requests = add.counters(
-            "envgate_requests_total",
-            "Requests by operation, status class and kind of error.",
-            &["operation", "status", "error"],
-        )?;
-        let total = add.histograms(
-            "envgate_request_duration_seconds",
-            "From a request's header to the last byte of its answer.",
-            &BUCKETS,
-            &["operation"],
-        )?;
-        let upstream = add.histograms(
-            "envgate_upstream_duration_seconds",
-            "What of a request the upstream took.",
-            &BUCKETS,
-            &["operation"],
-        )?;
-        let own = add.histograms(
-            "envgate_overhead_duration_seconds",
-            "What of a request the gateway itself took.",
-            &BUCKETS,
-            &["operation"],
-        )?;
-        let durations = (0..OPERATIONS)
-            .map(|index| {
-                let label = [operation_label(index)];
-                Durations {
-                    total: total.with_label_values(&label),
-                    upstream: upstream.with_label_values(&label),
-                    own: own.with_label_values(&label),
-                }
-            })
-            .collect();
+        let docs = RefCell::default();
+        let add = Registrar::new(&registry, &docs, Section::Requests);
+        let on_connections = add.section(Section::Connections);
+        let on_store = add.section(Section::Store);
+        let on_process = add.section(Section::Process);
+        let requests = RequestMetrics::new(&add)?;
         let authentication_failures = add.counters(
             "envgate_authentication_failures_total",
-            "Requests without a caller, by reason.",
-            &["reason"],
+            "401s: requests without a caller.",
+            &[(
+                "reason",
+                "`missing`, `malformed`, `conflicting`, `unknown`, `revoked`, `expired` or `suspended`",
+            )],
         )?;
-        for label in AuthenticationFailure::LABELS {
-            authentication_failures.with_label_values(&[label]);
-        }
-        let reloads = add.counters(
+        initialise(&authentication_failures, &AuthenticationFailure::LABELS);
+        let reloads = on_process.counters(
             "envgate_reloads_total",
-            "Times that the settings were read again, by what came of it: applied, unchanged or refused.",
-            &["outcome"],
+            "Times that the settings were read again.",
+            &[(
+                "outcome",
+                "`applied`, `unchanged`, or `refused`, where those from before stay and the log says why",
+            )],
         )?;
-        for outcome in RELOAD_OUTCOMES {
-            reloads.with_label_values(&[outcome]);
-        }
+        initialise(&reloads, &RELOAD_OUTCOMES);
+        let reads = add.counters(
+            "envgate_reads_total",
+            "Replies to retrieves and list pages.",
+            &[("result", "where they came from: `hit`, `coalesced` or `miss`")],
+        )?;
+        initialise(&reads, &READ_SOURCES);
+        let http2_misuse = on_connections.counters(
+            "envgate_http2_connections_given_up_total",
+            "Connections of HTTP/2 that ended because of what their clients did.",
+            &[(
+                "reason",
+                "`resets`, `control_frames`, `slow_head`, `slow_reader`, or `protocol`, which they broke",
+            )],
+        )?;
+        initialise(&http2_misuse, &HTTP2_MISUSES);
         let metrics = Self {
-            request_cells: std::iter::repeat_with(OnceLock::new)
-                .take(OPERATIONS * STATUS_CLASSES.len() * ERRORS)
-                .collect(),
             requests,
-            durations,
             authentication_failures,
             violations: add.counters(
                 "envgate_violations_total",
-                "Violations of schemas and policies that refused a request, by keyword.",
-                &["keyword"],
+                "Violations of schemas and policies that refused a request.",
+                &[("keyword", "the keyword or the rule that was broken")],
             )?,
             warnings: add.counters(
                 "envgate_warnings_total",
-                "Schema violations that were let through with a warning, by keyword.",
-                &["keyword"],
+                "Schema violations that were let through with a warning.",
+                &[("keyword", "the keyword that was broken")],
             )?,
-            reads: add.counters(
-                "envgate_reads_total",
-                "Replies to retrieves and list pages by where they came from: hit, coalesced or miss.",
-                &["result"],
-            )?,
+            reads,
             reloads,
-            budgets: BudgetsMetrics::new(&add)?,
-            connections: ConnectionsMetrics::new(&add)?,
-            http2_misuse: add.counters(
-                "envgate_http2_connections_given_up_total",
-                "Connections of HTTP/2 that ended because of what their clients did, by what it was.",
-                &["reason"],
-            )?,
-            certificates: CertificateMetrics::new(&add)?,
-            clients: ClientMetrics::new(&add)?,
-            store: StoreMetrics::new(&add)?,
+            budgets: BudgetsMetrics::new(&add.section(Section::Budget))?,
+            connections: ConnectionsMetrics::new(&on_connections)?,
+            http2_misuse,
+            certificates: CertificateMetrics::new(&on_connections)?,
+            clients: ClientMetrics::new(&on_connections)?,
+            store: StoreMetrics::new(&on_store)?,
             in_flight: add.gauge("envgate_requests_in_flight", "Requests that are being answered.")?,
-            upstream: UpstreamMetrics::new(&add)?,
-            upstream_credential_refused: add.counter(
+            upstream: UpstreamMetrics::new(&add.section(Section::Upstream))?,
+            upstream_credential_refused: add.section(Section::Upstream).counter(
                 "envgate_upstream_credential_refused_total",
-                "Requests that the upstream refused because of the operator's credential.",
+                "Requests that the upstream refused because of the operator's credential or account; page somebody.",
             )?,
             policy_breaches: add.counter(
                 "envgate_policy_breaches_total",
-                "Replies that broke the policy of a plan although the request had not.",
+                "Results that break the policy of their plan although the request did not.",
             )?,
             query_names_dropped: add.counter(
                 "envgate_query_names_dropped_total",
-                "Query parameters that no document names.",
+                "Query parameters that nobody knows, and that did not go up.",
             )?,
-            panics: add.counter(
+            panics: on_process.counter(
                 "envgate_panics_total",
-                "Panics caught at the border of an exchange.",
+                "Faults of the gateway; anything but 0 is one to report.",
             )?,
-            log_lines_lost: add.counter(
+            log_lines_lost: add.section(Section::Telemetry).counter(
                 "envgate_log_lines_dropped_total",
-                "Lines of the log that are lost, because standard error did not take them.",
+                "Lines of the log that standard error did not take: nobody reads it, or its disk is full.",
             )?,
-            store_up: add.gauge(
+            store_up: on_store.gauge(
                 "envgate_store_up",
                 "Whether the store answered when last asked, and took the last write.",
             )?,
-            store_failures: add.counter(
+            store_failures: on_store.counter(
                 "envgate_store_failures_total",
                 "Times that the store did not answer.",
             )?,
-            audit_dropped: add.counter(
+            audit_dropped: on_store.counter(
                 "envgate_audit_records_dropped_total",
-                "Requests that the audit has no record of, for lack of room or of a store at the end.",
+                "Requests without a record: there was no room while the store was away, or it was away at the stop.",
             )?,
-            audit_put_aside: add.counter(
+            audit_put_aside: on_store.counter(
                 "envgate_audit_put_aside_total",
-                "Records of the audit that the store refused for good.",
+                "Records of the audit that the store refused for good; the log has them.",
             )?,
-            audit_pending: add.gauge(
+            audit_pending: on_store.gauge(
                 "envgate_audit_pending",
                 "Records of the audit that wait for the store.",
             )?,
-            audit_file_lost: add.counter(
+            audit_file_lost: on_store.counter(
                 "envgate_audit_file_lost_total",
-                "Lines of the audit that its file did not take.",
+                "Lines of the audit that audit.file did not take.",
             )?,
-            admin_unauthorized: add.counter(
+            admin_unauthorized: on_process.counter(
                 "envgate_admin_unauthorized_total",
-                "Requests to the admin address without a token that is taken.",
+                "Requests to the admin address without a token that is taken; the log tells of them once a minute.",
             )?,
-            audit_failures: add.counter(
+            audit_failures: on_store.counter(
                 "envgate_audit_write_failures_total",
-                "Times that records of the audit could not be written.",
+                "Writes of records of the audit that failed and were tried again.",
             )?,
             registry: registry.clone(),
         };
-        let build = IntGaugeVec::new(
-            Opts::new("envgate_build_info", "The build that runs; always 1."),
-            &["version"],
-        )?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        add.register(build)?;
-        Ok(metrics)
+        on_process
+            .gauges(
+                "envgate_build_info",
+                "The build that runs; always 1.",
+                &[("version", "of envgate")],
+            )?
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+        Ok((metrics, docs.into_inner()))
     }
 
     /// Counts one request and its times.
     pub fn record(&self, outcome: &Outcome) {
-        let operation = operation_index(outcome.operation);
-        if let Some(counter) = self.request_counter(operation, outcome.status, outcome.error) {
-            counter.inc();
-        }
-        if let Some(durations) = self.durations.get(operation) {
-            let upstream = outcome.upstream.unwrap_or_default();
-            durations.total.observe(outcome.total.as_secs_f64());
-            durations.own.observe(
-                outcome
-                    .total
-                    .saturating_sub(upstream + outcome.waited)
-                    .as_secs_f64(),
-            );
-            if outcome.upstream.is_some() {
-                durations.upstream.observe(upstream.as_secs_f64());
-            }
-        }
+        self.requests.record(outcome);
     }
 
     /// Counts what an error is made of, beyond its kind.
@@ -348,40 +285,13 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
     }
+}
 
-    fn request_counter(
-        &self,
-        operation: usize,
-        status: StatusCode,
-        error: Option<&'static str>,
-    ) -> Option<&IntCounter> {
-        let class = usize::from(status.as_u16() / 100).checked_sub(1)?;
-        let kind = error.and_then(|error| ApiError::KINDS.iter().position(|kind| *kind == error));
-        let error_index = kind.map_or(0, |index| index + 1);
-        let cell = self
-            .request_cells
-            .get((operation * STATUS_CLASSES.len() + class) * ERRORS + error_index)?;
-        let status_label = STATUS_CLASSES.get(class)?;
-        Some(cell.get_or_init(|| {
-            self.requests.with_label_values(&[
-                operation_label(operation),
-                status_label,
-                error.unwrap_or(NONE),
-            ])
-        }))
+/// Counts from 0, so that the first one is seen as such.
+fn initialise(counters: &IntCounterVec, values: &[&str]) {
+    for value in values {
+        counters.with_label_values(&[value]);
     }
-}
-
-fn operation_index(operation: Option<Operation>) -> usize {
-    operation
-        .and_then(|wanted| Operation::ALL.iter().position(|operation| *operation == wanted))
-        .unwrap_or(Operation::ALL.len())
-}
-
-fn operation_label(index: usize) -> &'static str {
-    Operation::ALL
-        .get(index)
-        .map_or(NONE, |operation| operation.name())
 }
 
 #[cfg(test)]

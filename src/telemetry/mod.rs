@@ -7,7 +7,9 @@ mod connection_metrics;
 mod line_writer;
 mod log;
 mod metrics;
+mod metrics_page;
 mod registrar;
+mod request_metrics;
 mod store_metrics;
 mod upstream_metrics;
 
@@ -17,6 +19,7 @@ pub use client_metrics::ClientMetrics;
 pub use connection_metrics::ConnectionMetrics;
 pub use line_writer::LineWriter;
 pub use log::{LogError, RunningLog, start_log};
-pub use metrics::{Metrics, Outcome};
+pub use metrics::Metrics;
+pub use request_metrics::Outcome;
 pub use store_metrics::StoreMetrics;
 pub use upstream_metrics::UpstreamMetrics;

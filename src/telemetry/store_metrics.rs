@@ -25,7 +25,7 @@ impl StoreMetrics {
             )?,
             oldest_record: add.gauge(
                 "envgate_audit_oldest_record_timestamp_seconds",
-                "When the oldest record of the audit was made, looked at once a minute; 0 where there is none.",
+                "When the oldest record of the audit was made, Unix time, looked at once a minute; 0 where there is none.",
             )?,
             records_deleted: add.counter(
                 "envgate_audit_records_deleted_total",
@@ -33,7 +33,7 @@ impl StoreMetrics {
             )?,
             retention: add.gauge(
                 "envgate_audit_retention_seconds",
-                "How long the store keeps records of the audit; 0 for ever.",
+                "How long the store keeps records of the audit, audit.retention; 0 for ever.",
             )?,
         })
     }

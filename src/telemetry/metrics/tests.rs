@@ -1,4 +1,10 @@
+use std::path::Path;
+use std::time::Duration;
+
+use http::StatusCode;
+
 use super::*;
+use crate::contract::Operation;
 
 fn text(metrics: &Metrics) -> String {
     String::from_utf8(metrics.encode().unwrap()).unwrap()
@@ -54,4 +60,31 @@ fn the_gateways_own_time_is_the_request_less_the_upstream_and_the_wait() {
         "{text}"
     );
     assert!(text.contains(r#"envgate_upstream_duration_seconds_sum{operation="retrieve"} 1.5"#));
+}
+
+#[test]
+fn the_page_on_metrics_shows_every_metric_as_it_is_registered() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    let made = Metrics::page().unwrap();
+    if std::env::var_os("WRITE_DOCS").is_some() {
+        std::fs::write(&path, &made).unwrap();
+    }
+    let page = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        page == made,
+        "docs/metrics.md is made from the code: run this test with WRITE_DOCS=1, or take this:\n\n{made}"
+    );
+}
+
+#[test]
+fn every_metric_that_is_shown_stands_on_its_page() {
+    let (metrics, docs) = Metrics::register().unwrap();
+    let mut names: Vec<_> = docs.iter().map(|doc| doc.name).collect();
+    for family in metrics.registry.gather() {
+        assert!(names.contains(&family.name()), "{}", family.name());
+    }
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "none is there twice");
 }
