@@ -39,7 +39,7 @@ pub use page::{ListedEnvironment, PageOutline};
 pub use query::RequestQuery;
 pub use reply::ReplyOutline;
 pub use reply_error::ReplyError;
-pub use schema::{SchemaFault, prove_schemas};
+pub use schema::{ReplySchemas, SchemaFault, prove_schemas};
 pub use stamp::{InvalidStampKey, StampKey};
 pub use strictness::{Rule, Strictness};
 pub use upstream_error::UpstreamErrorBody;

@@ -1,9 +1,10 @@
-//! The schemas of the request bodies: documents in `schemas/`, compiled once for the process.
+//! The schemas of request bodies and of the upstream's replies: documents in `schemas/`, compiled once for the process.
 //!
 //! A body is judged by a JSON Schema validator. What that refuses is explained by a walk of our own over the
 //! same documents, because the validator's list of errors is built whole (a body of a megabyte can hold half
 //! a million), is in the order of keywords and not of the document, and does not know the nearest known name.
 
+mod drift;
 mod explainer;
 mod hint;
 mod instance_path;
@@ -16,12 +17,13 @@ use std::sync::{Arc, LazyLock};
 use jsonschema::{Draft, PatternOptions, Registry, Resource, Uri, Validator};
 use serde_json::Value;
 
+pub use self::drift::ReplySchemas;
 use self::explainer::SchemaExplainer;
 use self::shape::{Documents, Shape};
 use super::{Strictness, Violations, Warnings};
 
 /// The documents by their path in `schemas/`; their `$id` is that path under [`BASE`].
-const DOCUMENTS: [(&str, &str); 5] = [
+const DOCUMENTS: [(&str, &str); 9] = [
     (
         "environment.json",
         include_str!("../../../schemas/environment.json"),
@@ -41,6 +43,22 @@ const DOCUMENTS: [(&str, &str); 5] = [
     (
         "sandbase/update.json",
         include_str!("../../../schemas/sandbase/update.json"),
+    ),
+    (
+        "anthropic/environment.reply.json",
+        include_str!("../../../schemas/anthropic/environment.reply.json"),
+    ),
+    (
+        "anthropic/list.reply.json",
+        include_str!("../../../schemas/anthropic/list.reply.json"),
+    ),
+    (
+        "anthropic/deleted.reply.json",
+        include_str!("../../../schemas/anthropic/deleted.reply.json"),
+    ),
+    (
+        "anthropic/error.reply.json",
+        include_str!("../../../schemas/anthropic/error.reply.json"),
     ),
 ];
 
@@ -77,6 +95,8 @@ pub fn prove_schemas() -> Result<(), SchemaFault> {
 pub(super) struct Schemas {
     pub(super) anthropic: Bodies,
     pub(super) sandbase: Bodies,
+    /// Those of the upstream's replies, whatever the dialect.
+    replies: Arc<ReplySchemas>,
 }
 
 /// The schemas of a dialect.
@@ -108,6 +128,7 @@ impl Schemas {
                 create: sources.schema("sandbase/create.json")?,
                 update: sources.schema("sandbase/update.json")?,
             },
+            replies: Arc::new(ReplySchemas::compile(|path| sources.shape(path))?),
         })
     }
 }
@@ -157,8 +178,13 @@ impl Sources {
             .with_pattern_options(PatternOptions::regex())
             .build(&serde_json::json!({ "$ref": id.as_str() }))
             .map_err(fault_in(path))?;
-        let shape = self.documents.shape(&id).map_err(fault_in(path))?;
+        let shape = self.shape(path)?;
         Ok(Schema { judge, shape })
+    }
+
+    fn shape(&self, path: &'static str) -> Result<Arc<Shape>, SchemaFault> {
+        let id = id_of(path).map_err(fault_in(path))?;
+        self.documents.shape(&id).map_err(fault_in(path))
     }
 }
 
