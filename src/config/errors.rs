@@ -4,7 +4,7 @@ use std::fmt;
 use super::certificates::CertificateError;
 use super::networks::NetworkError;
 use super::url::UrlFault;
-use crate::contract::InvalidStampKey;
+use crate::contract::{InvalidStampKey, SchemaFault};
 use crate::environment::{NotAHost, NotAPackageName};
 
 /// Everything that is wrong with the settings, in the order of the file, then of the environment.
@@ -123,6 +123,8 @@ pub enum Problem {
     NotUtf8,
     #[error("not TOML: {0}")]
     Syntax(String),
+    #[error("this program is broken: {0}")]
+    BuiltInSchemas(SchemaFault),
 
     #[error("unknown table{}", hint(nearest))]
     UnknownTable { nearest: Option<String> },

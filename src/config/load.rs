@@ -1,5 +1,6 @@
 //! From text and environment to [`Settings`].
 
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::reader::{Reader, variable};
 use super::settings::{Audit, Cache, Contract, List, Log, Ownership, Server, Settings, Store, Upstream};
 use super::source::Source;
 use super::{overlay, secrets, tree, values};
-use crate::contract::Strictness;
+use crate::contract::{Schemas, Strictness};
 
 /// How long the reply to a read serves others, where no other gateway is expected.
 const CACHE_TTL: Duration = Duration::from_secs(2);
@@ -99,6 +100,7 @@ impl Reader<'_> {
         let dialect = self.read("contract.dialect", values::dialect);
         let unknown_field = self.read("contract.unknown_field", values::rule);
         let host_format = self.read("contract.host_format", values::rule);
+        let schemas = self.schemas();
         let strictness = Strictness {
             unknown_field: unknown_field?,
             host_format: host_format?,
@@ -106,7 +108,14 @@ impl Reader<'_> {
         Some(Contract {
             dialect: dialect?,
             strictness,
+            schemas: schemas?,
         })
+    }
+
+    fn schemas(&mut self) -> Option<Arc<Schemas>> {
+        Schemas::built_in()
+            .map_err(|fault| self.fault("", Problem::BuiltInSchemas(fault)))
+            .ok()
     }
 
     fn ownership(&mut self) -> Option<Ownership> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use super::errors::Problem;
 use super::plan::{DEFAULT_PLAN, PackageRule, Plan, Policy};
@@ -106,6 +107,7 @@ impl Reader<'_> {
                 unknown_field: unknown_field?,
                 host_format: host_format?,
             },
+            schemas: Arc::clone(&contract.schemas),
             workspace_id: workspace_id?.or_else(|| match &credential {
                 Some(None) => upstream.workspace_id.clone(),
                 _ => None,

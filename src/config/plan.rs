@@ -1,9 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use http::HeaderValue;
 
-use crate::contract::{BetaRules, Dialect, Operation, Strictness};
+use crate::contract::{BetaRules, Dialect, Operation, Schemas, Strictness};
 use crate::environment::{HostPattern, PackageManager, PackageName, Scope};
 
 /// The name of the plan that is there even when none is written.
@@ -18,6 +19,8 @@ pub struct Plan {
     pub dialect: &'static Dialect,
     /// What becomes of unknown fields and of odd host names.
     pub strictness: Strictness,
+    /// What their bodies are measured by.
+    pub schemas: Arc<Schemas>,
     /// The value of `anthropic-workspace-id`; none where the upstream decides.
     pub workspace_id: Option<HeaderValue>,
     /// What betas their requests have.

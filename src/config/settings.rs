@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -14,7 +15,7 @@ use super::networks::Networks;
 use super::plan::Plan;
 use super::proxy::Proxying;
 use super::tls::{KeyPairFiles, ServerTls};
-use crate::contract::{Dialect, StampKey, Strictness};
+use crate::contract::{Dialect, Schemas, StampKey, Strictness};
 use crate::text::Secret;
 
 /// Everything an operator can set, checked.
@@ -231,6 +232,8 @@ pub struct Contract {
     pub dialect: &'static Dialect,
     /// What becomes of unknown fields and of odd host names.
     pub strictness: Strictness,
+    /// What bodies and replies are measured by.
+    pub schemas: Arc<Schemas>,
 }
 
 /// `[ownership]`

@@ -4,7 +4,7 @@ use serde_json::Value;
 use super::environment_edit::{EditEnvironment, edit_for_sandbase};
 use super::error::error_type_of;
 use super::schema::{Bodies, Schemas};
-use super::{Operation, Strictness, Violations, Warnings};
+use super::{BodyStrictness, Operation, Violations, Warnings};
 
 /// The type that the upstream gives whatever has no better one.
 const GENERIC: &str = "invalid_request_error";
@@ -61,7 +61,8 @@ impl Dialect {
             .map_or(upstream_type, |(_, ours)| ours)
     }
 
-    /// Checks the body of a create or an update against its schema; other operations have none.
+    /// Checks the body of a create or an update against the schema that this release ships for it; other
+    /// operations have none.
     ///
     /// # Errors
     /// All [`Violations`] of rules that `strictness` does not relax.
@@ -82,14 +83,27 @@ impl Dialect {
         &self,
         operation: Operation,
         body: &Value,
-        strictness: Strictness,
+        strictness: impl Into<BodyStrictness>,
     ) -> Result<Warnings, Violations> {
-        let bodies = Schemas::get()
-            .map(self.bodies)
-            .ok_or_else(Violations::unexplained)?;
+        let schemas = Schemas::built_in().map_err(|_| Violations::unexplained())?;
+        self.validate_by(&schemas, operation, body, strictness)
+    }
+
+    /// The same by schemas that may be others.
+    ///
+    /// # Errors
+    /// All [`Violations`] of rules that `strictness` does not relax.
+    pub fn validate_by(
+        &self,
+        schemas: &Schemas,
+        operation: Operation,
+        body: &Value,
+        strictness: impl Into<BodyStrictness>,
+    ) -> Result<Warnings, Violations> {
+        let bodies = (self.bodies)(schemas);
         match operation {
-            Operation::Create => bodies.create.check(body, strictness),
-            Operation::Update => bodies.update.check(body, strictness),
+            Operation::Create => bodies.create.check(body, strictness.into()),
+            Operation::Update => bodies.update.check(body, strictness.into()),
             _ => Ok(Warnings::default()),
         }
     }

@@ -18,3 +18,22 @@ pub struct Strictness {
     /// Entries of `allowed_hosts` that are no bare host name.
     pub host_format: Rule,
 }
+
+/// How strictly the parts of a body are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyStrictness {
+    /// What stands under `config`.
+    pub config: Strictness,
+    /// All else.
+    pub rest: Strictness,
+}
+
+/// The same everywhere.
+impl From<Strictness> for BodyStrictness {
+    fn from(strictness: Strictness) -> Self {
+        Self {
+            config: strictness,
+            rest: strictness,
+        }
+    }
+}

@@ -1,11 +1,14 @@
+use std::sync::Arc;
+
 use http::HeaderValue;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::client_certificate::ClientCertificate;
 use super::policy::Policy;
 use crate::config;
 use crate::contract::{
-    ApiError, BetaRules, Dialect, Operation, RequestQuery, Strictness, Violations, Warnings,
+    ApiError, BetaRules, BodyStrictness, Dialect, Operation, RequestQuery, Schemas, Strictness, Violations,
+    Warnings,
 };
 
 /// What the tenants of a plan may do, and how they are served.
@@ -23,7 +26,8 @@ pub struct Plan {
     client_subject: Option<String>,
     may_force_delete: bool,
     operations: Vec<Operation>,
-    strictness: Strictness,
+    schemas: Arc<Schemas>,
+    strictness: BodyStrictness,
 }
 
 impl Plan {
@@ -39,7 +43,14 @@ impl Plan {
             client_subject: settings.client_subject.clone(),
             may_force_delete: settings.may_force_delete,
             operations: settings.operations.clone(),
-            strictness: settings.strictness,
+            schemas: Arc::clone(&settings.schemas),
+            strictness: match settings.policy {
+                Some(_) => BodyStrictness {
+                    config: Strictness::default(),
+                    rest: settings.strictness,
+                },
+                None => settings.strictness.into(),
+            },
         }
     }
 
@@ -105,23 +116,15 @@ impl Plan {
     /// # Errors
     /// All [`Violations`] of rules that are not relaxed.
     pub fn validate(&self, operation: Operation, body: &Value) -> Result<Warnings, Violations> {
-        let warnings = self.dialect.validate(operation, body, self.strictness)?;
-        if let (true, Some(config)) = (self.is_relaxed_under_policy(), body.get("config")) {
-            // Both operations have the same `config`; an update needs nothing beside it.
-            let alone = json!({ "config": config });
-            self.dialect
-                .validate(Operation::Update, &alone, Strictness::default())?;
-        }
-        Ok(warnings)
-    }
-
-    fn is_relaxed_under_policy(&self) -> bool {
-        self.policy.is_some() && self.strictness != Strictness::default()
+        self.dialect
+            .validate_by(&self.schemas, operation, body, self.strictness)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::config::{Source, load};
 

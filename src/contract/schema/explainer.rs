@@ -6,13 +6,16 @@ use super::hint;
 use super::instance_path::InstancePath;
 use super::shape::{Case, Kind, Others, RuleName, Shape};
 use super::wording;
-use crate::contract::{Rule, Strictness, Violation, Violations, Warnings};
+use crate::contract::{BodyStrictness, Rule, Strictness, Violation, Violations, Warnings};
 
 /// A walk over a body that breaks its schema, in document order. It tells what is wrong and keeps apart what
 /// an operator has relaxed. It stops once counting stops: a body of a megabyte can hold half a million
 /// violations.
 pub(super) struct SchemaExplainer {
+    /// How strictly the part is judged that the walk is in.
     strictness: Strictness,
+    /// How strictly what stands under `config` is judged.
+    config_strictness: Strictness,
     refused: Violations,
     warnings: Warnings,
     has_found_any: bool,
@@ -30,10 +33,11 @@ impl SchemaExplainer {
     pub(super) fn explain(
         body: &Value,
         shape: &Shape,
-        strictness: Strictness,
+        strictness: BodyStrictness,
     ) -> Result<Warnings, Violations> {
         let mut walk = Self {
-            strictness,
+            strictness: strictness.rest,
+            config_strictness: strictness.config,
             refused: Violations {
                 told: Vec::new(),
                 total: 0,
@@ -149,6 +153,10 @@ impl SchemaExplainer {
     ) -> ControlFlow<()> {
         for (name, value) in members {
             let here = path.member(name);
+            let outside = self.strictness;
+            if path.is_root() && name == "config" {
+                self.strictness = self.config_strictness;
+            }
             match (shape.member(name), &shape.others) {
                 (Some(known), _) | (None, Others::Each(known)) => self.value(known, value, &here, &[])?,
                 (None, Others::Open) => {}
@@ -166,6 +174,7 @@ impl SchemaExplainer {
                     })?;
                 }
             }
+            self.strictness = outside;
         }
         for name in &shape.required {
             if !members.contains_key(name) {

@@ -45,6 +45,11 @@ impl<'a> InstancePath<'a> {
         }
     }
 
+    /// Whether it is the document itself.
+    pub(super) const fn is_root(&self) -> bool {
+        matches!(self.step, Step::Root)
+    }
+
     fn inside(&'a self, step: Step<'a>) -> Self {
         Self {
             parent: Some(self),
@@ -73,7 +78,7 @@ impl<'a> InstancePath<'a> {
 
     /// The path as a person writes it: `config.networking.allowed_hosts[2]`, `metadata["a b"]`, `the body`.
     pub(super) fn in_words(&self) -> String {
-        if matches!(self.step, Step::Root) {
+        if self.is_root() {
             return "the body".to_owned();
         }
         let mut words = String::with_capacity(64);

@@ -1,4 +1,5 @@
-//! The schemas of request bodies and of the upstream's replies: documents in `schemas/`, compiled once for the process.
+//! The schemas of request bodies and of the upstream's replies: documents in `schemas/`, compiled before a request needs
+//! them.
 //!
 //! A body is judged by a JSON Schema validator. What that refuses is explained by a walk of our own over the
 //! same documents, because the validator's list of errors is built whole (a body of a megabyte can hold half
@@ -11,7 +12,7 @@ mod instance_path;
 mod shape;
 mod wording;
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::sync::{Arc, LazyLock};
 
 use jsonschema::{Draft, PatternOptions, Registry, Resource, Uri, Validator};
@@ -20,7 +21,7 @@ use serde_json::Value;
 pub use self::drift::ReplySchemas;
 use self::explainer::SchemaExplainer;
 use self::shape::{Documents, Shape};
-use super::{Strictness, Violations, Warnings};
+use super::{BodyStrictness, Violations, Warnings};
 
 /// The documents by their path in `schemas/`; their `$id` is that path under [`BASE`].
 const DOCUMENTS: [(&str, &str); 9] = [
@@ -64,7 +65,9 @@ const DOCUMENTS: [(&str, &str); 9] = [
 
 const BASE: &str = "https://envgate.invalid/schemas/";
 
-static SCHEMAS: LazyLock<Result<Schemas, SchemaFault>> = LazyLock::new(Schemas::compile);
+/// What this release ships, compiled once for the process.
+static BUILT_IN: LazyLock<Result<Arc<Schemas>, SchemaFault>> =
+    LazyLock::new(|| Schemas::compile().map(Arc::new));
 
 /// What is wrong with a schema document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,7 +79,7 @@ pub struct SchemaFault {
     pub problem: String,
 }
 
-/// Compiles all schemas, so that a fault is told at start and no request waits for it.
+/// Compiles all schemas that this release ships, so that a fault is told at start and no request waits for it.
 ///
 /// # Errors
 /// The first fault that was found, with the name of its document.
@@ -85,14 +88,12 @@ pub struct SchemaFault {
 /// assert_eq!(envgate::contract::prove_schemas(), Ok(()));
 /// ```
 pub fn prove_schemas() -> Result<(), SchemaFault> {
-    match &*SCHEMAS {
-        Ok(_) => Ok(()),
-        Err(fault) => Err(fault.clone()),
-    }
+    Schemas::built_in().map(drop)
 }
 
-/// All schemas, compiled.
-pub(super) struct Schemas {
+/// All schemas, compiled: a value, so that requests go by those that they began with while others are put in
+/// force.
+pub struct Schemas {
     pub(super) anthropic: Bodies,
     pub(super) sandbase: Bodies,
     /// Those of the upstream's replies, whatever the dialect.
@@ -112,9 +113,18 @@ pub(super) struct Schema {
 }
 
 impl Schemas {
-    /// The compiled schemas; none where they have a fault, with which no gateway starts.
-    pub(super) fn get() -> Option<&'static Self> {
-        SCHEMAS.as_ref().ok()
+    /// Those that this release ships. They are compiled once for the process.
+    ///
+    /// # Errors
+    /// As of [`prove_schemas`].
+    pub fn built_in() -> Result<Arc<Self>, SchemaFault> {
+        BUILT_IN.as_ref().map(Arc::clone).map_err(SchemaFault::clone)
+    }
+
+    /// Those of the upstream's replies.
+    #[must_use]
+    pub const fn replies(&self) -> &Arc<ReplySchemas> {
+        &self.replies
     }
 
     fn compile() -> Result<Self, SchemaFault> {
@@ -133,9 +143,15 @@ impl Schemas {
     }
 }
 
+impl fmt::Debug for Schemas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schemas").finish_non_exhaustive()
+    }
+}
+
 impl Schema {
     /// Checks a body. One that keeps all rules costs one pass and no allocation.
-    pub(super) fn check(&self, body: &Value, strictness: Strictness) -> Result<Warnings, Violations> {
+    pub(super) fn check(&self, body: &Value, strictness: BodyStrictness) -> Result<Warnings, Violations> {
         if self.judge.is_valid(body) {
             return Ok(Warnings::default());
         }

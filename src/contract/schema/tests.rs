@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::contract::{Dialect, Operation, Rule, Violation};
+use crate::contract::{Dialect, Operation, Rule, Strictness, Violation};
 
 pub(super) const STRICT: Strictness = Strictness {
     unknown_field: Rule::Reject,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::shape::Shape;
-use super::{SCHEMAS, SchemaFault};
+use super::{SchemaFault, Schemas};
 
 /// The schemas of the upstream's replies, compiled. A value, so that others can take its place while the process runs.
 #[expect(dead_code, reason = "what measures by them follows")]
@@ -21,10 +21,7 @@ impl ReplySchemas {
     /// # Errors
     /// What is wrong with a schema, with which no gateway starts.
     pub fn built_in() -> Result<Arc<Self>, SchemaFault> {
-        match &*SCHEMAS {
-            Ok(schemas) => Ok(Arc::clone(&schemas.replies)),
-            Err(fault) => Err(fault.clone()),
-        }
+        Schemas::built_in().map(|schemas| Arc::clone(schemas.replies()))
     }
 
     /// Takes each from `shape`, by its path in `schemas/`.
