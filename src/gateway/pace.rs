@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::poll_immediate;
 use pingora::Error;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
@@ -53,33 +54,38 @@ impl<'a> Pace<'a> {
     ) -> Result<(), WriteError> {
         let least = least_bytes(self.limit);
         let piece_bytes = least.clamp(*PIECE_BYTES.start(), *PIECE_BYTES.end());
-        let (mut since, mut taken) = (Instant::now(), 0);
+        let (mut since, mut taken) = (None, 0);
         // It is held back, so that it leaves with the first piece.
-        self.wait(session.write_response_header(Box::new(header)), since)
+        self.wait(session.write_response_header(Box::new(header)), &mut since)
             .await?;
         loop {
             let piece = body.split_to(body.len().min(piece_bytes));
             let (length, is_last) = (piece.len(), body.is_empty());
-            self.wait(session.write_response_body(piece, is_last), since)
+            self.wait(session.write_response_body(piece, is_last), &mut since)
                 .await?;
             if is_last {
                 return Ok(());
             }
             taken += length;
             if taken >= least {
-                (since, taken) = (Instant::now(), 0);
+                (since, taken) = (None, 0);
             }
         }
     }
 
-    /// Waits for a write that began in a time that began at `since`.
+    /// Waits for a write. The time that it belongs to began at `since`, or begins when it is first waited for.
     async fn wait(
         &self,
         write: impl Future<Output = pingora::Result<()>>,
-        since: Instant,
+        since: &mut Option<Instant>,
     ) -> Result<(), WriteError> {
         let mut write = std::pin::pin!(write);
+        // As a rule the kernel takes it at once, and no clock is read for that.
+        if let Some(outcome) = poll_immediate(&mut write).await {
+            return Ok(outcome?);
+        }
         let began = Instant::now();
+        let since = *since.get_or_insert(began);
         loop {
             let left = self.limit.write_timeout.saturating_sub(since.elapsed());
             if let Ok(outcome) = timeout(left.min(LOOK), &mut write).await {
