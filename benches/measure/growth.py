@@ -7,6 +7,7 @@ About five minutes; writes docs/growth.md and its plots with `--write`.
 
 import argparse
 import contextlib
+import dataclasses
 import datetime
 import hashlib
 import json
@@ -17,11 +18,11 @@ import sqlite3
 import sys
 import tempfile
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
-from . import plot, report, surroundings
+from . import plot, proxies, report, surroundings
 from .processes import ENVGATE, GOOD, PATH, ROOT, Gateway, mock_upstream
-from .proxies import LIMITED, NO_AUDIT
 from .rows import Row
 
 CONNECTIONS = [1, 16, 256, 1024, 4096]
@@ -55,10 +56,16 @@ class Line:
     unit: str
     what: str
     points: list[Point] = field(default_factory=list)
+    # nginx that swaps headers, at the same sizes, where what grows costs whoever serves it.
+    beside: list[Row] = field(default_factory=list)
+
+    @property
+    def head(self):
+        return ["requests/s", "CPU µs/request", "spread", "memory, MiB", *(["nginx, µs", "spread"] if self.beside else [])]
 
     @property
     def cells(self):
-        return [
+        cells = [
             [
                 f"{point.size:,} {self.unit}",
                 f"{point.row.rate:,.0f}",
@@ -68,14 +75,24 @@ class Line:
             ]
             for point in self.points
         ]
+        for told, row in zip(cells, self.beside):
+            told += [f"{row.cost:.1f}", f"{row.spread:.0%}"]
+        return cells
 
     def judgement(self):
-        """How the dearest point compares with the cheapest, wherever they are."""
-        rows = sorted((point.row for point in self.points), key=lambda row: row.cost)
-        if max(rows[0].spread, rows[-1].spread) > report.MOST_SPREAD:
+        """How the dearest point compares with the cheapest, wherever they are; and how those of nginx do."""
+        ratio = growth([point.row for point in self.points])
+        if ratio is None:
             return "too noisy to be compared"
-        ratio = rows[-1].cost / rows[0].cost
-        return f"the dearest takes {ratio:.2f} times the CPU time of the cheapest" + (" (flat)" if ratio < FLAT else "")
+        told = f"the dearest takes {ratio:.2f} times the CPU time of the cheapest" + (" (flat)" if ratio < FLAT else "")
+        beside = growth(self.beside) if self.beside else None
+        return told + (f"; of nginx, which swaps headers, {beside:.2f} times" if beside else "")
+
+
+def growth(rows):
+    """How many times the dearest takes what the cheapest does; none where that was too noisy to be said."""
+    cheapest, *_, dearest = sorted(rows, key=lambda row: row.cost)
+    return None if max(cheapest.spread, dearest.spread) > report.MOST_SPREAD else dearest.cost / cheapest.cost
 
 
 def row(name, gateway, body=GOOD, **more):
@@ -118,7 +135,7 @@ def lines(stack, directory, upstream, binary, only):
     """Starts what a line needs and gives it back, yet without measurements, one after the other of those that are asked for."""
 
     def gateway(name, **options):
-        return Gateway(stack, directory / name, upstream, binary, options.pop("settings", NO_AUDIT), **options)
+        return Gateway(stack, directory / name, upstream, binary, options.pop("settings", proxies.NO_AUDIT), **options)
 
     def plain_with(make):
         plain = gateway(f"plain-{make.__name__}")
@@ -138,7 +155,7 @@ def lines(stack, directory, upstream, binary, only):
         return row("", grown, keys=file), grown
 
     def of_tenants(size):
-        grown, file = filled(gateway, directory, size, size, settings=NO_AUDIT + LIMITED, stamp=True)
+        grown, file = filled(gateway, directory, size, size, settings=proxies.NO_AUDIT + proxies.LIMITED, stamp=True)
         # What is made is its maker's, so every tenant may.
         return row("", grown, '{"name":"grown"}', keys=file, path=COLLECTION), grown
 
@@ -158,7 +175,11 @@ def lines(stack, directory, upstream, binary, only):
     for name, unit, what, sizes, start in planned:
         if not only or name in only:
             point = start()
-            yield Line(name, unit, what, [Point(size, *point(size)) for size in sizes])
+            line = Line(name, unit, what, [Point(size, *point(size)) for size in sizes])
+            if name == "connections":
+                [swapping] = proxies.nginx(stack, directory, upstream)
+                line.beside = [dataclasses.replace(swapping, connections=size, rates=[], costs=[]) for size in sizes]
+            yield line
 
 
 def body(size):
@@ -172,14 +193,16 @@ def body(size):
 def measure(line, rounds, seconds):
     """Measures each point in rounds."""
     print(line.name, file=sys.stderr)
-    for point in line.points:
-        point.row.prove()
-        point.row.load(1)
+    rows = [row for at_size in zip_longest([point.row for point in line.points], line.beside) for row in at_size if row]
+    for row in rows:
+        row.prove()
+        row.load(1)
     for _ in range(rounds):
+        for row in rows:
+            rate, cost = row.load(seconds)
+            row.rates.append(rate)
+            row.costs.append(cost)
         for point in line.points:
-            rate, cost = point.row.load(seconds)
-            point.row.rates.append(rate)
-            point.row.costs.append(cost)
             point.resident = max(point.resident, point.gateway.resident)
 
 
@@ -199,8 +222,8 @@ def page(all_lines, options):
             "",
             f"{line.what.capitalize()}: {line.judgement()}.",
             "",
-            "| | requests/s | CPU µs/request | spread | memory, MiB |",
-            "|---|---|---|---|---|",
+            f"| | {' | '.join(line.head)} |",
+            "|---" * (len(line.head) + 1) + "|",
             *(f"| {' | '.join(cells)} |" for cells in line.cells),
             "",
             f"![{line.name}](growth-{line.name}.svg)",
@@ -240,7 +263,7 @@ def main():
             with started:
                 measure(line, options.rounds, options.seconds)
             all_lines.append(line)
-            head = [[f"{line.name}: {line.judgement()}", "requests/s", "CPU µs/request", "spread", "MiB"]]
+            head = [[f"{line.name}: {line.judgement()}", *line.head]]
             print(report.printed(head + line.cells) + "\n", flush=True)
         if options.write:
             write(all_lines, options)
