@@ -283,7 +283,12 @@ impl<T> Admission<T> {
     }
 
     pub(super) fn left(&mut self, now: Instant) -> Option<usize> {
-        self.capacity.left(now)
+        self.left_of(Rate::Requests, now)
+    }
+
+    /// How many requests of a rate may still be sent in this window; none where there is no limit.
+    pub(super) fn left_of(&mut self, rate: Rate, now: Instant) -> Option<usize> {
+        self.capacity.left(rate, now)
     }
 
     pub(super) fn rate_limit_status(

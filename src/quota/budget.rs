@@ -86,6 +86,7 @@ impl Budget {
             span,
             ..
         } = allowance;
+        metrics.replicas_expected.set(i64::from(replicas));
         Arc::new(Self {
             name: name.to_owned(),
             allowance: Mutex::new(allowance),

@@ -313,8 +313,8 @@ impl CapacityLimiter {
         self.windows.of(rate).is_limited()
     }
 
-    /// How many requests may still be sent in this window; none where there is no limit.
-    pub(super) fn left(&mut self, now: Instant) -> Option<usize> {
-        self.windows.of_mut(Rate::Requests).left(now)
+    /// How many requests of a rate may still be sent in this window; none where there is no limit.
+    pub(super) fn left(&mut self, rate: Rate, now: Instant) -> Option<usize> {
+        self.windows.of_mut(rate).left(now)
     }
 }

@@ -34,6 +34,7 @@ impl<'a> Report<'a> {
     pub(super) fn update<T>(&mut self, admission: &mut Admission<T>, now: Instant) {
         let limits = admission.limits(now);
         self.tell_limits(&limits);
+        self.tell_left(admission, &limits, now);
         for rate in Rate::TAUGHT {
             self.tell_learned(rate, admission.learned(rate, now));
         }
@@ -45,6 +46,17 @@ impl<'a> Report<'a> {
             self.metrics.set_limit(rate.name(), limits.of(rate));
         }
         self.metrics.set_limit("concurrent", limits.concurrent);
+    }
+
+    fn tell_left<T>(&self, admission: &mut Admission<T>, limits: &Limits, now: Instant) {
+        for rate in Rate::ALL {
+            let left = admission.left_of(rate, now);
+            let left = left.map(|left| u32::try_from(left).unwrap_or(u32::MAX));
+            self.metrics.set_left(rate.name(), left);
+        }
+        let in_flight = admission.in_flight();
+        let slots = limits.concurrent.map(|limit| limit.saturating_sub(in_flight));
+        self.metrics.set_left("concurrent", slots);
     }
 
     fn tell_learned(&mut self, rate: Rate, limit: Option<u32>) {

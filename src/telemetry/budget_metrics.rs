@@ -11,8 +11,10 @@ pub(super) struct BudgetsMetrics {
     closed: IntGaugeVec,
     redis_up: IntGaugeVec,
     limit: IntGaugeVec,
+    left_by_limit: IntGaugeVec,
     learned_limit: IntGaugeVec,
     replicas: IntGaugeVec,
+    replicas_expected: IntGaugeVec,
     has_seat: IntGaugeVec,
     stopped: IntGaugeVec,
     wait: HistogramVec,
@@ -33,6 +35,8 @@ pub struct BudgetMetrics {
     pub redis_up: IntGauge,
     /// How many replicas share the budget, as far as Redis has heard of them.
     pub replicas: IntGauge,
+    /// How many of them the settings speak of.
+    pub replicas_expected: IntGauge,
     /// Whether this replica has one of the seats, so that it may go by its share without Redis: 1 or 0.
     pub has_seat: IntGauge,
     /// Whether nothing goes up because Redis does not answer: 1 or 0.
@@ -79,6 +83,11 @@ impl BudgetMetrics {
         set_or_remove(&self.all.limit, &[&self.name, limit], value);
     }
 
+    /// Tells what is left of a limit; none where it limits nothing.
+    pub fn set_left(&self, limit: &str, value: Option<u32>) {
+        set_or_remove(&self.all.left_by_limit, &[&self.name, limit], value);
+    }
+
     /// Tells the limit that the upstream has taught for a kind.
     pub fn set_learned_limit(&self, kind: &str, value: Option<u32>) {
         set_or_remove(&self.all.learned_limit, &[&self.name, kind], value);
@@ -106,6 +115,7 @@ impl BudgetMetrics {
             &all.closed,
             &all.redis_up,
             &all.replicas,
+            &all.replicas_expected,
             &all.has_seat,
             &all.stopped,
         ] {
@@ -113,6 +123,7 @@ impl BudgetMetrics {
         }
         for limit in LIMITS {
             drop(all.limit.remove_label_values(&[&self.name, limit]));
+            drop(all.left_by_limit.remove_label_values(&[&self.name, limit]));
             drop(all.learned_limit.remove_label_values(&[&self.name, limit]));
         }
         drop(all.wait.remove_label_values(&label));
@@ -134,6 +145,10 @@ fn set_or_remove(gauges: &IntGaugeVec, labels: &[&str], value: Option<u32>) {
 }
 
 const BUDGET: Label = ("budget", "its name in the settings");
+const LIMIT: Label = (
+    "limit",
+    "`requests`, `creates`, `writes`, `reads` in a window, or `concurrent`",
+);
 /// The limits and the kinds that are told of a budget, and what refuses requests of it for which reasons.
 const LIMITS: [&str; 5] = ["requests", "creates", "writes", "reads", "concurrent"];
 const LIMITED_BY: [&str; 2] = ["tenant", "upstream"];
@@ -174,10 +189,12 @@ impl BudgetsMetrics {
             limit: add.gauges(
                 "envgate_budget_limit",
                 "What may go up now, by limit; absent where there is none.",
-                &[
-                    BUDGET,
-                    ("limit", "`requests`, `creates`, `writes`, `reads` in a window, or `concurrent`"),
-                ],
+                &[BUDGET, LIMIT],
+            )?,
+            left_by_limit: add.gauges(
+                "envgate_budget_left",
+                "What of a limit is left, looked at once a second; absent where there is none.",
+                &[BUDGET, LIMIT],
             )?,
             learned_limit: add.gauges(
                 "envgate_budget_learned_limit",
@@ -187,6 +204,11 @@ impl BudgetsMetrics {
             replicas: add.gauges(
                 "envgate_budget_replicas",
                 "How many replicas Redis has heard of lately; 1 where the budget is not shared.",
+                &[BUDGET],
+            )?,
+            replicas_expected: add.gauges(
+                "envgate_budget_replicas_expected",
+                "How many there are at most by the settings, quota.replicas.",
                 &[BUDGET],
             )?,
             has_seat: add.gauges(
@@ -260,6 +282,7 @@ impl BudgetsMetrics {
             closed: self.closed.with_label_values(&label),
             redis_up: gauge(&self.redis_up, 1),
             replicas: gauge(&self.replicas, 1),
+            replicas_expected: gauge(&self.replicas_expected, 1),
             has_seat: gauge(&self.has_seat, 1),
             stopped: gauge(&self.stopped, 0),
             name: budget.to_owned(),

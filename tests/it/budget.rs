@@ -295,3 +295,21 @@ fn check_finds_an_impossible_limit_with_its_place() {
     }
     assert!(told.contains("3 faults"), "{told}");
 }
+
+#[test]
+fn metrics_tell_what_is_left_of_every_limit_and_how_many_replicas_are_expected() {
+    let upstream = Upstream::always(empty_list());
+    let settings = "[budgets.default]\nrequests_per_minute = 60\nreads_per_minute = 50\nconcurrent_requests = 10\n\
+                    [quota]\nreplicas = 2\n[cache]\nttl = \"off\"\n";
+    let (envgate, [key]) = served(&upstream, settings, "60s", ["default"]);
+    for _ in 0..3 {
+        assert_eq!(list(&envgate, &key).status, 200);
+    }
+    let left = |limit: &str| format!("envgate_budget_left{{budget=\"default\",limit=\"{limit}\"}}");
+    envgate.expect_metric(&left("requests"), 27.0);
+    envgate.expect_metric(&left("reads"), 22.0);
+    envgate.expect_metric(&left("concurrent"), 5.0);
+    let metrics = envgate.admin_get("/metrics").text();
+    assert!(!metrics.contains(&left("writes")), "nothing limits writes here");
+    envgate.expect_metric(r#"envgate_budget_replicas_expected{budget="default"}"#, 2.0);
+}

@@ -79,6 +79,7 @@ fn five_replicas_for_two_are_noticed_and_three_of_them_send_nothing_without_redi
     for gateway in &gateways {
         gateway.expect_metric(r#"envgate_budget_replicas{budget="default"}"#, 5.0);
         gateway.expect_log("more replicas spend the budget than quota.replicas says");
+        gateway.expect_metric(r#"envgate_budget_replicas_expected{budget="default"}"#, 2.0);
         let why = "degraded: 5 replicas spend the budget default, quota.replicas is 2";
         assert_eq!(gateway.readiness(), (200, why.to_owned()));
     }
