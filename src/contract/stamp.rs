@@ -67,6 +67,7 @@ impl StampKey {
                     .with_name("metadata")
                     .with_name(&self.0)
                     .into(),
+                schema_pointer: "/metadata/*".to_owned(),
                 keyword: "propertyNames",
                 message: format!("metadata: the name {} is reserved by the gateway", json(&self.0)),
                 hint: Some("leave it out".to_owned()),

@@ -5,6 +5,10 @@ use serde::Serialize;
 pub struct Violation {
     /// Where, as a JSON pointer (RFC 6901) into the document; an unexpected name is pointed at itself.
     pub pointer: String,
+    /// The same place as the schema describes it, for the labels of a metric: `*` stands for an element of a list and
+    /// for a name that is not the schema's, so that no client can make a new one.
+    #[serde(skip)]
+    pub schema_pointer: String,
     /// The schema keyword that was broken, such as `additionalProperties`, or the rule of a plan's policy.
     pub keyword: &'static str,
     /// What was expected and what came, in words, with the path as a person writes it.
@@ -65,6 +69,7 @@ impl Violations {
         Self {
             told: vec![Violation {
                 pointer: String::new(),
+                schema_pointer: String::new(),
                 keyword: "schema",
                 message: "the body breaks its schema".to_owned(),
                 hint: None,

@@ -133,7 +133,14 @@ impl Metrics {
             violations: add.counters(
                 "envgate_violations_total",
                 "Violations of schemas and policies that refused a request.",
-                &[("keyword", "the keyword or the rule that was broken")],
+                &[
+                    ("keyword", "the keyword of the schema, or the rule of the policy, that was broken"),
+                    (
+                        "pointer",
+                        "where in the body, as the schema describes it: `*` is an element of a list, or a name that is not \
+                         the schema's",
+                    ),
+                ],
             )?,
             warnings: add.counters(
                 "envgate_warnings_total",
@@ -230,7 +237,8 @@ impl Metrics {
             }
             ApiError::Violations(violations) | ApiError::Policy(violations) => {
                 for violation in &violations.told {
-                    self.violations.with_label_values(&[violation.keyword]).inc();
+                    let labels = [violation.keyword, violation.schema_pointer.as_str()];
+                    self.violations.with_label_values(&labels).inc();
                 }
             }
             ApiError::UpstreamCredential => self.upstream_credential_refused.inc(),

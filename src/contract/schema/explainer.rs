@@ -152,15 +152,16 @@ impl SchemaExplainer {
         siblings: &[Case],
     ) -> ControlFlow<()> {
         for (name, value) in members {
-            let here = path.member(name);
             let outside = self.strictness;
             if path.is_root() && name == "config" {
                 self.strictness = self.config_strictness;
             }
             match (shape.member(name), &shape.others) {
-                (Some(known), _) | (None, Others::Each(known)) => self.value(known, value, &here, &[])?,
+                (Some(known), _) => self.value(known, value, &path.member(name), &[])?,
+                (None, Others::Each(known)) => self.value(known, value, &path.other_member(name), &[])?,
                 (None, Others::Open) => {}
                 (None, Others::Closed) => {
+                    let here = path.other_member(name);
                     let found = Finding {
                         path: &here,
                         keyword: "additionalProperties",
@@ -178,9 +179,15 @@ impl SchemaExplainer {
         }
         for name in &shape.required {
             if !members.contains_key(name) {
-                self.refuse(path, "required", || {
+                let missing = path.member(name);
+                let found = Finding {
+                    path,
+                    keyword: "required",
+                    rule: Rule::Reject,
+                };
+                self.add_at(found, &missing, || {
                     (
-                        wording::missing(&path.member(name)),
+                        wording::missing(&missing),
                         hint::for_missing(name, shape, members),
                     )
                 })?;
@@ -204,6 +211,17 @@ impl SchemaExplainer {
         found: Finding<'_>,
         words: impl FnOnce() -> (String, Option<String>),
     ) -> ControlFlow<()> {
+        let place = found.path;
+        self.add_at(found, place, words)
+    }
+
+    /// Where the schema knows better than the path what is wrong: a member that is missing is no part of the body.
+    fn add_at(
+        &mut self,
+        found: Finding<'_>,
+        place: &InstancePath<'_>,
+        words: impl FnOnce() -> (String, Option<String>),
+    ) -> ControlFlow<()> {
         self.has_found_any = true;
         match found.rule {
             Rule::Allow => return ControlFlow::Continue(()),
@@ -218,6 +236,7 @@ impl SchemaExplainer {
             let (message, hint) = words();
             self.refused.told.push(Violation {
                 pointer: found.path.pointer(),
+                schema_pointer: place.schema_pointer(),
                 keyword: found.keyword,
                 message,
                 hint,

@@ -16,6 +16,8 @@ pub(super) struct InstancePath<'a> {
 enum Step<'a> {
     Root,
     Member(&'a str),
+    /// A member whose name is not the schema's.
+    OtherMember(&'a str),
     Element(usize),
 }
 
@@ -30,6 +32,11 @@ impl<'a> InstancePath<'a> {
     /// The member `name` of the object at this path.
     pub(super) fn member(&'a self, name: &'a str) -> Self {
         self.inside(Step::Member(name))
+    }
+
+    /// A member of the object at this path whose name the schema does not have.
+    pub(super) fn other_member(&'a self, name: &'a str) -> Self {
+        self.inside(Step::OtherMember(name))
     }
 
     /// An element of the list at this path.
@@ -71,8 +78,26 @@ impl<'a> InstancePath<'a> {
         }
         match self.step {
             Step::Root => {}
-            Step::Member(name) => pointer.push_name(&shortened(name)),
+            Step::Member(name) | Step::OtherMember(name) => pointer.push_name(&shortened(name)),
             Step::Element(index) => pointer.push_index(index),
+        }
+    }
+
+    /// The same as far as the schema knows it: `*` stands for an element, and for a name that is not the schema's.
+    pub(super) fn schema_pointer(&self) -> String {
+        let mut pointer = JsonPointer::default();
+        self.write_schema_pointer(&mut pointer);
+        pointer.into()
+    }
+
+    fn write_schema_pointer(&self, pointer: &mut JsonPointer) {
+        if let Some(parent) = self.parent {
+            parent.write_schema_pointer(pointer);
+        }
+        match self.step {
+            Step::Root => {}
+            Step::Member(name) => pointer.push_name(name),
+            Step::OtherMember(_) | Step::Element(_) => pointer.push_name("*"),
         }
     }
 
@@ -92,13 +117,13 @@ impl<'a> InstancePath<'a> {
         }
         match self.step {
             Step::Root => {}
-            Step::Member(name) if is_identifier(name) => {
+            Step::Member(name) | Step::OtherMember(name) if is_identifier(name) => {
                 if !words.is_empty() {
                     words.push('.');
                 }
                 words.push_str(&shortened(name));
             }
-            Step::Member(name) => {
+            Step::Member(name) | Step::OtherMember(name) => {
                 let name = quoted(&shortened(name)).unwrap_or_else(|| "…".to_owned());
                 let _ = write!(words, "[{name}]");
             }
@@ -135,7 +160,18 @@ mod tests {
         assert_eq!(odd.in_words(), r#"metadata["a/b ~\n"]"#);
 
         assert_eq!(InstancePath::ROOT.pointer(), "");
+        assert_eq!(InstancePath::ROOT.schema_pointer(), "");
         assert_eq!(InstancePath::ROOT.in_words(), "the body");
+    }
+
+    #[test]
+    fn what_a_client_chose_is_not_in_the_schemas_pointer() {
+        let config = InstancePath::ROOT.member("config");
+        let hosts = config.member("allowed_hosts");
+        assert_eq!(hosts.element(2).schema_pointer(), "/config/allowed_hosts/*");
+        let other = config.other_member("free");
+        assert_eq!(other.member("known").schema_pointer(), "/config/*/known");
+        assert_eq!(other.member("known").pointer(), "/config/free/known");
     }
 
     #[test]

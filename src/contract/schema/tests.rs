@@ -242,6 +242,7 @@ fn each_violation_is_told_in_words() {
         let told = only_violation(&body);
         let expected = Violation {
             pointer: pointer.to_owned(),
+            schema_pointer: told.schema_pointer.clone(),
             keyword,
             message: message.to_owned(),
             hint: hint.map(str::to_owned),
@@ -365,5 +366,27 @@ fn long_texts_and_private_values_are_not_repeated() {
             assert!(!told.contains(&long) && !told.contains("sssss\""), "{told}");
             assert!(!violation.pointer.contains(&long), "{}", violation.pointer);
         }
+    }
+}
+
+#[test]
+fn a_violation_tells_its_place_in_the_schema_without_a_name_of_the_clients() {
+    let cases = [
+        (json!({"nmae": "x"}), "/*"),
+        (
+            json!({"config": {"type": "cloud", "networking": {"type": "limited", "allowed_host": []}}}),
+            "/config/networking/*",
+        ),
+        (json!({"metadata": {"team/ä": 1}}), "/metadata/*"),
+        (
+            json!({"config": {"type": "cloud", "packages": {"pip": ["a", 7]}}}),
+            "/config/packages/pip/*",
+        ),
+        (json!({"config": {}}), "/config/type"),
+        (json!({"name": ""}), "/name"),
+        (json!([]), ""),
+    ];
+    for (body, schema_pointer) in cases {
+        assert_eq!(only_violation(&body).schema_pointer, schema_pointer, "{body}");
     }
 }

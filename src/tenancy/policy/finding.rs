@@ -26,6 +26,7 @@ impl Findings {
             let (message, hint) = explain(path);
             Violation {
                 pointer: path.pointer(),
+                schema_pointer: path.schema_pointer(),
                 keyword,
                 message,
                 hint,
@@ -99,6 +100,14 @@ impl<'a> FindingPath<'a> {
         }
         pointer.into()
     }
+
+    /// The same, with `*` for an element; all names are the model's.
+    fn schema_pointer(&self) -> String {
+        match self.index {
+            Some(_) => Self { index: None, ..*self }.pointer() + "/*",
+            None => self.pointer(),
+        }
+    }
 }
 
 /// As a person writes it: `config.networking.allowed_hosts[2]`.
@@ -117,9 +126,15 @@ impl Display for FindingPath<'_> {
 
 /// The violation of what no policy can judge.
 pub(super) fn unknown(pointer: String, what: &str) -> Violations {
+    unknown_at(pointer.clone(), pointer, what)
+}
+
+/// The same, where `schema_pointer` is what the model knows of the way there.
+pub(super) fn unknown_at(pointer: String, schema_pointer: String, what: &str) -> Violations {
     let mut violations = Violations::none();
     violations.add(|| Violation {
         pointer,
+        schema_pointer,
         keyword: "unknown",
         message: format!("{what} is not known to this gateway, so the policy of this plan cannot allow it"),
         hint: None,

@@ -1,7 +1,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::finding::unknown;
+use super::finding::{unknown, unknown_at};
 use crate::contract::{Violations, quoted};
 use crate::environment::{Config, Environment};
 use crate::text::escape_pointer_token;
@@ -28,8 +28,11 @@ pub fn read_stored(body: &[u8]) -> Result<Environment, Violations> {
         let name = name.map_or("a field of config".to_owned(), |name| {
             format!("the field {name} of config")
         });
-        return Err(unknown(
+        // All but the last name is the model's.
+        let known = pointer.rsplit_once('/').map_or("", |(known, _)| known);
+        return Err(unknown_at(
             format!("/config{pointer}"),
+            format!("/config{known}/*"),
             &format!("{name} as it is stored"),
         ));
     }

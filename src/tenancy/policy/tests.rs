@@ -204,6 +204,7 @@ fn a_violation_names_the_path_the_rule_the_stored_value_and_what_is_allowed() {
         told,
         [Violation {
             pointer: "/config/networking/allowed_hosts/1".to_owned(),
+            schema_pointer: "/config/networking/allowed_hosts/*".to_owned(),
             keyword: "allowed_hosts",
             message: "config.networking.allowed_hosts[1] is \"Evil.com\", which the policy of this plan does not allow"
                 .to_owned(),
