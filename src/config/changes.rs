@@ -125,6 +125,7 @@ fn in_words(raw: &Raw) -> String {
     match raw {
         Raw::Text(text) | Raw::String(text) => text.clone(),
         Raw::Integer(number) => number.to_string(),
+        Raw::Float(digits) => digits.clone(),
         Raw::Boolean(truth) => truth.to_string(),
         Raw::Table(members) => {
             let member = |(name, raw): (&String, &Raw)| format!("{name} = {}", in_words(raw));

@@ -207,6 +207,8 @@ pub enum Problem {
          `%3F` and `%` as `%25`"
     )]
     PasswordNotEncoded,
+    #[error("expected a number from 0 to 1 with at most nine digits after the point, such as 0.01")]
+    NotRatio,
     #[error("expected a whole number from 1 to {most}, or \"unlimited\"")]
     NotLimit { most: u32 },
     #[error(transparent)]

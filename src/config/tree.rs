@@ -27,6 +27,8 @@ pub(super) enum Raw {
     String(String),
     /// The file's integer; one that is too large for the type is its largest.
     Integer(i128),
+    /// The file's number with a point, as it is written.
+    Float(String),
     /// The file's `true` or `false`.
     Boolean(bool),
     /// A table in location of a value: where a secret comes from.
@@ -60,6 +62,7 @@ impl Raw {
             Self::Boolean(_) => "true or false",
             Self::Table(_) => "a table",
             Self::List(_) => "an array",
+            Self::Float(_) => "a float",
             Self::Other(kind) => kind,
         }
     }
@@ -184,7 +187,7 @@ impl Reading<'_> {
             DeValue::Array(elements) => {
                 Raw::List(elements.iter().map(|element| self.value(element)).collect())
             }
-            DeValue::Float(_) => Raw::Other("a float"),
+            DeValue::Float(digits) => Raw::Float(digits.as_str().to_owned()),
             DeValue::Datetime(_) => Raw::Other("a date"),
         }
     }

@@ -7,6 +7,7 @@ mod duration;
 mod json;
 mod name;
 mod random;
+mod ratio;
 mod secret;
 mod span;
 mod time;
@@ -16,6 +17,7 @@ pub use duration::{expect_duration, format_seconds, parse_duration, whole_second
 pub use json::{JsonPointer, escape_pointer_token, json_kind};
 pub use name::{join_names, nearest_name};
 pub use random::{NoRandomNumbers, random_base58, random_bytes, unique_bits};
+pub use ratio::Ratio;
 pub use secret::Secret;
 pub use span::{Edits, Member, Object, span_of};
 pub use time::{clock_ahead, format_timestamp, parse_moment};
