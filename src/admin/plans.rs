@@ -66,6 +66,7 @@ fn to_json(name: &str, plan: &Plan, tenants: &HashMap<String, i64>) -> Value {
         "weight": plan.weight,
         "betas": plan.betas.allowed,
         "force_delete": plan.may_force_delete,
+        "server_timing": plan.tells_timing,
         "policy": plan.policy.as_ref().map(policy),
     })
 }

@@ -13,6 +13,7 @@ use crate::embedded;
 use crate::server;
 use crate::store::Store;
 use crate::telemetry::{self, Metrics};
+use crate::text::Ratio;
 
 /// The variable that also tells the gateway what to send up, so that one value serves both.
 const CREDENTIAL: &str = "ENVGATE_UPSTREAM__CREDENTIAL";
@@ -34,6 +35,8 @@ pub(super) async fn run(options: Options) -> Result<ExitCode, CommandError> {
     let settings = Log {
         format: LogFormat::Text,
         level: "info".to_owned(),
+        success_ratio: Ratio::ALL,
+        slow_request: None,
     };
     let log = telemetry::start_log(&settings, Metrics::new()?.log_lines_lost)?;
     contract::prove_schemas()?;

@@ -191,9 +191,13 @@ impl Reader<'_> {
     fn log(&mut self) -> Option<Log> {
         let format = self.read("log.format", values::log_format);
         let level = self.read("log.level", values::log_level);
+        let success_ratio = self.read("log.success_ratio", values::ratio);
+        let slow_request = self.read_optional("log.slow_request", values::duration);
         Some(Log {
             format: format?,
             level: level?,
+            success_ratio: success_ratio?,
+            slow_request: slow_request?,
         })
     }
 

@@ -90,6 +90,7 @@ impl Reader<'_> {
             values::beta(raw).and(values::text(raw).map(str::to_owned))
         });
         let may_force_delete = self.read(&at("force_delete"), values::boolean);
+        let tells_timing = self.read(&at("server_timing"), values::boolean);
         let credential = self.plan_credential(&at("credential"), is_embedded);
         let client_subject = self.client_subject(&at("client_subject"));
         let requests_per_minute = self.read_or(&at("requests_per_minute"), values::limit, None);
@@ -117,6 +118,7 @@ impl Reader<'_> {
                 allowed: betas?,
             },
             may_force_delete: may_force_delete?,
+            tells_timing: tells_timing?,
             credential: credential?,
             client_subject: client_subject?,
             requests_per_minute: requests_per_minute?,

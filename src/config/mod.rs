@@ -65,5 +65,6 @@ pub use settings::{
 pub use source::Source;
 pub use tls::{KeyPairFiles, ServerTls, TlsVersion};
 pub use url::UrlFault;
+pub use values::check_log_level;
 
 pub use crate::text::Secret;

@@ -27,6 +27,8 @@ pub struct Plan {
     pub betas: BetaRules,
     /// Whether they may delete with `force=true`.
     pub may_force_delete: bool,
+    /// Whether their answers tell how long each step took.
+    pub tells_timing: bool,
     /// The name of a credential in [`Settings::credentials`](super::Settings::credentials); none for the
     /// upstream's own.
     pub credential: Option<String>,

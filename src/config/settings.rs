@@ -16,7 +16,7 @@ use super::plan::Plan;
 use super::proxy::Proxying;
 use super::tls::{KeyPairFiles, ServerTls};
 use crate::contract::{Dialect, Schemas, StampKey, Strictness};
-use crate::text::Secret;
+use crate::text::{Ratio, Secret};
 
 /// Everything an operator can set, checked.
 #[derive(Clone, Debug)]
@@ -297,6 +297,10 @@ pub struct Log {
     pub format: LogFormat,
     /// A level, or directives such as `info,envgate=debug`.
     pub level: String,
+    /// The share of requests that succeeded which get a line.
+    pub success_ratio: Ratio,
+    /// How long a request takes that gets a line of its own with the time of each step; none where none does.
+    pub slow_request: Option<Duration>,
 }
 
 /// How a log line looks.

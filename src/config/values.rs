@@ -17,7 +17,7 @@ use super::tls::TlsVersion;
 use super::tree::{Raw, WrittenValue};
 use crate::contract::{BetaRules, Dialect, Operation, Rule, StampKey};
 use crate::environment::{HostPattern, Scope};
-use crate::text::{nearest_name, parse_duration};
+use crate::text::{Ratio, nearest_name, parse_duration};
 
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// From the time between two looks for old records to what anybody could mean.
@@ -78,6 +78,16 @@ pub(super) fn weight(raw: &Raw) -> Result<NonZeroU16, Problem> {
         least: 1,
         most: u64::from(MOST),
     })
+}
+
+/// A share, from 0 to 1.
+pub(super) fn ratio(raw: &Raw) -> Result<Ratio, Problem> {
+    let ratio = match raw {
+        Raw::Text(text) | Raw::Float(text) => Ratio::parse(text),
+        Raw::Integer(number) => Ratio::parse(&number.to_string()),
+        _ => return Err(wrong_type("a number", raw)),
+    };
+    ratio.ok_or(Problem::NotRatio)
 }
 
 /// `500ms`, `10s` or `2m`; never zero, an hour at most.
@@ -199,13 +209,21 @@ pub(super) fn log_format(raw: &Raw) -> Result<LogFormat, Problem> {
     choice(raw, &["text", "json"], &[LogFormat::Text, LogFormat::Json])
 }
 
-/// A level or directives. A lone word is a level: as a directive, a misspelt one would be the name of a
-/// module and silence everything else.
 pub(super) fn log_level(raw: &Raw) -> Result<String, Problem> {
-    const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
     let text = text(raw)?;
+    check_log_level(text)?;
+    Ok(text.to_owned())
+}
+
+/// Looks at what is to be logged: a level or directives. A lone word is a level: as a directive, a misspelt one would
+/// be the name of a module and silence everything else.
+///
+/// # Errors
+/// What was expected.
+pub fn check_log_level(text: &str) -> Result<(), Problem> {
+    const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
     if !text.contains(['=', ',']) {
-        return choice(raw, LEVELS, LEVELS).map(str::to_owned);
+        return choice_of(text, LEVELS, LEVELS).map(drop);
     }
     let is_directive = |directive: &str| {
         let (target, level) = directive.split_once('=').unwrap_or(("", directive));
@@ -215,7 +233,7 @@ pub(super) fn log_level(raw: &Raw) -> Result<String, Problem> {
         is_target && (directive.starts_with(|first| first != '=')) && LEVELS.contains(&level)
     };
     if text.split(',').all(is_directive) {
-        Ok(text.to_owned())
+        Ok(())
     } else {
         Err(Problem::NotDirectives)
     }
@@ -298,7 +316,10 @@ pub(super) fn list(raw: &Raw) -> Result<&[WrittenValue], Problem> {
 }
 
 fn choice<T: Copy>(raw: &Raw, names: &'static [&'static str], values: &[T]) -> Result<T, Problem> {
-    let text = text(raw)?;
+    choice_of(text(raw)?, names, values)
+}
+
+fn choice_of<T: Copy>(text: &str, names: &'static [&'static str], values: &[T]) -> Result<T, Problem> {
     names
         .iter()
         .zip(values)

@@ -22,6 +22,8 @@ pub struct Plan {
     pub betas: BetaRules,
     /// What their environments may be; none where nothing is asked.
     pub policy: Option<Policy>,
+    /// Whether answers tell how long each step took.
+    pub tells_timing: bool,
     name: String,
     client_subject: Option<String>,
     may_force_delete: bool,
@@ -39,6 +41,7 @@ impl Plan {
             workspace_id: settings.workspace_id.clone(),
             betas: settings.betas.clone(),
             policy: settings.policy.as_ref().map(Policy::new),
+            tells_timing: settings.tells_timing,
             name: name.to_owned(),
             client_subject: settings.client_subject.clone(),
             may_force_delete: settings.may_force_delete,

@@ -46,6 +46,12 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         doc: "whether tenants may delete with `force=true`, which ends queued work of the environment",
     },
     SettingDoc {
+        path: "plans.NAME.server_timing",
+        form: "true or false",
+        default: Some("false"),
+        doc: "whether answers say in `server-timing` how long each step took",
+    },
+    SettingDoc {
         path: "plans.NAME.credential",
         form: "name in `[credentials]`",
         default: None,

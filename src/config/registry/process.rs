@@ -82,7 +82,19 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         path: "log.level",
         form: "`off`, `error`, `warn`, `info`, `debug`, `trace`, or directives",
         default: Some("info"),
-        doc: "what is logged, for instance `info,envgate=debug`",
+        doc: "what is logged, for instance `info,envgate=debug`; the admin API changes it while the gateway runs",
+    },
+    SettingDoc {
+        path: "log.success_ratio",
+        form: "0 to 1",
+        default: Some("1.0"),
+        doc: "the share of requests that succeeded which get a line, chosen by trace id; errors always get theirs",
+    },
+    SettingDoc {
+        path: "log.slow_request",
+        form: "duration",
+        default: None,
+        doc: "how long a request takes that gets one more line, with the time of each step; left out, none does",
     },
     SettingDoc {
         path: "server.threads",

@@ -53,6 +53,7 @@ fn plans_are_told_as_the_settings_have_them_without_a_credential() {
             "weight": 2,
             "betas": null,
             "force_delete": false,
+            "server_timing": false,
             "policy": {
                 "networking": "limited",
                 "allowed_hosts": ["*.example.com"],
