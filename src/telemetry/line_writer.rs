@@ -11,12 +11,15 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use prometheus::IntCounter;
 
-/// How long the first of several lines waits for others, so that not each of them wakes the thread.
-const GATHERING: Duration = Duration::from_millis(5);
+/// How long lines wait for others, so that they are written together and not each of them wakes the thread. The thread
+/// looks for more as long after each time: only who comes after a silence has to wake it.
+const GATHERING: Duration = Duration::from_millis(20);
+/// So much is not waited with: more would not fit into a pipe at once.
+const FULL_BYTES: usize = 64 * 1024;
 /// How long to wait before a pipe that is full is tried again.
 const RETRY: Duration = Duration::from_millis(10);
 /// What a buffer keeps for the next lines once it was written.
-const KEPT_CAPACITY_BYTES: usize = 64 * 1024;
+const KEPT_CAPACITY_BYTES: usize = 2 * FULL_BYTES;
 
 /// Takes lines without waiting, and writes them on a thread of its own. What does not fit, or cannot be
 /// written, is counted as lost.
@@ -40,8 +43,9 @@ struct Waiting {
     lines: u64,
     /// How many lines the thread has taken and not written yet.
     in_writing: u64,
-    /// Whether the thread sleeps until there is a line.
-    is_idle: bool,
+    /// How many bytes there may be before the thread has to be woken: none while it sleeps until there is a line, all while
+    /// it has been woken or writes.
+    quiet_bytes: usize,
     /// Whether somebody waits for all to be written.
     is_flushing: bool,
     is_closed: bool,
@@ -86,7 +90,9 @@ impl LineWriter {
         }
         waiting.bytes.extend_from_slice(line);
         waiting.lines += 1;
-        if std::mem::take(&mut waiting.is_idle) {
+        if waiting.bytes.len() > waiting.quiet_bytes {
+            waiting.quiet_bytes = usize::MAX;
+            drop(waiting);
             self.queue.has_lines.notify_one();
         }
     }
@@ -156,12 +162,16 @@ impl Queue {
     /// Waits for lines, and for those that follow them closely. False where there will be no more.
     fn take(&self, batch: &mut Vec<u8>) -> bool {
         let mut waiting = self.waiting.lock();
-        while waiting.bytes.is_empty() && !waiting.is_closed {
-            waiting.is_idle = true;
-            self.has_lines.wait(&mut waiting);
-        }
-        waiting.is_idle = false;
+        // Lines come one after the other as a rule: those of the next moment need not wake anybody.
         self.gather(&mut waiting);
+        if waiting.bytes.is_empty() {
+            while waiting.bytes.is_empty() && !waiting.is_closed {
+                waiting.quiet_bytes = 0;
+                self.has_lines.wait(&mut waiting);
+            }
+            self.gather(&mut waiting);
+        }
+        waiting.quiet_bytes = usize::MAX;
         std::mem::swap(&mut waiting.bytes, batch);
         waiting.in_writing = std::mem::take(&mut waiting.lines);
         !batch.is_empty()
@@ -169,7 +179,8 @@ impl Queue {
 
     fn gather(&self, waiting: &mut MutexGuard<'_, Waiting>) {
         let deadline = Instant::now() + GATHERING;
-        while !waiting.is_flushing && !waiting.is_closed {
+        waiting.quiet_bytes = FULL_BYTES;
+        while !waiting.is_flushing && !waiting.is_closed && waiting.bytes.len() <= FULL_BYTES {
             if self.has_lines.wait_until(waiting, deadline).timed_out() {
                 return;
             }
