@@ -11,6 +11,7 @@ mod audit;
 mod body;
 mod health;
 mod keys;
+mod log;
 mod page;
 mod parameters;
 mod plans;
@@ -48,7 +49,7 @@ use crate::config::CurrentSettings;
 use crate::gateway::Gateway;
 use crate::server::{self, ConnectionLimits, Connections, TlsListener};
 use crate::store::{Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, RunningLog};
 use access::Guard;
 use actor::Actor;
 use problem::Problem;
@@ -71,6 +72,8 @@ pub struct Admin {
     pub vitals: Vitals,
     /// Where the settings are read again.
     pub reloads: Reloads,
+    /// What is logged.
+    pub log: Arc<RunningLog>,
 }
 
 /// How many connections may be open.
@@ -129,6 +132,7 @@ fn api(guard: &Guard) -> Router<Admin> {
         .merge(audit::routes())
         .merge(health::detail_routes())
         .merge(reload::routes())
+        .merge(log::routes())
         .route("/api", any(no_such_path))
         .route("/api/", any(no_such_path))
         .route("/api/{*rest}", any(no_such_path))

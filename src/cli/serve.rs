@@ -166,6 +166,7 @@ async fn serve(
         gateway: Arc::clone(&gateway),
         vitals: vitals.clone(),
         reloads,
+        log: Arc::clone(&log),
     };
     let readiness = vitals.clone();
     gateway.set_readiness(move || readiness.readiness().0);

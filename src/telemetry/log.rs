@@ -1,24 +1,26 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write};
+use std::mem;
 use std::os::fd::AsFd;
 use std::panic::{self, PanicHookInfo};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use prometheus::IntCounter;
-use tracing::subscriber::Interest;
-use tracing::{Metadata, Subscriber};
-use tracing_subscriber::filter::{Directive, EnvFilter, LevelFilter, ParseError};
+use tracing::{Level, Subscriber};
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::{Context as LayerContext, Filter, SubscriberExt};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt, registry};
 
 use super::LineWriter;
+use super::access_log::{self, AccessLog};
+use super::escape::escape;
+use super::log_level::{LevelInForce, LevelSet, SharedFilter, filter, lets_through};
 use crate::config::{Log, LogFormat};
 
 /// Why the log cannot be started.
@@ -35,21 +37,10 @@ pub enum LogError {
     Io(#[from] io::Error),
 }
 
-/// Pingora tells of each client that hung up as an error, and at `debug` prints request headers whole,
-/// credentials included; rustls and h2 warn of whatever odd a client sends, who may be anybody. No setting brings
-/// those back.
-const CAPPED: [&str; 4] = [
-    "pingora_core=error",
-    "pingora_http=error",
-    "rustls=error",
-    "h2=error",
-];
 /// How much may wait for whoever reads standard error: some thousand lines.
 const MAX_WAITING_BYTES: usize = 1 << 20;
 /// How much of that the access log may take, so that it crowds no warning out.
 const MAX_ACCESS_BYTES: usize = MAX_WAITING_BYTES / 4 * 3;
-/// What a line for a request is about.
-const ACCESS_LOG: &str = "envgate::access";
 /// How long the last lines may take to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -58,18 +49,36 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct RunningLog {
     lines: Arc<LineWriter>,
     filter: SharedFilter,
+    access: Arc<AccessLog>,
+    in_force: Mutex<LevelInForce>,
 }
 
 impl RunningLog {
-    /// Logs what is of this level, or what these directives say, from now on.
+    /// Logs what is of this level, or what these directives say, from now on. `set` is who wants it, where that
+    /// is somebody else than the settings. Gives back what held before.
     ///
     /// # Errors
     /// [`LogError::Level`]
-    pub fn set_level(&self, level: &str) -> Result<(), LogError> {
-        self.filter.0.store(Arc::new(filter(level)?));
-        // Each place in the code that logs has kept what the filter from before said to it.
-        tracing::callsite::rebuild_interest_cache();
-        Ok(())
+    pub fn set_level(&self, level: &str, set: Option<LevelSet>) -> Result<LevelInForce, LogError> {
+        let filter = filter(level)?;
+        let level = level.to_owned();
+        let mut in_force = self.in_force.lock();
+        self.access
+            .enable(lets_through(&level, access_log::TARGET, Level::INFO));
+        self.filter.set(filter);
+        Ok(mem::replace(&mut *in_force, LevelInForce { level, set }))
+    }
+
+    /// What is logged, and who says so.
+    #[must_use]
+    pub fn level(&self) -> LevelInForce {
+        self.in_force.lock().clone()
+    }
+
+    /// Where the lines of requests go.
+    #[must_use]
+    pub fn access(&self) -> Arc<AccessLog> {
+        Arc::clone(&self.access)
     }
 
     /// Waits until what was logged so far is written, but never long.
@@ -91,44 +100,25 @@ impl Drop for RunningLog {
 /// # Errors
 /// [`LogError`] where the level is not understood, or a log was started before.
 pub fn start_log(settings: &Log, lost: IntCounter) -> Result<RunningLog, LogError> {
-    let filter = SharedFilter(Arc::new(ArcSwap::from_pointee(filter(&settings.level)?)));
+    let filter = SharedFilter::new(filter(&settings.level)?);
     // A descriptor of its own: the lock of Rust's standard error would be held for as long as a write takes.
     let sink = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let lines = Arc::new(LineWriter::spawn("log", sink, MAX_WAITING_BYTES, lost)?);
+    let access = AccessLog::new(Arc::clone(&lines), MAX_ACCESS_BYTES, settings.format);
+    access.enable(lets_through(&settings.level, access_log::TARGET, Level::INFO));
     let layer = layer(settings.format, Arc::clone(&lines));
     // try_init also routes the records of the `log` crate, Pingora's and rustls' among them, into tracing.
     registry().with(layer.with_filter(filter.clone())).try_init()?;
     panic::set_hook(Box::new(log_panic));
-    Ok(RunningLog { lines, filter })
-}
-
-fn filter(level: &str) -> Result<EnvFilter, ParseError> {
-    let mut filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .parse(level)?;
-    for directive in CAPPED {
-        filter = filter.add_directive(directive.parse::<Directive>()?);
-    }
-    Ok(filter)
-}
-
-/// What is logged, which may become something else while others log. The library's own way to change it takes a
-/// lock for each line. Directives about spans are none that the settings take.
-#[derive(Clone, Debug)]
-struct SharedFilter(Arc<ArcSwap<EnvFilter>>);
-
-impl<S: Subscriber> Filter<S> for SharedFilter {
-    fn enabled(&self, metadata: &Metadata<'_>, context: &LayerContext<'_, S>) -> bool {
-        Filter::<S>::enabled(&**self.0.load(), metadata, context)
-    }
-
-    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        Filter::<S>::callsite_enabled(&**self.0.load(), metadata)
-    }
-
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Filter::<S>::max_level_hint(&**self.0.load())
-    }
+    Ok(RunningLog {
+        lines,
+        filter,
+        access: Arc::new(access),
+        in_force: Mutex::new(LevelInForce {
+            level: settings.level.clone(),
+            set: None,
+        }),
+    })
 }
 
 /// What makes lines of events.
@@ -139,7 +129,6 @@ where
     let writer = EventWriter {
         lines,
         is_text: format == LogFormat::Text,
-        max_bytes: MAX_WAITING_BYTES,
     };
     let layer = fmt::layer().with_ansi(false).log_internal_errors(false);
     match format {
@@ -168,7 +157,6 @@ struct EventWriter {
     /// Whether what could break a line is to be escaped here, wherever in the event it stands. JSON has done
     /// so.
     is_text: bool,
-    max_bytes: usize,
 }
 
 impl<'a> MakeWriter<'a> for EventWriter {
@@ -177,28 +165,16 @@ impl<'a> MakeWriter<'a> for EventWriter {
     fn make_writer(&'a self) -> Self {
         self.clone()
     }
-
-    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Self {
-        let is_access = event.target() == ACCESS_LOG;
-        Self {
-            max_bytes: if is_access {
-                MAX_ACCESS_BYTES
-            } else {
-                MAX_WAITING_BYTES
-            },
-            ..self.clone()
-        }
-    }
 }
 
 impl Write for EventWriter {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = event.strip_suffix(b"\n").unwrap_or(event);
         match Some(text).filter(|_| self.is_text).and_then(escape) {
-            None => self.lines.push_within(event, self.max_bytes),
+            None => self.lines.push(event),
             Some(escaped) => {
                 let line = format!("{escaped}\n");
-                self.lines.push_within(line.as_bytes(), self.max_bytes);
+                self.lines.push(line.as_bytes());
             }
         }
         Ok(event.len())
@@ -209,78 +185,9 @@ impl Write for EventWriter {
     }
 }
 
-/// The text with escapes for what ends a line, steers a terminal or turns the direction of writing; none
-/// where it has nothing of that.
-fn escape(text: &[u8]) -> Option<String> {
-    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~');
-    if text.iter().all(is_plain) {
-        return None;
-    }
-    let text = String::from_utf8_lossy(text);
-    let is_harmful = |character: char| {
-        character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(is_harmful) {
-        return None;
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        if is_harmful(character) {
-            // A String takes all.
-            let _ = write!(escaped, "{}", character.escape_default());
-        } else {
-            escaped.push(character);
-        }
-    }
-    Some(escaped)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Source, load};
-
-    #[test]
-    fn every_level_that_the_settings_take_is_understood_here() {
-        for level in [
-            "off",
-            "trace",
-            "info,envgate=debug",
-            "warn,envgate::access=off,pingora-core=error",
-        ] {
-            let text = format!("log.level = \"{level}\"");
-            let settings = load(&Source::new("envgate.toml", text, [])).unwrap();
-            EnvFilter::builder().parse(&settings.log.level).unwrap();
-        }
-        for level in [
-            "envgate",
-            "info,=debug",
-            "info,",
-            "info, envgate=debug",
-            "info,x[span]=debug",
-            "LOUD",
-        ] {
-            let text = format!("log.level = \"{level}\"");
-            assert!(load(&Source::new("envgate.toml", text, [])).is_err(), "{level}");
-        }
-    }
-
-    #[test]
-    fn what_could_break_a_line_is_escaped_and_nothing_else() {
-        for (text, expected) in [
-            ("plain", None),
-            ("für alle 東京 ✓", None),
-            ("a\nb\r\tc", Some(r"a\nb\r\tc")),
-            ("\u{1b}[31mred\u{7f}", Some(r"\u{1b}[31mred\u{7f}")),
-            ("c1\u{85}ü", Some(r"c1\u{85}ü")),
-            (
-                "\u{2028}line\u{202e}turned\u{2066}",
-                Some(r"\u{2028}line\u{202e}turned\u{2066}"),
-            ),
-        ] {
-            assert_eq!(escape(text.as_bytes()).as_deref(), expected, "{text:?}");
-        }
-    }
 
     #[test]
     fn a_panic_is_one_line_of_the_log_whatever_it_says() {

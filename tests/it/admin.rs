@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod audit;
 mod keys;
+mod log;
 mod plans;
 mod refusals;
 mod store;

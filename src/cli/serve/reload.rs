@@ -257,7 +257,10 @@ impl Reloader {
         let settings = prepared.settings;
         // Of an upstream that is new, so that no request waits for it.
         Handle::current().block_on(prepared.configuration.resolve());
-        if let Err(error) = self.log.set_level(&settings.log.level) {
+        // What was set by way of the admin API holds until the settings want something else than they did.
+        if settings.log.level != self.settings.load().log.level
+            && let Err(error) = self.log.set_level(&settings.log.level, None)
+        {
             tracing::warn!(%error, "the level of the log stays as it was");
         }
         self.connections.set_limits(prepared.limits);

@@ -69,11 +69,13 @@ pub enum AuditOperation {
     RevokeKey,
     /// The gateway went over to other settings, plans among them.
     Reload,
+    /// The operator changed what is logged.
+    SetLogLevel,
 }
 
 impl AuditOperation {
     /// All that records can be of.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Write(Operation::Create),
         Self::Write(Operation::Update),
         Self::Write(Operation::Delete),
@@ -87,6 +89,7 @@ impl AuditOperation {
         Self::RotateKey,
         Self::RevokeKey,
         Self::Reload,
+        Self::SetLogLevel,
     ];
 
     /// The name in records.
@@ -103,6 +106,7 @@ impl AuditOperation {
             Self::RotateKey => "rotate_key",
             Self::RevokeKey => "revoke_key",
             Self::Reload => "reload",
+            Self::SetLogLevel => "set_log_level",
         }
     }
 }
