@@ -83,7 +83,7 @@ pub(super) async fn ask(
         limits.timeout,
         limits.max_response_bytes,
     )?;
-    let headers = request_headers(&HeaderMap::new(), limits.beta.clone(), access.workspace_id);
+    let headers = request_headers(&HeaderMap::new(), limits.beta.clone(), access.workspace_id, None);
     let request = client.request(
         Operation::List,
         "/v1/environments?limit=1",

@@ -14,6 +14,7 @@ use super::upstream_session::UpstreamSession;
 use crate::contract::{ApiError, Object, Operation, RequestQuery, Target};
 use crate::environment::EnvironmentId;
 use crate::store::{Audit, AuditOperation, AuditOutcome, Operator};
+use crate::telemetry::TraceContext;
 use crate::tenancy::{Adoption, AdoptionRefusal, Caller, Tenant};
 use crate::upstream::WriteSent;
 
@@ -37,7 +38,7 @@ pub async fn adopt(
         caller: Caller::operator(tenant),
         environment: id,
         write_sent: &write_sent,
-        log: RequestLog::start(),
+        log: RequestLog::start(TraceContext::root()),
         draft: AuditDraft::asked_by(operator),
         is_recorded: false,
     };

@@ -11,6 +11,7 @@ use super::request_log::{Identity, RequestLog};
 use crate::contract::{ApiError, Operation};
 use crate::environment::EnvironmentId;
 use crate::store::{Audit, AuditEntry, AuditOperation, AuditOutcome, Documents, Operator};
+use crate::telemetry::TraceContext;
 use crate::tenancy::Caller;
 use crate::upstream::WriteSent;
 
@@ -113,13 +114,18 @@ pub(super) struct RequestGuard<'g> {
 }
 
 impl<'g> RequestGuard<'g> {
-    /// Of a request from `client` whose write, if it is one, tells `write_sent` when it goes.
-    pub(super) fn new(audit: Option<&'g Audit>, write_sent: &'g WriteSent, client: IpAddr) -> Self {
+    /// Of a request from `client`, part of a trace, whose write, if it is one, tells `write_sent` when it goes.
+    pub(super) fn new(
+        audit: Option<&'g Audit>,
+        write_sent: &'g WriteSent,
+        client: IpAddr,
+        trace: TraceContext,
+    ) -> Self {
         Self {
             audit,
             write_sent,
             identity: Identity::of_client(client),
-            log: RequestLog::start(),
+            log: RequestLog::start(trace),
             draft: AuditDraft::default(),
             is_recorded: false,
         }

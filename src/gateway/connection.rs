@@ -20,6 +20,7 @@ use super::stream::{ClientStream, client_stream};
 use super::write;
 use crate::contract::{ApiError, MalformedRequest};
 use crate::server::{ClientSocket, OpenConnection};
+use crate::telemetry::TraceContext;
 use crate::tenancy::ClientCertificate;
 
 /// One client's connection, and the border between Pingora's sessions and the exchange.
@@ -219,7 +220,7 @@ impl Connection {
     /// Tells the client why what it sent is no request, and closes the connection.
     async fn reject(&self, mut session: ServerSession, error: ApiError) {
         let configuration = self.gateway.configuration();
-        let mut log = RequestLog::start();
+        let mut log = RequestLog::start(TraceContext::root());
         let mut answer = response::of_error(&error, configuration.dialect, log.request_id());
         let status = answer.status;
         if client_stream(&session).is_some_and(|stream| stream.filter().is_head_request()) {

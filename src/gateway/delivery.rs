@@ -1,6 +1,8 @@
+use super::request_log::RequestLog;
 use super::shared_reads::Progress;
 use crate::contract::Operation;
 use crate::quota::Token;
+use crate::telemetry::{AttemptOutcome, Step};
 use crate::upstream::{
     Client, Deadline, ReceivedBytes, Reply, Reuse, SendError, Sender, UpstreamRequest, WriteSent,
 };
@@ -24,10 +26,12 @@ impl Delivery<'_> {
         request: UpstreamRequest,
         again: impl FnOnce() -> Option<UpstreamRequest>,
         mut token: Token<'_>,
+        log: &mut RequestLog,
     ) -> Result<Reply, SendError> {
-        let (request, mut token) = match self.send(request, Reuse::Allowed, &mut token).await {
+        let (request, mut token) = match self.send(request, Reuse::Allowed, &mut token, log).await {
             Err(SendError::NotStarted(request)) => (*request, token),
             Err(silent @ SendError::DiedIdle(_)) if !self.operation.is_write() => {
+                log.enter(Step::Wait);
                 let Ok(another) = token.another(self.deadline.waiting).await else {
                     return Err(silent);
                 };
@@ -39,15 +43,19 @@ impl Delivery<'_> {
             outcome => return outcome,
         };
         self.upstream.metrics().resent.inc();
-        self.send(request, Reuse::No, &mut token).await
+        self.send(request, Reuse::No, &mut token, log).await
     }
 
     async fn send(
         &self,
-        request: UpstreamRequest,
+        mut request: UpstreamRequest,
         reuse: Reuse,
         token: &mut Token<'_>,
+        log: &mut RequestLog,
     ) -> Result<Reply, SendError> {
+        if let Some(span_id) = log.begin_attempt(self.operation) {
+            request.set_span(span_id);
+        }
         let on_sending = |received: &ReceivedBytes| {
             self.progress.follow(received);
             if self.operation.is_write() {
@@ -59,6 +67,10 @@ impl Delivery<'_> {
             .upstream
             .send(self.sender, request, reuse, self.deadline.total, on_sending);
         let outcome = sending.await;
+        log.settle_attempt(match &outcome {
+            Ok(reply) => AttemptOutcome::Replied(reply.status),
+            Err(error) => AttemptOutcome::Failed(error.kind()),
+        });
         if let Err(SendError::NotStarted(_)) = &outcome {
             token.unsent();
         }

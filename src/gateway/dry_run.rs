@@ -19,6 +19,7 @@ use super::response::{self, ReadReply};
 use super::shared_reads::{Freshness, Reader};
 use super::write;
 use crate::contract::{Answer, ApiError};
+use crate::telemetry::TraceContext;
 use crate::upstream::{Reply, WriteSent};
 
 /// Who asks: nobody in particular.
@@ -79,7 +80,8 @@ impl<'g> DryRun<'g> {
         let (Ok((head, document)), write_sent) = (&self.judged, WriteSent::default()) else {
             return;
         };
-        let mut guard = RequestGuard::new(None, &write_sent, CLIENT);
+        let trace = TraceContext::of_request(self.headers);
+        let mut guard = RequestGuard::new(None, &write_sent, CLIENT, trace);
         let exchange = self.exchange(head, document, &mut guard);
         let key = exchange.upstream.read_key(&head.target, &head.query, false);
         let reader = Reader {
@@ -97,7 +99,8 @@ impl<'g> DryRun<'g> {
     /// before is [remembered](Self::remember), or where the request was refused.
     pub async fn answer(self, reply: Bytes) -> Option<DryAnswer> {
         let write_sent = WriteSent::default();
-        let mut guard = RequestGuard::new(self.gateway.audit.as_ref(), &write_sent, CLIENT);
+        let trace = TraceContext::of_request(self.headers);
+        let mut guard = RequestGuard::new(self.gateway.audit.as_ref(), &write_sent, CLIENT, trace);
         let outcome = match &self.judged {
             Ok((head, document)) => {
                 let mut exchange = self.exchange(head, document, &mut guard);

@@ -31,13 +31,14 @@ use super::judge::{Document, JudgedHead, judge_body, judge_head};
 use super::ownership::Epoch;
 use super::pace::{Pace, WriteError};
 use super::panics::without_panic;
-use super::request_log::{Identity, WaitingFor};
+use super::request_log::Identity;
 use super::response::{self, Accepted, ReadReply};
 use super::shared_reads::{AskError, Freshness, ReadSource, Reader, Writing};
 use super::unread_answers::{NoRoom, UnreadAnswer, UnreadAnswers};
 use super::upstream_session::UpstreamSession;
 use super::{client_disconnect, cors, health, request, write};
 use crate::contract::{Answer, ApiError, Dialect, Operation, RequestQuery, Target, allowed_methods};
+use crate::telemetry::{Step, TraceContext};
 use crate::tenancy::ClientCertificate;
 use crate::upstream::WriteSent;
 
@@ -64,7 +65,10 @@ pub(super) async fn answer_request(
     let in_flight = InFlight::enter(&gateway.metrics.in_flight, configuration.max_in_flight);
     let write_sent = WriteSent::default();
     let client = client_address(&configuration.listen, connection, &session.req_header().headers);
-    let mut guard = RequestGuard::new(gateway.audit.as_ref(), &write_sent, client);
+    // Before any step, because none may trust a field that was for this connection alone.
+    request::drop_connection_fields(session);
+    let trace = TraceContext::of_request(&session.req_header().headers);
+    let mut guard = RequestGuard::new(gateway.audit.as_ref(), &write_sent, client, trace);
 
     let outcome = match &in_flight {
         Some(_) => {
@@ -74,6 +78,7 @@ pub(super) async fn answer_request(
         None => Err(ApiError::TooManyInFlight),
     };
     let RequestGuard { identity, log, .. } = &mut guard;
+    log.resume(Step::Answer);
     let (outcome, _unread) = count_unread(&gateway.unread_answers, outcome, identity);
     let (mut answer, error) = match outcome {
         Ok(answer) => (answer, None),
@@ -98,6 +103,7 @@ pub(super) async fn answer_request(
     let status = answer.status;
     // Before the answer is written: a client that does not take it has written all the same.
     guard.record_write(status, error.as_ref());
+    guard.log.enter(Step::Write);
     let pace = Pace::new(&configuration.listen, &gateway.is_stopping);
     let written = write::answer(session, answer, &pace).await;
     let not_taken = matches!(written, Err(WriteError::TooSlow)).then_some(ApiError::AnswerNotTaken);
@@ -140,8 +146,6 @@ async fn respond<'g>(
     session: &mut ServerSession,
     guard: &mut RequestGuard<'g>,
 ) -> Result<Answer, ApiError> {
-    // First, because no step may trust a field that was for this connection alone.
-    request::drop_connection_fields(session);
     request::check_expectation(session)?;
     if session.req_header().method == Method::OPTIONS {
         // Whoever asks what there is need not be known, a browser least of all.
@@ -172,7 +176,11 @@ async fn respond<'g>(
         });
     }
 
+    if !session.is_body_empty() {
+        guard.log.enter(Step::Body);
+    }
     let body = request::read_body(session, configuration.limits).await?;
+    guard.log.resume(Step::Judge);
     let document = judge_body(gateway, &head, body)?;
     for warning in document.warnings.told() {
         gateway.metrics.record_warning(warning.keyword);
@@ -225,7 +233,9 @@ impl<'a> Exchange<'a> {
         guard: &'a mut RequestGuard<'_>,
     ) -> Self {
         let (write_sent, log) = (guard.write_sent, &mut guard.log);
-        let upstream_headers = head.plan.upstream_headers(headers, head.betas.clone());
+        let upstream_headers = head
+            .plan
+            .upstream_headers(headers, head.betas.clone(), Some(log.trace()));
         Self {
             gateway,
             configuration,
@@ -350,7 +360,7 @@ impl<'a> Exchange<'a> {
             progress: &progress,
         };
         let until = self.upstream.deadline().total;
-        self.upstream.log.begin_waiting(WaitingFor::Others);
+        self.upstream.log.enter(Step::Wait);
         let ask = async {
             let reply = self.upstream.send(target, query, Bytes::new()).await;
             let reply = reply.map_err(|error| AskError {
@@ -363,7 +373,7 @@ impl<'a> Exchange<'a> {
             })
         };
         let shared = timeout_at(until, gateway.reads.read(key, reader, ask)).await;
-        self.upstream.log.end_waiting();
+        self.upstream.log.resume(Step::Answer);
         let shared = shared.map_err(|_elapsed| ApiError::UpstreamTimeout { after_write: false })??;
         gateway.metrics.record_read(shared.source.name());
         self.read_source = Some(match self.read_source {

@@ -37,6 +37,7 @@ use super::request_log::{Identity, RequestLog};
 use super::{response, write};
 use crate::contract::{ApiError, MalformedRequest};
 use crate::server::ClientSocket;
+use crate::telemetry::TraceContext;
 
 /// How many requests a client may have under way on one connection.
 const MAX_STREAMS: u32 = 100;
@@ -248,7 +249,7 @@ impl<'a> Loop<'a> {
         self.watch.count_reset();
         let error = ApiError::Malformed(MalformedRequest::Syntax);
         let metrics = &self.connection.gateway.metrics;
-        RequestLog::start().finish(
+        RequestLog::start(TraceContext::root()).finish(
             &Identity::of_client(self.connection.client),
             metrics,
             StatusCode::BAD_REQUEST,
@@ -339,7 +340,7 @@ impl OpenStream {
         error: &ApiError,
     ) -> Result<(), WriteError> {
         let gateway = &self.connection.gateway;
-        let mut log = RequestLog::start();
+        let mut log = RequestLog::start(TraceContext::root());
         let answer = response::of_error(error, configuration.dialect, log.request_id());
         let status = answer.status;
         let written = write::answer(

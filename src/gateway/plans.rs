@@ -8,7 +8,7 @@ use super::planned_budgets::PlannedBudgets;
 use crate::config::{self, Access, Secret, Settings};
 use crate::contract::ApiError;
 use crate::quota::{Budget, LiveBudget, TenantLimits, TenantQuota};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, TraceContext};
 use crate::tenancy::{Plan, Tenant};
 use crate::upstream::{Client, Origin, SetUpError, UpstreamHeader, request_headers};
 
@@ -41,15 +41,20 @@ pub(super) struct ResolvedPlan {
 }
 
 impl ResolvedPlan {
-    /// A client's header as it goes up, with these betas.
-    pub(super) fn upstream_headers(&self, client: &HeaderMap, betas: HeaderValue) -> UpstreamHeader {
+    /// A client's header as it goes up, with these betas and as part of this trace.
+    pub(super) fn upstream_headers(
+        &self,
+        client: &HeaderMap,
+        betas: HeaderValue,
+        trace: Option<&TraceContext>,
+    ) -> UpstreamHeader {
         let workspace_id = self.plan.workspace_id.as_ref();
-        request_headers(client, betas, workspace_id)
+        request_headers(client, betas, workspace_id, trace)
     }
 
     /// The header of a request of the gateway's own.
     pub(super) fn own_headers(&self) -> UpstreamHeader {
-        self.upstream_headers(&HeaderMap::new(), self.plan.betas.required.clone())
+        self.upstream_headers(&HeaderMap::new(), self.plan.betas.required.clone(), None)
     }
 
     /// Whether a tenant of the plan may have one more request in flight beside so many.

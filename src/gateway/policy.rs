@@ -25,6 +25,7 @@ impl Exchange<'_> {
                 let lock = self.gateway.update_locks.lock(key);
                 let lock = self.upstream.wait(lock, ApiError::EnvironmentBusy).await?;
                 let stored = self.retrieve_own(id, Freshness::NEW).await?;
+                self.upstream.log.judge_reply();
                 let stored = read_stored(&stored).map_err(ApiError::Policy)?;
                 policy
                     .judge_update(&stored, body)

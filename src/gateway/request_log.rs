@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::plans::ResolvedPlan;
 use crate::contract::{ApiError, Operation};
 use crate::environment::EnvironmentId;
-use crate::telemetry::{Metrics, Outcome};
+use crate::telemetry::{AttemptOutcome, Metrics, Outcome, SpanId, Step, Timeline, TraceContext};
 use crate::tenancy::Caller;
 use crate::text::unique_bits;
 
@@ -35,57 +35,65 @@ impl Identity<'_> {
     }
 }
 
-/// The name of a request and its times, for its answer, its metrics and its line in the access log.
+/// The name of a request, its trace and its times, for its answer, its metrics, its spans and its line in the access
+/// log.
 pub(super) struct RequestLog {
-    started: Instant,
+    timeline: Timeline,
+    trace: TraceContext,
     request_id: Option<String>,
     /// Whether the budget was asked for anything.
     pub(super) has_asked_budget: bool,
-    /// How long the upstream took; none where it was not asked.
-    upstream: Option<Duration>,
-    /// How long others were waited for.
-    waited: Duration,
-    /// What is being waited for, and since when.
-    waiting: Option<(WaitingFor, Instant)>,
-}
-
-/// What a request waits for.
-#[derive(Clone, Copy)]
-pub(super) enum WaitingFor {
-    /// Its turn, or the reply to another's request.
-    Others,
-    /// The reply to its own request.
-    Upstream,
 }
 
 impl RequestLog {
-    pub(super) fn start() -> Self {
+    pub(super) fn start(trace: TraceContext) -> Self {
         Self {
-            started: Instant::now(),
+            timeline: Timeline::start(Instant::now()),
+            trace,
             request_id: None,
             has_asked_budget: false,
-            upstream: None,
-            waited: Duration::ZERO,
-            waiting: None,
         }
     }
 
-    /// Tells that something is waited for from now on, and nothing else any more.
-    pub(super) fn begin_waiting(&mut self, what: WaitingFor) {
-        self.end_waiting();
-        self.waiting = Some((what, Instant::now()));
+    /// The trace that the request belongs to.
+    pub(super) const fn trace(&self) -> &TraceContext {
+        &self.trace
     }
 
-    /// Tells that it is there. Where whoever waited has been given up meanwhile, [`RequestLog::finish`] says
-    /// it.
-    pub(super) fn end_waiting(&mut self) {
-        match self.waiting.take() {
-            Some((WaitingFor::Others, since)) => self.waited += since.elapsed(),
-            Some((WaitingFor::Upstream, since)) => {
-                self.upstream = Some(self.upstream.unwrap_or_default() + since.elapsed());
-            }
-            None => {}
+    /// The steps of the request so far.
+    pub(super) const fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    /// Begins a step, unless it has begun, and ends the one before.
+    pub(super) fn enter(&mut self, step: Step) {
+        if self.timeline.current() != Some(step) {
+            self.timeline.enter(step, Instant::now());
         }
+    }
+
+    /// Goes on with work of the gateway's own, which is `step` where something was waited for until now.
+    pub(super) fn resume(&mut self, step: Step) {
+        if !self.timeline.current().is_some_and(Step::is_own) {
+            self.timeline.enter(step, Instant::now());
+        }
+    }
+
+    /// What is done with a reply that is here is no answer: something else is asked for after it, or refused.
+    pub(super) const fn judge_reply(&mut self) {
+        self.timeline.rename_current(Step::Judge);
+    }
+
+    /// Begins an attempt at the upstream. Gives back the name of its span, where the request becomes one.
+    pub(super) fn begin_attempt(&mut self, operation: Operation) -> Option<SpanId> {
+        let span_id = self.trace.is_recorded().then(SpanId::new);
+        self.timeline.begin_attempt(operation, span_id, Instant::now());
+        span_id
+    }
+
+    /// Says what came of it.
+    pub(super) fn settle_attempt(&mut self, outcome: AttemptOutcome) {
+        self.timeline.settle_attempt(outcome);
     }
 
     /// Takes over the upstream's name for the request.
@@ -106,16 +114,18 @@ impl RequestLog {
         status: StatusCode,
         error: Option<&ApiError>,
     ) {
-        self.end_waiting();
-        let total = self.started.elapsed();
+        self.timeline.end(Instant::now());
+        let timeline = self.timeline();
+        let (total, waited) = (timeline.total(), timeline.time_in(Step::Wait));
+        let upstream = timeline.time_in(Step::Upstream);
         let kind = error.map(ApiError::kind);
         metrics.record(&Outcome {
             operation: identity.operation,
             status,
             error: kind,
             total,
-            upstream: self.upstream,
-            waited: self.waited,
+            upstream: timeline.has_asked_upstream().then_some(upstream),
+            waited,
         });
         if let Some(error) = error {
             metrics.record_error(error);
@@ -126,7 +136,6 @@ impl RequestLog {
             return;
         }
         self.request_id();
-        let upstream = self.upstream.unwrap_or_default();
         tracing::info!(
             target: "envgate::access",
             request_id = self.request_id.as_deref(),
@@ -138,8 +147,8 @@ impl RequestLog {
             error = kind,
             duration_ms = milliseconds(total),
             upstream_ms = milliseconds(upstream),
-            waited_ms = milliseconds(self.waited),
-            own_ms = milliseconds(total.saturating_sub(upstream + self.waited)),
+            waited_ms = milliseconds(waited),
+            own_ms = milliseconds(total.saturating_sub(upstream + waited)),
             "request"
         );
     }
@@ -170,15 +179,15 @@ mod tests {
     #[tokio::test]
     async fn waiting_that_is_given_up_is_not_the_gateways_own_time() {
         let metrics = Metrics::new().unwrap();
-        let mut log = RequestLog::start();
+        let mut log = RequestLog::start(TraceContext::root());
         let identity = Identity {
             operation: Some(Operation::Update),
             ..Identity::default()
         };
-        for what in [WaitingFor::Others, WaitingFor::Upstream] {
-            log.begin_waiting(what);
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
+        log.enter(Step::Wait);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        log.begin_attempt(Operation::Update);
+        tokio::time::sleep(Duration::from_millis(500)).await;
         log.finish(&identity, &metrics, StatusCode::OK, Some(&ApiError::ClientGone));
         let text = String::from_utf8(metrics.encode().unwrap()).unwrap();
         let own = "envgate_overhead_duration_seconds_sum{operation=\"update\"} ";

@@ -11,7 +11,7 @@ use super::Gateway;
 use super::delivery::Delivery;
 use super::ownership::OwnerScope;
 use super::plans::ResolvedPlan;
-use super::request_log::{RequestLog, WaitingFor};
+use super::request_log::RequestLog;
 use super::response;
 use super::shared_reads::{Progress, ReadKey, Subject};
 use crate::contract::{
@@ -19,6 +19,7 @@ use crate::contract::{
     UpstreamErrorBody,
 };
 use crate::quota::{BudgetRejection, InFlightSlot, Kind, LimitedBy};
+use crate::telemetry::Step;
 use crate::tenancy::{Caller, Tenant};
 use crate::upstream::{Client, Deadline, ProxyError, Reply, SendError, Sender, UpstreamHeader, WriteSent};
 
@@ -80,9 +81,9 @@ impl<'a> UpstreamSession<'a> {
         otherwise: ApiError,
     ) -> Result<T, ApiError> {
         let until = self.deadline().waiting;
-        self.log.begin_waiting(WaitingFor::Others);
+        self.log.enter(Step::Wait);
         let waited = timeout_at(until, waiting).await;
-        self.log.end_waiting();
+        self.log.resume(Step::Judge);
         waited.map_err(|_elapsed| otherwise)
     }
 
@@ -157,7 +158,7 @@ impl<'a> UpstreamSession<'a> {
             return Err(ApiError::UpstreamTimeout { after_write: false });
         }
         self.log.has_asked_budget = true;
-        self.log.begin_waiting(WaitingFor::Others);
+        self.log.enter(Step::Wait);
         let slot = match &mut self.slot {
             Some(slot) => {
                 // A list may cost any number of them.
@@ -169,10 +170,9 @@ impl<'a> UpstreamSession<'a> {
             none => none.insert(enter(self.plan, &self.caller.tenant, kind, until).await?),
         };
         let token = slot.token(kind, until).await.map_err(refusal)?;
-        self.log.begin_waiting(WaitingFor::Upstream);
         let again = || request(Bytes::new()).ok();
         // On the heap, because it is large, and several futures around it would have a place for it each.
-        let outcome = Box::pin(delivery.send_at_most_twice(first, again, token)).await;
+        let outcome = Box::pin(delivery.send_at_most_twice(first, again, token, self.log)).await;
         let outcome = match outcome {
             Ok(refused) if refused.status == StatusCode::UNAUTHORIZED && self.plan.has_credential_file => {
                 let sending = self.send_with_another_key(refused, operation, &path_and_query, &sent_body);
@@ -180,7 +180,7 @@ impl<'a> UpstreamSession<'a> {
             }
             outcome => outcome,
         };
-        self.log.end_waiting();
+        self.log.resume(Step::Answer);
         let reply = outcome.map_err(|error| {
             tracing::warn!(operation = operation.name(), %error, "no reply from the upstream");
             error_of(&error, operation.is_write())
@@ -212,7 +212,7 @@ impl UpstreamSession<'_> {
         path_and_query: &str,
         body: &Bytes,
     ) -> Result<Reply, SendError> {
-        self.log.begin_waiting(WaitingFor::Others);
+        self.log.enter(Step::Wait);
         let deadline = self.deadline();
         let Some(client) = self.find_another_key(deadline.waiting).await else {
             return Ok(refused);
@@ -237,7 +237,6 @@ impl UpstreamSession<'_> {
             operation = operation.name(),
             "the upstream refused the credential; the request goes up once more with the one that its file holds now"
         );
-        self.log.begin_waiting(WaitingFor::Upstream);
         client.metrics().resent.inc();
         let delivery = Delivery {
             upstream: client,
@@ -248,7 +247,7 @@ impl UpstreamSession<'_> {
             progress: &self.progress,
         };
         let again = || request().ok();
-        delivery.send_at_most_twice(first, again, token).await
+        delivery.send_at_most_twice(first, again, token, self.log).await
     }
 
     /// What the tenant sees of the upstream by now, where that is another part than it was when the request began.

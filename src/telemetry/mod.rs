@@ -1,4 +1,4 @@
-//! What the operator can see: metrics and logs. Never a credential, a query string or a body.
+//! What the operator can see: metrics, logs and traces. Never a credential, a query string or a body.
 
 mod access_log;
 mod budget_metrics;
@@ -15,6 +15,8 @@ mod metrics_page;
 mod registrar;
 mod request_metrics;
 mod store_metrics;
+mod timeline;
+mod trace_context;
 mod upstream_metrics;
 
 pub use access_log::{AccessLine, AccessLog};
@@ -28,4 +30,6 @@ pub use log_level::{CAPPED, LevelInForce, LevelSet, capped_directive};
 pub use metrics::Metrics;
 pub use request_metrics::Outcome;
 pub use store_metrics::StoreMetrics;
+pub use timeline::{Attempt, AttemptOutcome, Interval, Step, Timeline};
+pub use trace_context::{HexId, SpanId, TRACEPARENT, TRACESTATE, TraceContext, TraceId};
 pub use upstream_metrics::UpstreamMetrics;

@@ -89,6 +89,24 @@ impl SendError {
         }
     }
 
+    /// Its name, for metrics and traces.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::CircuitOpen(_) => "circuit_open",
+            Self::Unreachable(_) => "unreachable",
+            Self::OutOfResources(_) => "out_of_resources",
+            Self::ConnectTimeout(_) => "connect_timeout",
+            Self::Proxy(_) => "proxy",
+            Self::NotStarted(_) => "not_started",
+            Self::DiedIdle(_) => "died_idle",
+            Self::Timeout(_) => "timeout",
+            Self::Broken(_) => "broken",
+            Self::Malformed(_) => "malformed",
+            Self::TooLarge => "too_large",
+        }
+    }
+
     /// What a request that ended so tells of the upstream; none where it tells nothing.
     pub(super) fn health(&self) -> Option<Health> {
         match self {

@@ -5,12 +5,15 @@ use bytes::{Buf, Bytes};
 
 use super::translate::{Translation, UpstreamHeader};
 use crate::contract::Operation;
+use crate::telemetry::SpanId;
 
 /// A request as it goes up: its head as it is sent, and its body.
 pub struct UpstreamRequest {
     head: Vec<u8>,
     /// What of the body is not in `head`.
     body: Bytes,
+    /// Where in `head` the span stands that the upstream is to see as its caller.
+    span_at: Option<usize>,
 }
 
 /// Path and query are none.
@@ -43,6 +46,7 @@ impl UpstreamRequest {
             head.extend_from_slice(part.as_bytes());
         }
         translation.add_lines(&mut head);
+        let span_at = header.span_at().map(|at| head.len() + at);
         head.extend_from_slice(header.lines());
         if operation.takes_body() {
             head.extend_from_slice(b"content-type: application/json\r\n");
@@ -61,7 +65,19 @@ impl UpstreamRequest {
                 Bytes::new()
             }
         };
-        Ok(Self { head, body: rest })
+        Ok(Self {
+            head,
+            body: rest,
+            span_at,
+        })
+    }
+
+    /// Says by which span it is sent, where it says so at all.
+    pub fn set_span(&mut self, span_id: SpanId) {
+        let place = self.span_at.and_then(|at| self.head.get_mut(at..));
+        if let Some(place) = place.and_then(<[u8]>::first_chunk_mut) {
+            *place = *span_id.to_hex().as_bytes();
+        }
     }
 
     /// One with this head and body, whatever they are.
@@ -70,6 +86,7 @@ impl UpstreamRequest {
         Self {
             head: head.as_bytes().to_vec(),
             body: Bytes::from_static(body.as_bytes()),
+            span_at: None,
         }
     }
 
@@ -122,6 +139,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::telemetry::TraceContext;
     use crate::upstream::translate::{Translation, request_headers};
 
     fn text(operation: Operation, target: &str, body: &'static str) -> Result<String, InvalidTarget> {
@@ -130,7 +148,7 @@ mod tests {
             credential: HeaderValue::from_static("sk-operator"),
         };
         let betas = HeaderValue::from_static("b");
-        let header = request_headers(&HeaderMap::new(), betas, None);
+        let header = request_headers(&HeaderMap::new(), betas, None, None);
         let request = UpstreamRequest::new(
             operation,
             "/p",
@@ -171,6 +189,26 @@ mod tests {
         assert!(archive.ends_with("\r\ncontent-length: 0\r\n\r\n"), "{archive}");
         let list = text(Operation::List, "/v1/environments?limit=1", "").unwrap();
         assert!(list.starts_with("GET ") && !list.contains("content-"), "{list}");
+    }
+
+    #[test]
+    fn the_upstream_is_called_by_the_span_of_the_attempt() {
+        let trace = TraceContext::root().recorded(true);
+        let betas = HeaderValue::from_static("b");
+        let header = request_headers(&HeaderMap::new(), betas, None, Some(&trace));
+        let translation = Translation {
+            host: HeaderValue::from_static("h"),
+            credential: HeaderValue::from_static("k"),
+        };
+        let (operation, body) = (Operation::Update, Bytes::from_static(b"{}"));
+        let request = UpstreamRequest::new(operation, "/p", "/e", &translation, &header, body);
+        let mut request = request.unwrap();
+        let attempt = SpanId::new();
+        request.set_span(attempt);
+        let head = String::from_utf8(request.head).unwrap();
+        let (trace_id, span_id) = (trace.trace_id().to_hex(), attempt.to_hex());
+        let line = format!("\r\ntraceparent: 00-{trace_id}-{span_id}-03\r\n");
+        assert!(head.contains(&line), "{head}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use http::header::{
 };
 
 use crate::contract::BETA;
+use crate::telemetry::{TRACEPARENT, TRACESTATE, TraceContext};
 
 /// The header that carries a credential to the upstream.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -16,10 +17,8 @@ const WORKSPACE: HeaderName = HeaderName::from_static("anthropic-workspace-id");
 const DEFAULT_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
 /// Headers that go up as they came. All others stay here, a client's credentials first of all.
-static PASSED: [HeaderName; 5] = [
+static PASSED: [HeaderName; 3] = [
     USER_AGENT,
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
     HeaderName::from_static("baggage"),
     HeaderName::from_static("anthropic-worker-id"),
 ];
@@ -45,6 +44,8 @@ pub struct UpstreamHeader {
     pub version: HeaderValue,
     /// The betas that it asks for.
     pub betas: HeaderValue,
+    /// Where in the lines the span stands that the upstream is to see as its caller.
+    span_at: Option<usize>,
 }
 
 /// Most headers fit: they are a dozen short lines of an SDK's.
@@ -52,18 +53,20 @@ const FIRST_BYTES: usize = 1024;
 
 /// Translates a client's header for the upstream: one `anthropic-version`; `betas` as `anthropic-beta`; `via`,
 /// appended to; `workspace_id`, if there is one, as `anthropic-workspace-id`, which is never the client's to choose;
-/// what is on the allow list; nothing else. Whoever sends it adds host, credential, and the type of a body.
+/// the `trace` that it belongs to; what is on the allow list; nothing else. Whoever sends it adds host, credential, and the type of a body.
 #[must_use]
 pub fn request_headers(
     client: &HeaderMap,
     betas: HeaderValue,
     workspace_id: Option<&HeaderValue>,
+    trace: Option<&TraceContext>,
 ) -> UpstreamHeader {
     debug_assert!(!PASSED.contains(&AUTHORIZATION) && !PASSED.contains(&API_KEY));
     let mut header = UpstreamHeader {
         lines: Vec::with_capacity(FIRST_BYTES),
         version: version(client),
         betas,
+        span_at: None,
     };
     let (version, betas) = (header.version.clone(), header.betas.clone());
     header.add(&VERSION, version.as_bytes());
@@ -83,6 +86,9 @@ pub fn request_headers(
         header.add(&VIA, value.as_bytes());
     }
     header.add(&VIA, OUR_VIA);
+    if let Some(trace) = trace {
+        header.add_trace(trace, client);
+    }
     for (name, value) in client {
         if is_passed(name) {
             header.add(name, value.as_bytes());
@@ -113,15 +119,41 @@ impl UpstreamHeader {
     pub fn client_values(&self) -> impl Iterator<Item = &[u8]> {
         let is_clients = |name: &[u8]| {
             let name = HeaderName::from_bytes(name);
-            name.is_ok_and(|name| name == BETA || name == ACCEPT || name == VIA || is_passed(&name))
+            let told = [BETA, ACCEPT, VIA, TRACESTATE];
+            name.is_ok_and(|name| told.contains(&name) || is_passed(&name))
         };
         self.fields()
             .filter(move |(name, _)| is_clients(name))
             .map(|(_, value)| value)
     }
 
+    /// Where in the lines the span stands that the upstream is to see as its caller.
+    pub(super) const fn span_at(&self) -> Option<usize> {
+        self.span_at
+    }
+
     fn add(&mut self, name: &HeaderName, value: &[u8]) {
         add_line(&mut self.lines, name, value);
+    }
+
+    /// Adds the trace: what the client said of it is not passed on as it came, but read and written anew.
+    fn add_trace(&mut self, trace: &TraceContext, client: &HeaderMap) {
+        let Some(traceparent) = trace.traceparent() else {
+            return;
+        };
+        self.add(&TRACEPARENT, &traceparent);
+        let after_span = traceparent.len() - TraceContext::span_at() + b"\r\n".len();
+        self.span_at = self.lines.len().checked_sub(after_span);
+        let mut members = trace.tracestate(client);
+        if let Some(first) = members.next() {
+            self.add(&TRACESTATE, first.as_bytes());
+            for member in members {
+                self.lines.truncate(self.lines.len() - b"\r\n".len());
+                for part in [",", member, "\r\n"] {
+                    self.lines.extend_from_slice(part.as_bytes());
+                }
+            }
+        }
     }
 }
 
@@ -187,7 +219,8 @@ mod tests {
             credential: HeaderValue::from_static("sk-operator"),
         };
         let betas = HeaderValue::from_static("managed-agents-2026-04-01");
-        let mut header = request_headers(&map, betas, workspace);
+        let trace = TraceContext::of_request(&map);
+        let mut header = request_headers(&map, betas, workspace, Some(&trace));
         translation.add_lines(&mut header.lines);
         assert!(header.client_values().all(|value| value != b"sk-operator"));
         let fields = header.fields().map(|(name, value)| {
@@ -269,6 +302,21 @@ mod tests {
             assert_eq!(only(&headers, name), value);
         }
         assert_eq!(only(&headers, "accept-encoding"), "identity");
+    }
+
+    #[test]
+    fn what_is_no_trace_does_not_go_up_and_what_is_one_goes_up_in_one_line() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let headers = translated(&[
+            ("traceparent", parent),
+            ("tracestate", "a=1"),
+            ("tracestate", "b=2,c=3"),
+        ]);
+        assert_eq!(only(&headers, "traceparent"), parent);
+        assert_eq!(only(&headers, "tracestate"), "a=1,b=2,c=3");
+        let headers = translated(&[("traceparent", "Bearer sk-1"), ("tracestate", "a=1")]);
+        assert_eq!(only(&headers, "traceparent").len(), parent.len());
+        assert!(!headers.contains_key("tracestate"));
     }
 
     #[test]

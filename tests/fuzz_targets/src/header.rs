@@ -1,12 +1,14 @@
 //! The header as it goes up: one credential, the operator's, and nothing that is not on the list.
 
 use envgate::contract::BetaRules;
+use envgate::telemetry::TraceContext;
 use envgate::upstream::request_headers;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const REQUIRED: HeaderValue = HeaderValue::from_static("managed-agents-2026-04-01");
 /// What goes up, once.
-const ONCE: [&str; 5] = [
+const ONCE: [&str; 6] = [
+    "traceparent",
     "anthropic-version",
     "anthropic-beta",
     "accept-encoding",
@@ -14,13 +16,7 @@ const ONCE: [&str; 5] = [
     "accept",
 ];
 /// What goes up as it came.
-const PASSED: [&str; 5] = [
-    "user-agent",
-    "traceparent",
-    "tracestate",
-    "baggage",
-    "anthropic-worker-id",
-];
+const PASSED: [&str; 3] = ["user-agent", "baggage", "anthropic-worker-id"];
 
 /// Every line that could be a field is one.
 pub(super) fn check(bytes: &[u8]) {
@@ -43,7 +39,8 @@ pub(super) fn check(bytes: &[u8]) {
     };
     check_betas(&rules, &betas);
     let workspace = HeaderValue::from_static("wrkspc_1");
-    let sent = request_headers(&client, betas.clone(), Some(&workspace));
+    let trace = TraceContext::of_request(&client);
+    let sent = request_headers(&client, betas.clone(), Some(&workspace), Some(&trace));
     let mut up = HeaderMap::new();
     for (name, value) in sent.fields() {
         up.append(
@@ -67,7 +64,7 @@ pub(super) fn check(bytes: &[u8]) {
         let name = name.as_str();
         let is_passed = PASSED.contains(&name) || name.starts_with("x-stainless-");
         assert!(
-            is_passed || name == "via" || ONCE.contains(&name),
+            is_passed || name == "via" || name == "tracestate" || ONCE.contains(&name),
             "{name} went up"
         );
         assert!(
@@ -79,6 +76,8 @@ pub(super) fn check(bytes: &[u8]) {
     let ours: Vec<_> = sent
         .client_values()
         .filter(|value| !client.values().any(|sent| sent.as_bytes() == *value))
+        // Several are sent as one.
+        .filter(|value| up.get("tracestate").is_none_or(|state| state != value))
         .collect();
     assert!(
         ours.iter()
