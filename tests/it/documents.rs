@@ -9,8 +9,13 @@ fn read(path: &str) -> String {
 #[test]
 fn every_link_of_the_documents_leads_somewhere() {
     let mut pages = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned()];
-    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap() {
-        pages.push(format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()));
+    for folder in ["docs", "docs/runbooks"] {
+        for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_file() {
+                pages.push(format!("{folder}/{}", entry.file_name().to_str().unwrap()));
+            }
+        }
     }
     for page in pages {
         let text = read(&page);

@@ -39,6 +39,7 @@ mod http2;
 mod keys;
 mod limits;
 mod log;
+mod monitoring;
 mod operator;
 mod operator_faults;
 mod ownership;
