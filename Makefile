@@ -19,7 +19,7 @@ test: ## run all tests, the official SDKs among them
 	@scripts/setup test
 	cargo test --locked
 
-acceptance: ## run what needs other people's programs too: PgBouncer, Varnish, buildah, a systemd, kubectl; as root
+acceptance: ## run what needs other people's programs too: PgBouncer, Varnish, Prometheus, buildah, a systemd, kubectl; as root
 	@scripts/setup acceptance
 	cargo test --locked --test it -- --ignored acceptance:: --skip acceptance::operation
 	@# Alone, for these keep a machine busy, and what is busy with other things answers late.

@@ -4,6 +4,7 @@
 mod image;
 mod installed;
 mod manifests;
+mod monitoring;
 mod operation;
 mod package;
 mod pgbouncer;

@@ -274,9 +274,13 @@ impl Envgate {
     }
 
     pub fn admin_get(&self, path: &str) -> Response {
-        let request = Request::new(self.admin, "GET", path);
+        self.admin_send(&Request::new(self.admin, "GET", path))
+    }
+
+    /// A request to the admin address, in TLS where that wants it.
+    pub fn admin_send(&self, request: &Request) -> Response {
         match &self.setup.admin_client {
-            Some(client) => client.send(self.admin, &request),
+            Some(client) => client.send(self.admin, request),
             None => request.send(),
         }
     }

@@ -22,6 +22,7 @@ pub mod haproxy;
 pub mod machine;
 pub mod pgbouncer;
 pub mod postgres;
+pub mod prometheus;
 pub mod redis;
 pub mod varnish;
 
