@@ -63,6 +63,11 @@ fn check(
     if let Err(fault) = contract::prove_schemas() {
         return writeln!(err, "{fault}").map(|()| false);
     }
+    if let Some(folder) = &settings.contract.schema_folder {
+        let (path, files) = (folder.path.display(), folder.files.join(", "));
+        let files = if files.is_empty() { "nothing" } else { &files };
+        writeln!(out, "ok: {path}: {files} laid over the schemas of this release")?;
+    }
     let Some(tenants) = resources::try_all(&settings, out, err)? else {
         return Ok(false);
     };

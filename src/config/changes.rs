@@ -20,7 +20,7 @@ pub(super) struct WrittenSettings(BTreeMap<String, Written>);
 struct Written {
     /// As the operator wrote it; none where that is secret.
     text: Option<String>,
-    /// Of what stands behind it: a secret, or the content of a file.
+    /// Of what stands behind it: a secret, or the content of a file or of a folder.
     digest: Option<[u8; 32]>,
 }
 
@@ -60,6 +60,13 @@ impl WrittenSettings {
         let digest = Written::secret(value).digest;
         if let Some(written) = self.0.get_mut(path) {
             written.digest = digest;
+        }
+    }
+
+    /// What stands behind a setting has this digest.
+    pub(super) fn set_content(&mut self, path: &str, digest: [u8; 32]) {
+        if let Some(written) = self.0.get_mut(path) {
+            written.digest = Some(digest);
         }
     }
 

@@ -125,6 +125,14 @@ pub enum Problem {
     Syntax(String),
     #[error("this program is broken: {0}")]
     BuiltInSchemas(SchemaFault),
+    #[error("expected the path of a folder on this machine: schemas are never fetched")]
+    SchemasNotLocal,
+    #[error("the folder changes each time it is looked at")]
+    SchemasChange,
+    #[error("the folder has more than {most} entries")]
+    SchemasTooMany { most: usize },
+    #[error("{0}")]
+    Schema(SchemaFault),
 
     #[error("unknown table{}", hint(nearest))]
     UnknownTable { nearest: Option<String> },
@@ -153,6 +161,8 @@ pub enum Problem {
     NotRetention,
     #[error("expected the path of a file")]
     NotPath,
+    #[error("expected the path of a folder")]
+    NotFolder,
     #[error("expected an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"")]
     NotAddress,
     #[error(transparent)]

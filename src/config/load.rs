@@ -9,6 +9,7 @@ use super::changes::WrittenSettings;
 use super::credential_file::credential_files;
 use super::errors::{ConfigErrors, Problem};
 use super::reader::{Reader, variable};
+use super::schema_folder::SchemaFolder;
 use super::settings::{Audit, Cache, Contract, List, Log, Ownership, Server, Settings, Store, Upstream};
 use super::source::Source;
 use super::{overlay, secrets, tree, values};
@@ -72,6 +73,13 @@ impl Reader<'_> {
         let audit = self.audit();
         let log = self.log();
         let server = self.server();
+        let mut written = WrittenSettings::new(&self.entries, self.environment);
+        let folder = contract
+            .as_ref()
+            .and_then(|contract| contract.schema_folder.as_ref());
+        if let Some(folder) = folder {
+            written.set_content("contract.schemas", folder.digest());
+        }
         Some(Settings {
             listen: listen?,
             cors: cors?,
@@ -92,7 +100,7 @@ impl Reader<'_> {
             exposed_files: self.exposed_files(),
             ignored_variables: std::mem::take(&mut self.ignored_variables),
             credential_files: credential_files(&self.entries, self.environment),
-            written: WrittenSettings::new(&self.entries, self.environment),
+            written,
         })
     }
 
@@ -105,17 +113,32 @@ impl Reader<'_> {
             unknown_field: unknown_field?,
             host_format: host_format?,
         };
+        let (schemas, schema_folder) = schemas?;
         Some(Contract {
             dialect: dialect?,
             strictness,
-            schemas: schemas?,
+            schemas,
+            schema_folder,
         })
     }
 
-    fn schemas(&mut self) -> Option<Arc<Schemas>> {
-        Schemas::built_in()
-            .map_err(|fault| self.fault("", Problem::BuiltInSchemas(fault)))
-            .ok()
+    /// The schemas of this release, with the files of a folder over them if there is one.
+    fn schemas(&mut self) -> Option<(Arc<Schemas>, Option<SchemaFolder>)> {
+        const FOLDER: &str = "contract.schemas";
+        let Some(path) = self.read_optional(FOLDER, values::folder)? else {
+            let built_in = Schemas::built_in();
+            let built_in = built_in.map_err(|fault| self.fault("", Problem::BuiltInSchemas(fault)));
+            return Some((built_in.ok()?, None));
+        };
+        match SchemaFolder::read(&path) {
+            Ok((folder, schemas)) => Some((Arc::new(schemas), Some(folder))),
+            Err(problems) => {
+                problems
+                    .into_iter()
+                    .for_each(|problem| self.fault(FOLDER, problem));
+                None
+            }
+        }
     }
 
     fn ownership(&mut self) -> Option<Ownership> {

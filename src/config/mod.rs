@@ -33,6 +33,7 @@ mod process;
 mod proxy;
 mod reader;
 mod registry;
+mod schema_folder;
 mod secrets;
 mod settings;
 mod source;
@@ -58,6 +59,7 @@ pub use plan::{DEFAULT_PLAN, Install, PackageRule, Plan, Policy};
 pub use process::{admin_endpoint_from_process, credential_from_process, from_process, partial_from_process};
 pub use proxy::{Proxy, Proxying};
 pub use registry::{SETTINGS, SettingDoc, SettingsRegistry};
+pub use schema_folder::SchemaFolder;
 pub use settings::{
     Audit, Cache, Circuit, ClientAddressHeader, Contract, Credential, List, Listen, Log, LogFormat,
     Ownership, Quota, Route, Server, Settings, Store, Upstream, UpstreamService, UpstreamTls, UpstreamUrl,

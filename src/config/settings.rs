@@ -14,6 +14,7 @@ use super::credential_file::CredentialFile;
 use super::networks::Networks;
 use super::plan::Plan;
 use super::proxy::Proxying;
+use super::schema_folder::SchemaFolder;
 use super::tls::{KeyPairFiles, ServerTls};
 use crate::contract::{Dialect, Schemas, StampKey, Strictness};
 use crate::text::{Ratio, Secret};
@@ -234,6 +235,8 @@ pub struct Contract {
     pub strictness: Strictness,
     /// What bodies and replies are measured by.
     pub schemas: Arc<Schemas>,
+    /// The folder that they come from in part; none where they are those of this release.
+    pub schema_folder: Option<SchemaFolder>,
 }
 
 /// `[ownership]`

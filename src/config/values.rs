@@ -133,6 +133,13 @@ pub(super) fn path(raw: &Raw) -> Result<PathBuf, Problem> {
         .ok_or(Problem::NotPath)
 }
 
+pub(super) fn folder(raw: &Raw) -> Result<PathBuf, Problem> {
+    path(raw).map_err(|problem| match problem {
+        Problem::NotPath => Problem::NotFolder,
+        other => other,
+    })
+}
+
 pub(super) fn network(raw: &Raw) -> Result<Network, Problem> {
     Ok(text(raw)?.parse::<Network>()?)
 }

@@ -113,6 +113,7 @@ pub(super) fn judge_body(
         .validate(operation, &value)
         .and_then(|warnings| gateway.owners.stamp_key.refuse(&value).map(|()| warnings))
         .map_err(ApiError::Violations)?;
+    head.plan.plan.check_known(&value).map_err(ApiError::Policy)?;
     Ok(Document {
         bytes,
         value,

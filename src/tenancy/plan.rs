@@ -122,6 +122,18 @@ impl Plan {
         self.dialect
             .validate_by(&self.schemas, operation, body, self.strictness)
     }
+
+    /// Whether a policy, if there is one, can judge a body that passed the schemas: those may be laid over with
+    /// others, which know more than it.
+    ///
+    /// # Errors
+    /// [`Violations`] with the keyword `unknown`, each pointing at what this release does not know.
+    pub fn check_known(&self, body: &Value) -> Result<(), Violations> {
+        match &self.policy {
+            Some(_) if !self.schemas.is_built_in() => Policy::check_known(body),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -178,5 +190,68 @@ mod tests {
         }
         let beside = json!({"name": "n", "colour": "blue", "config": {"type": "cloud"}});
         assert!(guarded.validate(Operation::Create, &beside).is_ok());
+    }
+
+    #[test]
+    fn under_a_policy_what_this_release_does_not_know_is_unknown_whatever_is_laid_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let patch = json!([
+            {"op": "add", "path": "/$defs/cloud/properties/gpu", "value": true},
+            {"op": "add", "path": "/$defs/networking/properties/type/enum/-", "value": "peered"},
+            {"op": "add", "path": "/$defs/packages/properties/conda", "value": {"$ref": "#/$defs/package_list"}},
+            {"op": "add", "path": "/$defs/config/properties/type/enum/-", "value": "quantum"},
+            {"op": "remove", "path": "/$defs/host/pattern"},
+            {"op": "add", "path": "/$defs/scope/enum/-", "value": "galaxy"},
+            {"op": "replace", "path": "/$defs/name/maxLength", "value": 500},
+        ]);
+        std::fs::write(directory.path().join("environment.patch.json"), patch.to_string()).unwrap();
+        let path = directory.path();
+        let plan = |policy: &str| {
+            let text =
+                format!("[contract]\ndialect = \"anthropic\"\nschemas = {path:?}\n[plans.gold]\n{policy}");
+            let settings = load(&Source::new("envgate.toml", text, [])).unwrap();
+            Plan::new("gold", &settings.plans["gold"])
+        };
+        let (free, guarded) = (plan(""), plan("[plans.gold.policy]"));
+        let cloud = |name: &str, value: Value| json!({"name": "n", "config": {"type": "cloud", name: value}});
+        for (body, pointers) in [
+            (cloud("gpu", json!(1)), &["/config/gpu"][..]),
+            (
+                cloud("networking", json!({"type": "peered"})),
+                &["/config/networking/type"],
+            ),
+            (
+                cloud("packages", json!({"conda": ["x"]})),
+                &["/config/packages/conda"],
+            ),
+            (
+                json!({"name": "n", "config": {"type": "quantum"}}),
+                &["/config/type"],
+            ),
+            (
+                cloud(
+                    "networking",
+                    json!({"type": "limited", "allowed_hosts": ["a.com", "a:1"]}),
+                ),
+                &["/config/networking/allowed_hosts/1"],
+            ),
+            (
+                json!({"name": "n", "scope": "galaxy", "config": {"type": "cloud", "gpu": null}}),
+                &["/config/gpu", "/scope"],
+            ),
+        ] {
+            for operation in [Operation::Create, Operation::Update] {
+                assert!(free.validate(operation, &body).is_ok(), "{body}");
+                assert!(guarded.validate(operation, &body).is_ok(), "{body}");
+            }
+            assert!(free.check_known(&body).is_ok());
+            let violations = guarded.check_known(&body).unwrap_err();
+            let told: Vec<_> = violations.told.iter().map(|one| one.pointer.as_str()).collect();
+            assert_eq!(told, pointers, "{body}");
+            assert!(violations.told.iter().all(|one| one.keyword == "unknown"));
+        }
+        let beside = json!({"name": "n".repeat(400), "config": {"type": "cloud"}, "metadata": {"a": "b"}});
+        assert!(guarded.validate(Operation::Create, &beside).is_ok());
+        assert!(guarded.check_known(&beside).is_ok(), "no policy's business");
     }
 }

@@ -42,6 +42,7 @@ mod log;
 mod monitoring;
 mod operator;
 mod operator_faults;
+mod overlays;
 mod ownership;
 mod plans;
 mod planted_secrets;

@@ -1,15 +1,39 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ring::digest::{SHA256, digest};
 
-/// Whether a file was changed, found out by looking at it now and then: that sees what editors and Kubernetes do,
+use crate::config::SchemaFolder;
+
+/// What of the settings is looked at for changes.
+#[derive(Debug, Default)]
+pub(super) struct SettingsWatch {
+    file: FileWatch,
+    schemas: FileWatch,
+    /// The folder that `schemas` has seen.
+    folder: Option<PathBuf>,
+}
+
+impl SettingsWatch {
+    /// Whether the file of the settings or their folder of schemas has changed. Blocks.
+    pub(super) fn look(&mut self, file: Option<&Path>, folder: Option<&SchemaFolder>) -> bool {
+        let path = folder.map(|folder| &folder.path);
+        if self.folder.as_ref() != path {
+            self.schemas = folder.map(FileWatch::of_schemas).unwrap_or_default();
+            self.folder = path.cloned();
+        }
+        let is_file_changed = file.is_some_and(|file| self.file.look(file));
+        path.is_some_and(|path| self.schemas.look_at_schemas(path)) || is_file_changed
+    }
+}
+
+/// Whether a file or a folder was changed, found out by looking at it now and then: that sees what editors and Kubernetes do,
 /// who put another file, or another link to one, in its place. What was written in parts is waited for: two looks
 /// in a row have to see the same.
 #[derive(Debug, Default)]
-pub(super) struct FileWatch {
+struct FileWatch {
     seen: Option<Seen>,
     /// What was told of last, or was there at first.
     known: Option<Content>,
@@ -42,8 +66,29 @@ enum Content {
 impl FileWatch {
     /// Looks at the file; whether it has become another than it was, and stays so. At first it is as it should be.
     /// Blocks.
-    pub(super) fn look(&mut self, path: &Path) -> bool {
+    fn look(&mut self, path: &Path) -> bool {
         let now = self.see(path);
+        self.compare(now)
+    }
+
+    /// Whether a folder of schemas becomes another than the one that was read.
+    fn of_schemas(folder: &SchemaFolder) -> Self {
+        Self {
+            seen: None,
+            known: Some(Content::Digest(folder.digest().to_vec())),
+        }
+    }
+
+    /// The same as [`Self::look`] of a folder of schemas.
+    fn look_at_schemas(&mut self, path: &Path) -> bool {
+        let content = match SchemaFolder::look(path) {
+            Ok(digest) => Content::Digest(digest.to_vec()),
+            Err(error) => Content::Unreadable(error.kind()),
+        };
+        self.compare(Seen { stamp: None, content })
+    }
+
+    fn compare(&mut self, now: Seen) -> bool {
         let is_settled = self.seen.as_ref() == Some(&now);
         let content = now.content.clone();
         self.seen = Some(now);
@@ -140,6 +185,28 @@ mod tests {
             [watch.look(&file), watch.look(&file), watch.look(&file)],
             [false; 3]
         );
+    }
+
+    #[test]
+    fn a_folder_of_schemas_is_another_with_each_file_that_comes_changes_or_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = directory.path();
+        let patch = folder.join("environment.patch.json");
+        let mut watch = FileWatch::default();
+        let mut looks = |count| {
+            (0..count)
+                .map(|_| watch.look_at_schemas(folder))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(looks(2), [false; 2], "an empty one is as it was");
+        fs::write(&patch, "[").unwrap();
+        assert_eq!(looks(3), [false, true, false]);
+        fs::write(&patch, "[]").unwrap();
+        assert_eq!(looks(3), [false, true, false]);
+        fs::write(folder.join(".environment.patch.json.swp"), "").unwrap();
+        assert_eq!(looks(3), [false; 3], "what nobody reads");
+        fs::remove_file(&patch).unwrap();
+        assert_eq!(looks(3), [false, true, false]);
     }
 
     #[test]

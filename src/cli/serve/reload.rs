@@ -16,7 +16,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::budget_tasks::BudgetTasks;
 use super::connection_limits::limit_connections;
-use super::file_watch::FileWatch;
+use super::file_watch::SettingsWatch;
 use super::systemd::ServiceStatus;
 use crate::admin::{Reload, ReloadRejection, ReloadRequest};
 use crate::config::{
@@ -81,7 +81,7 @@ pub(super) async fn attend(reloader: Reloader, hang_ups: Signal, asked: mpsc::Re
     // Beside each other: a file system that hangs must not keep anybody from what needs none of it.
     tokio::join!(
         reload_when_asked(reloader, hang_ups, asked),
-        follow_file(reloader),
+        follow_files(reloader),
         follow_credentials(reloader),
     );
 }
@@ -107,26 +107,25 @@ async fn reload_when_asked(
     }
 }
 
-/// Reads the settings again when their file has changed, while they say so.
-async fn follow_file(reloader: &Arc<Reloader>) {
-    let Some(path) = reloader.config.clone() else {
-        return;
-    };
-    let mut watch = FileWatch::default();
+/// Reads the settings again when their file or their folder of schemas has changed, while they say so.
+async fn follow_files(reloader: &Arc<Reloader>) {
+    let mut watches = SettingsWatch::default();
     let mut looks = looks();
     loop {
         looks.tick().await;
-        if !reloader.settings.load().server.reloads_on_change {
-            watch = FileWatch::default();
+        let settings = reloader.settings.load();
+        if !settings.server.reloads_on_change {
+            watches = SettingsWatch::default();
             continue;
         }
-        let path = path.clone();
+        let file = reloader.config.clone();
         let looking = spawn_blocking(move || {
-            let is_changed = watch.look(&path);
-            (watch, is_changed)
+            let folder = settings.contract.schema_folder.as_ref();
+            let is_changed = watches.look(file.as_deref(), folder);
+            (watches, is_changed)
         });
         let is_changed;
-        (watch, is_changed) = looking.await.unwrap_or_default();
+        (watches, is_changed) = looking.await.unwrap_or_default();
         if is_changed {
             let _ = reloader.reload(false, by(CHANGED_FILE)).await;
         }

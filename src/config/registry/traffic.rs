@@ -154,6 +154,12 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         doc: "what becomes of an allowed host that is no bare host name",
     },
     SettingDoc {
+        path: "contract.schemas",
+        form: "path of a folder",
+        default: None,
+        doc: "schemas of your own, laid over those of this release: [schemas.md](schemas.md). Read again with the settings",
+    },
+    SettingDoc {
         path: "ownership.stamp",
         form: "true or false",
         default: Some("true"),

@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::shape::Documents;
+use super::sources::id_of;
 use super::tests::{STRICT, check, limited, violations};
 use super::*;
 use crate::contract::{Dialect, Operation, Rule, Strictness};

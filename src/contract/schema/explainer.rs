@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::hint;
 use super::instance_path::InstancePath;
-use super::shape::{Case, Kind, Others, RuleName, Shape};
+use super::shape::{Case, Others, RuleName, Shape};
 use super::wording;
 use crate::contract::{BodyStrictness, Rule, Strictness, Violation, Violations, Warnings};
 
@@ -66,7 +66,7 @@ impl SchemaExplainer {
     ) -> ControlFlow<()> {
         let path = &path.with_privacy(shape.is_private);
         if let Some(kinds) = &shape.kinds
-            && !kinds.contains(&Kind::of(value))
+            && !kinds.iter().any(|kind| kind.admits(value))
         {
             return self.refuse(path, "type", || {
                 let message = wording::wrong_type(path, kinds, shape, value);

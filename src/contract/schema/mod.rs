@@ -7,23 +7,33 @@
 
 mod drift;
 mod explainer;
+mod fault;
 mod hint;
 mod instance_path;
+mod lint;
+mod overlay;
 mod shape;
+mod sources;
 mod wording;
 
-use std::fmt::{self, Display};
+use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use jsonschema::{Draft, PatternOptions, Registry, Resource, Uri, Validator};
+use jsonschema::Validator;
 use serde_json::Value;
 
 pub use self::drift::ReplySchemas;
 use self::explainer::SchemaExplainer;
-use self::shape::{Documents, Shape};
+pub use self::fault::SchemaFault;
+pub use self::overlay::SchemaFile;
+use self::shape::Shape;
+use self::sources::{Document, Sources};
 use super::{BodyStrictness, Violations, Warnings};
 
-/// The documents by their path in `schemas/`; their `$id` is that path under [`BASE`].
+/// How many faults of files are told.
+const MOST_FAULTS: usize = 50;
+
+/// The documents by their path in `schemas/`.
 const DOCUMENTS: [(&str, &str); 9] = [
     (
         "environment.json",
@@ -63,21 +73,11 @@ const DOCUMENTS: [(&str, &str); 9] = [
     ),
 ];
 
-const BASE: &str = "https://envgate.invalid/schemas/";
-
 /// What this release ships, compiled once for the process.
-static BUILT_IN: LazyLock<Result<Arc<Schemas>, SchemaFault>> =
-    LazyLock::new(|| Schemas::compile().map(Arc::new));
-
-/// What is wrong with a schema document.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("schemas/{document}: {problem}")]
-pub struct SchemaFault {
-    /// The document, as a path in `schemas/`.
-    pub document: &'static str,
-    /// What is wrong with it.
-    pub problem: String,
-}
+static BUILT_IN: LazyLock<Result<Arc<Schemas>, SchemaFault>> = LazyLock::new(|| {
+    let schemas = Schemas::compile(&Sources::new(Document::built_in()?)?)?;
+    Ok(Arc::new(schemas))
+});
 
 /// Compiles all schemas that this release ships, so that a fault is told at start and no request waits for it.
 ///
@@ -94,6 +94,7 @@ pub fn prove_schemas() -> Result<(), SchemaFault> {
 /// All schemas, compiled: a value, so that requests go by those that they began with while others are put in
 /// force.
 pub struct Schemas {
+    is_built_in: bool,
     pub(super) anthropic: Bodies,
     pub(super) sandbase: Bodies,
     /// Those of the upstream's replies, whatever the dialect.
@@ -121,15 +122,85 @@ impl Schemas {
         BUILT_IN.as_ref().map(Arc::clone).map_err(SchemaFault::clone)
     }
 
+    /// Those that this release ships, with files laid over them: one with the name of a document replaces it, one
+    /// such as `environment.patch.json` changes it by an RFC 6902 patch.
+    ///
+    /// # Errors
+    /// All that is wrong with the files, as far as one fault does not hide others.
+    ///
+    /// ```
+    /// use envgate::contract::{SchemaFile, Schemas};
+    ///
+    /// let patch = r#"[{"op": "add", "path": "/$defs/cloud/properties/gpu", "value": {"type": "string"}}]"#;
+    /// let file = |path: &str| SchemaFile { path: path.to_owned(), content: patch.into() };
+    /// assert!(Schemas::overlaid(&[file("environment.patch.json")]).is_ok());
+    ///
+    /// let faults = Schemas::overlaid(&[file("enviroment.patch.json")]).unwrap_err();
+    /// assert_eq!(
+    ///     faults[0].to_string(),
+    ///     "enviroment.patch.json: there is no schema of this name; did you mean \"environment.patch.json\"?"
+    /// );
+    /// ```
+    pub fn overlaid(files: &[SchemaFile]) -> Result<Self, Vec<SchemaFault>> {
+        let mut documents = Document::built_in().map_err(|fault| vec![fault])?;
+        let mut faults = overlay::lay(files, &mut documents);
+        faults.extend(lint::find_faults(&documents, faults.is_empty()));
+        if !faults.is_empty() {
+            return Err(shortened(faults));
+        }
+        let compile = || Self::compile(&Sources::new(documents)?);
+        let mut schemas = compile().map_err(|fault| vec![fault])?;
+        let faults = schemas.relaxed_bodies();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        schemas.is_built_in = files.is_empty();
+        Ok(schemas)
+    }
+
+    /// Whether a file of this path, as it is in the folder, can be laid over them.
+    ///
+    /// # Errors
+    /// That there is no document for it, and which may be meant.
+    pub fn check_file_name(path: &str) -> Result<(), SchemaFault> {
+        overlay::check_file_name(path)
+    }
+
+    /// Whether they are those that this release ships, and nothing is laid over them.
+    #[must_use]
+    pub const fn is_built_in(&self) -> bool {
+        self.is_built_in
+    }
+
+    /// What the schemas of the bodies lack of that which nothing relaxes: a body is an object, its metadata are
+    /// a map if they are there, and what is in there is never repeated.
+    fn relaxed_bodies(&self) -> Vec<SchemaFault> {
+        let bodies = [
+            ("anthropic/create.json", &self.anthropic.create),
+            ("anthropic/update.json", &self.anthropic.update),
+            ("sandbase/create.json", &self.sandbase.create),
+            ("sandbase/update.json", &self.sandbase.update),
+        ];
+        let fault = |(path, schema): (&str, &Schema)| {
+            let (pointer, problem) = schema.shape.relaxed_rule()?;
+            Some(SchemaFault {
+                file: path.to_owned(),
+                pointer: pointer.to_owned(),
+                problem: problem.to_owned(),
+            })
+        };
+        bodies.into_iter().filter_map(fault).collect()
+    }
+
     /// Those of the upstream's replies.
     #[must_use]
     pub const fn replies(&self) -> &Arc<ReplySchemas> {
         &self.replies
     }
 
-    fn compile() -> Result<Self, SchemaFault> {
-        let sources = Sources::read()?;
+    fn compile(sources: &Sources) -> Result<Self, SchemaFault> {
         Ok(Self {
+            is_built_in: true,
             anthropic: Bodies {
                 create: sources.schema("anthropic/create.json")?,
                 update: sources.schema("anthropic/update.json")?,
@@ -143,9 +214,21 @@ impl Schemas {
     }
 }
 
+/// As many faults as anybody reads, and how many more there are.
+fn shortened(mut faults: Vec<SchemaFault>) -> Vec<SchemaFault> {
+    let more = faults.len().saturating_sub(MOST_FAULTS);
+    faults.truncate(MOST_FAULTS);
+    if let (Some(last), 1..) = (faults.last_mut(), more) {
+        last.problem.push_str(&format!(" (and {more} more faults)"));
+    }
+    faults
+}
+
 impl fmt::Debug for Schemas {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Schemas").finish_non_exhaustive()
+        f.debug_struct("Schemas")
+            .field("is_built_in", &self.is_built_in)
+            .finish_non_exhaustive()
     }
 }
 
@@ -156,62 +239,6 @@ impl Schema {
             return Ok(Warnings::default());
         }
         SchemaExplainer::explain(body, &self.shape, strictness)
-    }
-}
-
-/// The documents, read but not compiled.
-struct Sources {
-    registry: Registry<'static>,
-    documents: Documents,
-}
-
-impl Sources {
-    fn read() -> Result<Self, SchemaFault> {
-        let mut registry = Registry::new().draft(Draft::Draft202012);
-        let mut documents = Vec::new();
-        for (path, text) in DOCUMENTS {
-            let document: Value = serde_json::from_str(text).map_err(fault_in(path))?;
-            jsonschema::meta::validate(&document).map_err(fault_in(path))?;
-            let id = id_of(path).map_err(fault_in(path))?;
-            if document.get("$id").and_then(Value::as_str) != Some(id.as_str()) {
-                return Err(fault_in(path)(format!("its $id must be {id}")));
-            }
-            registry = registry
-                .add(&id, Resource::from_contents(document.clone()))
-                .map_err(fault_in(path))?;
-            documents.push((id, document));
-        }
-        let registry = registry.prepare().map_err(fault_in("*"))?;
-        let documents = Documents::new(documents);
-        Ok(Self { registry, documents })
-    }
-
-    fn schema(&self, path: &'static str) -> Result<Schema, SchemaFault> {
-        let id = id_of(path).map_err(fault_in(path))?;
-        let judge = jsonschema::options()
-            .with_draft(Draft::Draft202012)
-            .with_registry(&self.registry)
-            .with_pattern_options(PatternOptions::regex())
-            .build(&serde_json::json!({ "$ref": id.as_str() }))
-            .map_err(fault_in(path))?;
-        let shape = self.shape(path)?;
-        Ok(Schema { judge, shape })
-    }
-
-    fn shape(&self, path: &'static str) -> Result<Arc<Shape>, SchemaFault> {
-        let id = id_of(path).map_err(fault_in(path))?;
-        self.documents.shape(&id).map_err(fault_in(path))
-    }
-}
-
-fn id_of(path: &str) -> Result<Uri<String>, jsonschema::ReferencingError> {
-    jsonschema::uri::from_str(&format!("{BASE}{path}"))
-}
-
-fn fault_in<E: Display>(document: &'static str) -> impl FnOnce(E) -> SchemaFault {
-    move |problem| SchemaFault {
-        document,
-        problem: problem.to_string(),
     }
 }
 

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::sync::Arc;
 
 use jsonschema::{PatternOptions, Uri, Validator};
@@ -63,6 +64,7 @@ pub(super) struct Case {
 pub(super) enum Kind {
     Null,
     Boolean,
+    Integer,
     Number,
     String,
     Array,
@@ -87,6 +89,17 @@ impl Kind {
             Value::Object(_) => Self::Object,
         }
     }
+
+    /// Whether a value is of this kind: a number without a fraction is an integer too.
+    pub(super) fn admits(self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::Integer, Value::Number(number)) => {
+                let has_no_fraction = |number: f64| number.fract() == 0.0;
+                number.is_u64() || number.is_i64() || number.as_f64().is_some_and(has_no_fraction)
+            }
+            _ => self == Self::of(value),
+        }
+    }
 }
 
 impl Case {
@@ -96,6 +109,31 @@ impl Case {
 }
 
 impl Shape {
+    /// Where a body lacks what nothing relaxes, and what: it is an object, its metadata are a map if they are
+    /// there, and what is in there is never repeated.
+    pub(super) fn relaxed_rule(&self) -> Option<(&'static str, &'static str)> {
+        const OBJECT: Option<&[Kind]> = Some(&[Kind::Object]);
+        if self.kinds.as_deref() != OBJECT {
+            return Some(("/type", "has to be \"object\", whatever is laid over the schemas"));
+        }
+        let metadata = self.member("metadata");
+        if metadata.is_none_or(|metadata| metadata.kinds.as_deref() != OBJECT) {
+            return Some((
+                "/properties/metadata",
+                "has to be there, with the type \"object\", whatever is laid over the schemas",
+            ));
+        }
+        (!self.hides_metadata()).then_some((
+            "/properties/metadata",
+            "has to say \"x-private\": true, for its values are never repeated",
+        ))
+    }
+
+    fn hides_metadata(&self) -> bool {
+        self.member("metadata").is_none_or(|metadata| metadata.is_private)
+            && self.cases.iter().all(|case| case.then.hides_metadata())
+    }
+
     pub(super) fn member(&self, name: &str) -> Option<&Arc<Self>> {
         self.members
             .iter()
@@ -168,12 +206,26 @@ struct OneOption {
     option: (String,),
 }
 
+/// What a compiled pattern may take.
+const MOST_PATTERN_BYTES: usize = 1 << 20;
+
 /// The schema documents by their `$id`.
-pub(super) struct Documents(Vec<(Uri<String>, Value)>);
+pub(super) struct Documents {
+    by_id: Vec<(Uri<String>, Value)>,
+    /// How many schemas were taken apart.
+    compiled: Cell<usize>,
+}
+
+/// How many schemas all documents may unfold to: each reference takes its target apart anew, so a few that lead
+/// to each other twice could keep a gateway busy for years.
+const MOST_SCHEMAS: usize = 20_000;
 
 impl Documents {
     pub(super) fn new(documents: impl IntoIterator<Item = (Uri<String>, Value)>) -> Self {
-        Self(documents.into_iter().collect())
+        Self {
+            by_id: documents.into_iter().collect(),
+            compiled: Cell::new(0),
+        }
     }
 
     /// Takes the document with this `$id` apart.
@@ -187,7 +239,7 @@ impl Documents {
         let fragment = target.fragment().map_or("", |fragment| fragment.as_str());
         let target = target.strip_fragment();
         let schema = self
-            .0
+            .by_id
             .iter()
             .find(|(id, _)| id.as_str() == target.as_str())
             .and_then(|(_, document)| document.pointer(fragment))
@@ -199,6 +251,13 @@ impl Documents {
     fn compile(&self, base: &Uri<String>, schema: &Value, depth: usize) -> Result<Arc<Shape>, String> {
         if depth > 32 {
             return Err("its references go round in a circle".to_owned());
+        }
+        let compiled = self.compiled.get() + 1;
+        self.compiled.set(compiled);
+        if compiled > MOST_SCHEMAS {
+            return Err(format!(
+                "its references unfold to more than {MOST_SCHEMAS} schemas"
+            ));
         }
         match schema {
             Value::Bool(true) => return Ok(Arc::default()),
@@ -270,10 +329,30 @@ impl Condition {
     }
 }
 
+/// Whether a value names a type.
+pub(super) fn is_kind(value: &Value) -> bool {
+    Kind::deserialize(value).is_ok()
+}
+
+/// Whether a value names a rule that an operator may relax.
+pub(super) fn is_rule(value: &Value) -> bool {
+    RuleName::deserialize(value).is_ok()
+}
+
+/// Whether a value is an `if` of the one form that there is, with its `then`.
+pub(super) fn is_conditional(value: &Value) -> bool {
+    Conditional::deserialize(value).is_ok_and(|conditional| conditional.condition.into_parts().is_ok())
+}
+
+/// Whether a text is a pattern.
+pub(super) fn is_pattern(text: &str) -> bool {
+    pattern(text).is_ok()
+}
+
 /// A validator of nothing but a pattern, so that what matches is decided by one engine only.
 fn pattern(pattern: &str) -> Result<Validator, String> {
     jsonschema::options()
-        .with_pattern_options(PatternOptions::regex())
+        .with_pattern_options(PatternOptions::regex().size_limit(MOST_PATTERN_BYTES))
         .build(&serde_json::json!({ "pattern": pattern }))
         .map_err(|error| error.to_string())
 }

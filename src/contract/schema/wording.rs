@@ -63,6 +63,7 @@ fn kind_in_words(kind: Kind, shape: &Shape) -> &'static str {
     match kind {
         Kind::Null => "null",
         Kind::Boolean => "a boolean",
+        Kind::Integer => "a whole number",
         Kind::Number => "a number",
         Kind::String => "a string",
         Kind::Array if items == Some(&[Kind::String]) => "a list of strings",

@@ -142,6 +142,18 @@ pub(super) fn unknown_at(pointer: String, schema_pointer: String, what: &str) ->
     violations
 }
 
+/// The same of each place where a body is none that this release knows.
+pub(super) fn unknown_each(mut violations: Violations) -> Violations {
+    for violation in &mut violations.told {
+        violation.keyword = "unknown";
+        violation.hint = None;
+        violation
+            .message
+            .push_str(" as far as this gateway knows, so the policy of this plan cannot allow it");
+    }
+    violations
+}
+
 /// How many of the allowed values a hint names.
 const NAMED: usize = 5;
 

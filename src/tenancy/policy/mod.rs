@@ -10,6 +10,7 @@ mod network;
 mod packages;
 mod stored;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -17,14 +18,12 @@ use self::finding::{FindingPath, Findings};
 use self::network::NetworkRules;
 use self::packages::PackageRules;
 use crate::config;
-use crate::contract::Violations;
-use crate::environment::{Config, CreateParams, Environment, MergeError, NullMeaning, Scope, UpdateParams};
+use crate::contract::{Dialect, Operation, Strictness, Violations};
+use crate::environment::{
+    Config, ConfigParams, Environment, MergeError, NullMeaning, Scope, Sent, UpdateParams,
+};
 
 pub use stored::read_stored;
-
-/// The fields of a body that make an environment. Where a plan lets unknown ones through, no policy looks at
-/// those.
-const FIELDS: [&str; 5] = ["config", "description", "metadata", "name", "scope"];
 
 /// Why an update is not to be sent.
 #[derive(Debug, thiserror::Error)]
@@ -82,14 +81,34 @@ impl Policy {
         }
     }
 
+    /// Whether this release knows all that a policy judges, whatever schemas the body has passed. It cannot say of
+    /// what it does not know that it is allowed.
+    ///
+    /// # Errors
+    /// [`Violations`] with the keyword `unknown`, each pointing into the body.
+    pub fn check_known(body: &Value) -> Result<(), Violations> {
+        let judged: Map<String, Value> = ["config", "scope"]
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), body.get(name)?.clone())))
+            .collect();
+        // The one that knows every field; an update has none that has to be there.
+        let known =
+            Dialect::ANTHROPIC.validate(Operation::Update, &Value::Object(judged), Strictness::default());
+        known.map(drop).map_err(finding::unknown_each)
+    }
+
     /// Judges what a create would give, by its body.
     ///
     /// # Errors
     /// All [`Violations`], each pointing into the resource at the value that breaks a rule.
     pub fn judge_create(&self, body: &Value) -> Result<(), Violations> {
-        let params: CreateParams = params(body)?;
-        self.judge_parts(&Config::new(params.config.as_ref()), params.scope)
-            .into_result()
+        let JudgedParams { config, scope } = JudgedParams::read(body)?;
+        let config = Config::default().merge(&config, NullMeaning::Reset);
+        let scope = match scope {
+            Sent::Value(scope) => Some(scope),
+            Sent::Omitted | Sent::Null => None,
+        };
+        self.judge_parts(&config, scope).into_result()
     }
 
     /// Judges what an update would give, by its body and what is stored.
@@ -102,7 +121,12 @@ impl Policy {
     /// # Errors
     /// [`UpdateRejection`]
     pub fn judge_update(&self, stored: &Environment, body: &Value) -> Result<(), UpdateRejection> {
-        let params: UpdateParams = params(body)?;
+        let JudgedParams { config, scope } = JudgedParams::read(body)?;
+        let params = UpdateParams {
+            config,
+            scope,
+            ..UpdateParams::default()
+        };
         stored.check_update(&params)?;
         let [omitted, reset] = [NullMeaning::Omitted, NullMeaning::Reset].map(|null| {
             let config = stored.config.merge(&params.config, null);
@@ -189,18 +213,30 @@ const fn scope_name(scope: &Scope) -> &'static str {
     }
 }
 
-/// What a body asks for. It has passed its schema, so this fails only where schema and model disagree.
-fn params<T: DeserializeOwned>(body: &Value) -> Result<T, Violations> {
-    let fields: Map<String, Value> = body
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(name, _)| FIELDS.contains(&name.as_str()))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    serde_json::from_value(Value::Object(fields)).map_err(|error| {
-        tracing::error!(%error, "a body passed its schema and is not understood");
-        finding::unknown(String::new(), "the request")
+/// What a body asks for, as far as a policy judges it.
+struct JudgedParams {
+    config: Sent<ConfigParams>,
+    scope: Sent<Scope>,
+}
+
+impl JudgedParams {
+    /// Reads it of a body that passed its schema and [`Policy::check_known`], so this fails only where schema and
+    /// model disagree. What stands beside it is no policy's business.
+    fn read(body: &Value) -> Result<Self, Violations> {
+        Ok(Self {
+            config: member(body, "config")?,
+            scope: member(body, "scope")?,
+        })
+    }
+}
+
+fn member<T: DeserializeOwned>(body: &Value, name: &str) -> Result<Sent<T>, Violations> {
+    let Some(value) = body.get(name) else {
+        return Ok(Sent::Omitted);
+    };
+    Sent::deserialize(value).map_err(|_| {
+        tracing::error!(member = name, "a body passed its schema and is not understood");
+        finding::unknown(format!("/{name}"), name)
     })
 }
 
