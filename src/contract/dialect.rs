@@ -107,4 +107,25 @@ impl Dialect {
             _ => Ok(Warnings::default()),
         }
     }
+
+    /// Which place of a body a message of the upstream names, as a JSON pointer of names that its schema has, with `*`
+    /// for an element of a list and a key of a map. Empty where it names none, and where the operation has no body.
+    ///
+    /// ```
+    /// use envgate::contract::{Dialect, Operation, Schemas};
+    ///
+    /// let schemas = Schemas::built_in().unwrap();
+    /// let message = "config.networking.allowed_hosts[0]: not a host name";
+    /// let place = Dialect::SANDBASE.place_in_message(&schemas, Operation::Update, message);
+    /// assert_eq!(place, "/config/networking/allowed_hosts/*");
+    /// ```
+    #[must_use]
+    pub fn place_in_message(&self, schemas: &Schemas, operation: Operation, message: &str) -> String {
+        let bodies = (self.bodies)(schemas);
+        match operation {
+            Operation::Create => bodies.create.place_in_message(message),
+            Operation::Update => bodies.update.place_in_message(message),
+            _ => String::new(),
+        }
+    }
 }

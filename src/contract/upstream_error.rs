@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use super::error::error_type_of;
 use super::operator_fault::OperatorFault;
 use super::{ApiError, Member, Object, Operation, ReplyError, UpstreamError};
+use crate::environment::MergeError;
 
 /// What could be read of the body of an upstream reply that is no success. One that is no error envelope at
 /// all still makes a good error.
@@ -70,6 +71,19 @@ impl UpstreamErrorBody {
         }
         let message = self.message.as_deref()?;
         OperatorFault::of_message(message).filter(|_| !is_sent(message))
+    }
+
+    /// Whether a reply with this status and body refuses what the request itself says. What the operator is to blame
+    /// for has been told apart before; what depends on the environment as it is stored is no matter of the contract.
+    #[must_use]
+    pub fn refuses_request(&self, status: StatusCode) -> bool {
+        let is_about_request = match status.as_u16() {
+            400 => self.error_type.as_deref() == Some(error_type_of(status)),
+            422 => true,
+            _ => false,
+        };
+        let code = self.error_code.as_deref();
+        is_about_request && !code.is_some_and(|code| MergeError::CODES.contains(&code))
     }
 
     /// Decides what of the reply is for the tenant. Message and details pass where they are about the

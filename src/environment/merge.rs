@@ -37,6 +37,13 @@ pub enum MergeError {
 }
 
 impl MergeError {
+    /// All values of [`MergeError::code`].
+    pub const CODES: [&'static str; 3] = [
+        "environment_archived",
+        "invalid_config_type_change",
+        "packages_out_of_reach",
+    ];
+
     /// The value of `error.details.error_code`.
     #[must_use]
     pub const fn code(&self) -> &'static str {

@@ -326,6 +326,8 @@ impl<'a> Exchange<'a> {
             if let Some(policy) = &head.plan.plan.policy {
                 self.judge_result(policy, &reply.reply.body);
             }
+        } else {
+            self.record_refusal(&reply.reply);
         }
         let outcome = reply.accept(target, self.dialect());
         if let (Operation::Create, Ok(accepted)) = (target.operation, &outcome)

@@ -22,7 +22,7 @@
 //! | the client meanwhile | `client_disconnect` |
 //! | who is not a tenant: balancers and browsers | `health`, `cors` |
 //! | the reply, and the answer that it becomes | `response`, written by `write` at the `pace` of its client; `unread_answers` bounds what waits |
-//! | what stays of a request | `request_log`; of a write, `audit` |
+//! | what stays of a request | `request_log`; of a write, `audit`; of one that only the upstream refused, `contract_refusals` |
 
 mod adopt;
 mod audit;
@@ -30,6 +30,7 @@ mod client_address;
 mod client_disconnect;
 mod configuration;
 mod connection;
+mod contract_refusals;
 mod cors;
 mod credential_watch;
 mod delivery;

@@ -11,7 +11,7 @@ use super::metrics_page::{self, MetricDoc, Section};
 use super::registrar::Registrar;
 use super::request_metrics::{Outcome, RequestMetrics};
 use super::store_metrics::StoreMetrics;
-use crate::contract::{ApiError, AuthenticationFailure};
+use crate::contract::{ApiError, AuthenticationFailure, Operation};
 
 /// All metrics of the gateway. Handles are resolved once, so that a request looks up no label.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub struct Metrics {
     requests: RequestMetrics,
     authentication_failures: IntCounterVec,
     violations: IntCounterVec,
+    contract_refusals: IntCounterVec,
     warnings: IntCounterVec,
     reads: IntCounterVec,
     reloads: IntCounterVec,
@@ -142,6 +143,18 @@ impl Metrics {
                     ),
                 ],
             )?,
+            contract_refusals: add.counters(
+                "envgate_contract_refusals_total",
+                "Writes of tenants that the upstream refused for what they say, although they keep the schemas here.",
+                &[
+                    ("operation", "what was asked for"),
+                    (
+                        "pointer",
+                        "the place that the upstream's message names, as the schema describes it; empty where it names none \
+                         that the schema has",
+                    ),
+                ],
+            )?,
             warnings: add.counters(
                 "envgate_warnings_total",
                 "Schema violations that were let through with a warning.",
@@ -244,6 +257,12 @@ impl Metrics {
             ApiError::UpstreamCredential => self.upstream_credential_refused.inc(),
             _ => {}
         }
+    }
+
+    /// Counts a write that only the upstream refused, with the place that its message names.
+    pub fn record_contract_refusal(&self, operation: Operation, place: &str) {
+        let labels = [operation.name(), place];
+        self.contract_refusals.with_label_values(&labels).inc();
     }
 
     /// Counts a violation that was let through with a warning.

@@ -123,6 +123,13 @@ impl Plan {
             .validate_by(&self.schemas, operation, body, self.strictness)
     }
 
+    /// The place of a body that a message of the upstream names, as
+    /// [`Dialect::place_in_message`] finds it by the schemas of the plan.
+    #[must_use]
+    pub fn place_in_message(&self, operation: Operation, message: &str) -> String {
+        self.dialect.place_in_message(&self.schemas, operation, message)
+    }
+
     /// Whether a policy, if there is one, can judge a body that passed the schemas: those may be laid over with
     /// others, which know more than it.
     ///

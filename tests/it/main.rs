@@ -25,6 +25,7 @@ mod client_gone;
 mod clients;
 mod conformance;
 mod connections;
+mod contract_refusals;
 mod doctor;
 mod documents;
 mod embedded;

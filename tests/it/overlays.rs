@@ -69,7 +69,10 @@ fn a_field_and_a_value_that_are_laid_over_hold_from_the_next_request_on() {
         "/config/networking/type"
     );
 
-    assert!(PAGE.contains(NEW), "the example of the page is what is tried here");
+    assert!(
+        PAGE.contains(NEW),
+        "the example of the page is what is tried here"
+    );
     lay(&envgate, NEW);
     envgate.signal("HUP");
     eventually("the folder was read", || envgate.metric(APPLIED) == 1.0);

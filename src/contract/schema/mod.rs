@@ -11,6 +11,7 @@ mod fault;
 mod hint;
 mod instance_path;
 mod lint;
+mod message;
 mod overlay;
 mod shape;
 mod sources;
@@ -233,6 +234,11 @@ impl fmt::Debug for Schemas {
 }
 
 impl Schema {
+    /// The pointer to the place that a message about a body names; empty where it names none.
+    pub(super) fn place_in_message(&self, message: &str) -> String {
+        message::find_place(message, &self.shape)
+    }
+
     /// Checks a body. One that keeps all rules costs one pass and no allocation.
     pub(super) fn check(&self, body: &Value, strictness: BodyStrictness) -> Result<Warnings, Violations> {
         if self.judge.is_valid(body) {
