@@ -2,16 +2,11 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
 
-use super::access::{self, Guard};
 use super::{Admin, answer};
-
-/// The content type of the Prometheus text format.
-const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4";
 
 /// What a balancer asks, without a token: one word, and nothing of what is behind it.
 pub(super) fn routes() -> Router<Admin> {
@@ -20,25 +15,9 @@ pub(super) fn routes() -> Router<Admin> {
         .route("/readyz", get(readiness))
 }
 
-/// What a monitor asks, with a token where the settings want one.
-pub(super) fn metrics_routes(guard: &Guard) -> Router<Admin> {
-    let guard = middleware::from_fn_with_state(guard.clone(), access::admit_to_metrics);
-    Router::new().route("/metrics", get(metrics)).layer(guard)
-}
-
 /// What the operator asks: the word with all that there is to say.
 pub(super) fn detail_routes() -> Router<Admin> {
     Router::new().route("/api/v1/readiness", get(readiness_in_detail))
-}
-
-async fn metrics(State(admin): State<Admin>) -> Response {
-    match admin.metrics.encode() {
-        Ok(text) => ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "metrics cannot be encoded");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
 }
 
 /// The process is alive: 200 as long as it can answer at all.

@@ -19,7 +19,9 @@ mod problem;
 mod refused_tokens;
 mod reload;
 mod reload_outcome;
+mod scrape;
 mod tenants;
+mod traffic;
 mod vitals;
 
 use std::future::Future;
@@ -115,7 +117,7 @@ pub fn router(admin: Admin) -> Router {
     };
     // Outermost, so that every refusal becomes a problem, whoever made it.
     let guarded = api(&guard)
-        .merge(health::metrics_routes(&guard))
+        .merge(scrape::routes(&guard))
         .layer(middleware::from_fn(problem::render));
     Router::new()
         .merge(health::routes())
@@ -132,6 +134,7 @@ fn api(guard: &Guard) -> Router<Admin> {
         .merge(audit::routes())
         .merge(health::detail_routes())
         .merge(reload::routes())
+        .merge(traffic::routes())
         .merge(log::routes())
         .route("/api", any(no_such_path))
         .route("/api/", any(no_such_path))

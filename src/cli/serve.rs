@@ -96,6 +96,8 @@ async fn serve(
     let hang_ups = Signals::hang_ups()?;
     let status = ServiceStatus::from_environment();
     let directory = Arc::new(Directory::default());
+    metrics.traffic.set_directory(Arc::clone(&directory));
+    metrics.set_named_tenants(settings.telemetry.tenants);
     let is_stopping = Arc::new(AtomicBool::new(false));
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);

@@ -80,6 +80,7 @@ impl Reader<'_> {
         if let Some(folder) = folder {
             written.set_content("contract.schemas", folder.digest());
         }
+        let telemetry = self.telemetry();
         Some(Settings {
             listen: listen?,
             cors: cors?,
@@ -97,6 +98,7 @@ impl Reader<'_> {
             audit: audit?,
             log: log?,
             server: server?,
+            telemetry: telemetry?,
             exposed_files: self.exposed_files(),
             ignored_variables: std::mem::take(&mut self.ignored_variables),
             credential_files: credential_files(&self.entries, self.environment),

@@ -37,6 +37,7 @@ mod schema_folder;
 mod secrets;
 mod settings;
 mod source;
+mod telemetry;
 mod tls;
 mod tree;
 mod url;
@@ -65,6 +66,7 @@ pub use settings::{
     Ownership, Quota, Route, Server, Settings, Store, Upstream, UpstreamService, UpstreamTls, UpstreamUrl,
 };
 pub use source::Source;
+pub use telemetry::Telemetry;
 pub use tls::{KeyPairFiles, ServerTls, TlsVersion};
 pub use url::UrlFault;
 pub use values::check_log_level;

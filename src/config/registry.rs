@@ -3,6 +3,7 @@
 mod listen;
 mod plans;
 mod process;
+mod telemetry;
 mod traffic;
 
 use crate::environment::PackageManager;
@@ -116,11 +117,12 @@ pub const SETTINGS: SettingsRegistry = SettingsRegistry([
     traffic::SETTINGS,
     plans::SETTINGS,
     process::SETTINGS,
+    telemetry::SETTINGS,
 ]);
 
 /// The settings that there are, and how a name that somebody wrote is found among them.
 #[derive(Debug)]
-pub struct SettingsRegistry([&'static [SettingDoc]; 4]);
+pub struct SettingsRegistry([&'static [SettingDoc]; 5]);
 
 /// What a name within a table turned out to be.
 pub(super) enum Known {

@@ -15,6 +15,7 @@ use super::networks::Networks;
 use super::plan::Plan;
 use super::proxy::Proxying;
 use super::schema_folder::SchemaFolder;
+use super::telemetry::Telemetry;
 use super::tls::{KeyPairFiles, ServerTls};
 use crate::contract::{Dialect, Schemas, StampKey, Strictness};
 use crate::text::{Ratio, Secret};
@@ -55,6 +56,8 @@ pub struct Settings {
     pub log: Log,
     /// `[server]`.
     pub server: Server,
+    /// `[telemetry]`.
+    pub telemetry: Telemetry,
     /// Files of secrets that everybody on this machine may read, each in a sentence.
     pub exposed_files: Vec<String>,
     /// Variables whose names begin as ours do, and are none: whoever wrote them may have meant a setting.

@@ -60,11 +60,6 @@ impl RequestLog {
         &self.trace
     }
 
-    /// The steps of the request so far.
-    pub(super) const fn timeline(&self) -> &Timeline {
-        &self.timeline
-    }
-
     /// Begins a step, unless it has begun, and ends the one before.
     pub(super) fn enter(&mut self, step: Step) {
         if self.timeline.current() != Some(step) {
@@ -115,18 +110,22 @@ impl RequestLog {
         error: Option<&ApiError>,
     ) {
         self.timeline.end(Instant::now());
-        let timeline = self.timeline();
+        let timeline = &self.timeline;
         let (total, waited) = (timeline.total(), timeline.time_in(Step::Wait));
         let upstream = timeline.time_in(Step::Upstream);
         let kind = error.map(ApiError::kind);
-        metrics.record(&Outcome {
+        let outcome = Outcome {
+            caller: identity.caller.as_ref(),
             operation: identity.operation,
             status,
             error: kind,
-            total,
-            upstream: timeline.has_asked_upstream().then_some(upstream),
-            waited,
-        });
+            timeline,
+            trace_id: self.trace.trace_id(),
+        };
+        if metrics.record(&outcome) {
+            let request_id = self.request_id.get_or_insert_with(new_request_id);
+            metrics.traffic.keep(&outcome, request_id);
+        }
         if let Some(error) = error {
             metrics.record_error(error);
         }

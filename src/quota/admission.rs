@@ -11,6 +11,7 @@ use super::limits::{
 };
 use super::shared::{Message, ReplicaState, Wanted};
 use super::tenant_queue::{Arrival, Fifo};
+use crate::tenancy::TenantId;
 
 /// One budget's whole state: what may go up, and who is waiting for it. Whoever changes it calls
 /// [`dispatch`](Self::dispatch) afterwards.
@@ -276,6 +277,14 @@ impl<T> Admission<T> {
 
     pub(super) fn waiting(&self) -> usize {
         self.queue.waiting() + self.follow_ups.len()
+    }
+
+    /// How many wait of each tenant of whom any do. Looks at every queue, unless nobody waits.
+    pub(super) fn waiting_by_tenant(&self) -> Vec<(TenantId, usize)> {
+        match self.queue.waiting() {
+            0 => Vec::new(),
+            _ => self.queue.waiting_by_tenant(),
+        }
     }
 
     pub(super) const fn in_flight(&self) -> u32 {

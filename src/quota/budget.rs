@@ -20,6 +20,7 @@ use super::report::Report;
 use super::retry_after::retry_after;
 use super::shared::AcceptedCounts;
 use crate::telemetry::BudgetMetrics;
+use crate::tenancy::TenantId;
 
 /// What one gateway may let up under a budget, unless it shares that in Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,6 +247,12 @@ impl Budget {
                 () = self.sooner.notified() => {}
             }
         }
+    }
+
+    /// How many requests of each tenant wait, of those of whom any do.
+    #[must_use]
+    pub fn waiting_by_tenant(&self) -> Vec<(TenantId, usize)> {
+        self.state.lock().admission.waiting_by_tenant()
     }
 
     /// How many wait, how many are in flight, and how many queues are remembered.

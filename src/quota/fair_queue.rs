@@ -65,7 +65,6 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// How many queues there are.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.queues.len()
@@ -74,6 +73,13 @@ impl<T> FairQueue<T> {
     /// How many wait in all queues.
     pub(super) const fn waiting(&self) -> usize {
         self.waiting
+    }
+
+    /// How many wait of each tenant of whom any do.
+    pub(super) fn waiting_by_tenant(&self) -> Vec<(TenantId, usize)> {
+        let any = self.ids.iter().filter(|(_, id)| self.waiting_in(**id) > 0);
+        any.map(|(tenant, id)| (tenant.clone(), self.waiting_in(*id)))
+            .collect()
     }
 
     /// How many of a queue wait.

@@ -170,7 +170,12 @@ impl<F: Fn(&[EnvironmentId]) + Send + Sync> DirectorySync<'_, F> {
     }
 
     fn take(&self, changes: Changes) {
-        self.directory.extend(changes.tenants, changes.keys);
+        let is_new = self.directory.is_loaded();
+        let keys = self.directory.extend(changes.tenants, changes.keys);
+        // What there was at the start is no event.
+        if is_new {
+            self.metrics.record_key_changes(keys);
+        }
         self.directory.remove_tenants(&changes.deleted_tenants);
         if !changes.adopted.is_empty() {
             (self.forget)(&changes.adopted);

@@ -1,3 +1,4 @@
+use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::registrar::{Label, Registrar};
@@ -77,6 +78,27 @@ pub struct BudgetSharing {
     pub replicas: i64,
 }
 
+/// How a budget stands now.
+#[derive(Clone, Debug, Default)]
+pub struct BudgetTraffic {
+    /// What may go up, by limit, of those that there are.
+    pub limits: Vec<(&'static str, i64)>,
+    /// What a 429 has taught, by kind.
+    pub learned: Vec<(&'static str, i64)>,
+    /// What is left of each limit.
+    pub left: Vec<(&'static str, i64)>,
+    /// Slots that are taken.
+    pub in_flight: i64,
+    /// Requests that wait.
+    pub queued: i64,
+    /// Whether the upstream has asked for silence.
+    pub is_paused: bool,
+    /// Requests that were admitted.
+    pub admitted: u64,
+    /// Requests that were refused, whatever for.
+    pub refused: u64,
+}
+
 impl BudgetMetrics {
     /// Tells what may go up by a limit; none where it limits nothing.
     pub fn set_limit(&self, limit: &str, value: Option<u32>) {
@@ -134,6 +156,21 @@ impl BudgetMetrics {
             }
         }
     }
+}
+
+/// What there is for a budget, by limit. Who asks for one by its labels makes it, so those that are there are looked for.
+fn by_limit(gauges: &IntGaugeVec, budget: &str) -> Vec<(&'static str, i64)> {
+    let families = gauges.collect();
+    let there = |limit: &str| {
+        let mut metrics = families.iter().flat_map(|family| family.get_metric());
+        metrics.any(|metric| {
+            let mut labels = metric.get_label().iter();
+            labels.all(|label| label.value() == if label.name() == BUDGET.0 { budget } else { limit })
+        })
+    };
+    let told = LIMITS.into_iter().filter(|limit| there(limit));
+    told.map(|limit| (limit, gauges.with_label_values(&[budget, limit]).get()))
+        .collect()
 }
 
 fn set_or_remove(gauges: &IntGaugeVec, labels: &[&str], value: Option<u32>) {
@@ -258,6 +295,26 @@ impl BudgetsMetrics {
             is_stopped: value(&self.stopped) == 1,
             has_seat: value(&self.has_seat) == 1,
             replicas: value(&self.replicas),
+        }
+    }
+
+    /// How a budget stands that there is.
+    pub(super) fn traffic(&self, budget: &str) -> BudgetTraffic {
+        let label = [budget];
+        let refusals = LIMITED_BY
+            .into_iter()
+            .flat_map(|limit| REASONS.map(|reason| [budget, limit, reason]));
+        BudgetTraffic {
+            limits: by_limit(&self.limit, budget),
+            learned: by_limit(&self.learned_limit, budget),
+            left: by_limit(&self.left_by_limit, budget),
+            in_flight: self.in_flight.with_label_values(&label).get(),
+            queued: self.queued.with_label_values(&label).get(),
+            is_paused: self.closed.with_label_values(&label).get() != 0,
+            admitted: self.admitted.with_label_values(&label).get(),
+            refused: refusals
+                .map(|labels| self.refused.with_label_values(&labels).get())
+                .sum(),
         }
     }
 

@@ -1,29 +1,44 @@
 use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Instant;
 
-use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
+use jiff::Timestamp;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
 
 use super::UpstreamMetrics;
-use super::budget_metrics::{BudgetMetrics, BudgetSharing, BudgetsMetrics};
+use super::budget_metrics::{BudgetMetrics, BudgetSharing, BudgetTraffic, BudgetsMetrics};
 use super::certificate_metrics::CertificateMetrics;
 use super::client_metrics::ClientMetrics;
 use super::connection_metrics::{ConnectionMetrics, ConnectionsMetrics};
+use super::exposition::Exposition;
 use super::metrics_page::{self, MetricDoc, Section};
+use super::openmetrics;
+use super::process_metrics::ProcessMetrics;
 use super::registrar::Registrar;
 use super::request_metrics::{Outcome, RequestMetrics};
 use super::store_metrics::StoreMetrics;
+use super::tenant_metrics::TenantMetrics;
+use super::traffic::{ErrorTraffic, Traffic};
 use crate::contract::{ApiError, AuthenticationFailure, Operation};
+use crate::tenancy::KeyChanges;
 
 /// All metrics of the gateway. Handles are resolved once, so that a request looks up no label.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     requests: RequestMetrics,
+    tenants: TenantMetrics,
+    /// What happens now.
+    pub traffic: Arc<Traffic>,
     authentication_failures: IntCounterVec,
+    keys_added: IntCounter,
+    keys_revoked: IntCounter,
     violations: IntCounterVec,
     contract_refusals: IntCounterVec,
     warnings: IntCounterVec,
     reads: IntCounterVec,
     reloads: IntCounterVec,
+    reloaded_at: IntGauge,
     budgets: BudgetsMetrics,
     connections: ConnectionsMetrics,
     http2_misuse: IntCounterVec,
@@ -66,7 +81,8 @@ pub struct Metrics {
     pub admin_unauthorized: IntCounter,
 }
 
-const RELOAD_OUTCOMES: [&str; 3] = ["applied", "unchanged", "refused"];
+const REFUSED: &str = "refused";
+const RELOAD_OUTCOMES: [&str; 3] = ["applied", "unchanged", REFUSED];
 const HTTP2_MISUSES: [&str; 5] = ["resets", "control_frames", "slow_head", "slow_reader", "protocol"];
 const READ_SOURCES: [&str; 3] = ["hit", "coalesced", "miss"];
 
@@ -95,6 +111,8 @@ impl Metrics {
         let on_store = add.section(Section::Store);
         let on_process = add.section(Section::Process);
         let requests = RequestMetrics::new(&add)?;
+        let traffic = Arc::new(Traffic::new());
+        let tenants = TenantMetrics::new(&add, &traffic)?;
         let authentication_failures = add.counters(
             "envgate_authentication_failures_total",
             "401s: requests without a caller.",
@@ -104,6 +122,11 @@ impl Metrics {
             )],
         )?;
         initialise(&authentication_failures, &AuthenticationFailure::LABELS);
+        let key_events = add.counters(
+            "envgate_key_events_total",
+            "What became of tenants' keys since the start, by whichever command or gateway.",
+            &[("event", "`added`, by a rotation too, or `revoked`")],
+        )?;
         let reloads = on_process.counters(
             "envgate_reloads_total",
             "Times that the settings were read again.",
@@ -113,6 +136,11 @@ impl Metrics {
             )],
         )?;
         initialise(&reloads, &RELOAD_OUTCOMES);
+        let reloaded_at = on_process.gauge(
+            "envgate_settings_read_timestamp_seconds",
+            "When the settings were last read and taken, at the start or at a reload, Unix time.",
+        )?;
+        reloaded_at.set(Timestamp::now().as_second());
         let reads = add.counters(
             "envgate_reads_total",
             "Replies to retrieves and list pages.",
@@ -130,7 +158,11 @@ impl Metrics {
         initialise(&http2_misuse, &HTTP2_MISUSES);
         let metrics = Self {
             requests,
+            tenants,
+            traffic,
             authentication_failures,
+            keys_added: key_events.with_label_values(&["added"]),
+            keys_revoked: key_events.with_label_values(&["revoked"]),
             violations: add.counters(
                 "envgate_violations_total",
                 "Violations of schemas and policies that refused a request.",
@@ -162,6 +194,7 @@ impl Metrics {
             )?,
             reads,
             reloads,
+            reloaded_at,
             budgets: BudgetsMetrics::new(&add.section(Section::Budget))?,
             connections: ConnectionsMetrics::new(&on_connections)?,
             http2_misuse,
@@ -232,12 +265,35 @@ impl Metrics {
             )?
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
+        ProcessMetrics::register(&on_process)?;
         Ok((metrics, docs.into_inner()))
     }
 
-    /// Counts one request and its times.
-    pub fn record(&self, outcome: &Outcome) {
-        self.requests.record(outcome);
+    /// Counts one request and its times. Says whether it is among the slowest, which the [traffic](Traffic::keep) keeps.
+    pub fn record(&self, outcome: &Outcome<'_>) -> bool {
+        self.requests
+            .record(outcome, self.traffic.clock.at(outcome.timeline.ended()));
+        self.traffic.record(outcome)
+    }
+
+    /// How many requests there were.
+    #[must_use]
+    pub fn request_count(&self) -> u64 {
+        self.requests.counts().1
+    }
+
+    /// What requests have failed with, those kinds that there were.
+    #[must_use]
+    pub fn error_traffic(&self, now: Instant) -> Vec<ErrorTraffic> {
+        let (by_error, _) = self.requests.counts();
+        let with_rates = by_error.into_iter().zip(self.traffic.error_rates(now));
+        let told = with_rates.map(|((error, total), rates)| ErrorTraffic { error, total, rates });
+        told.filter(|told| told.total > 0).collect()
+    }
+
+    /// Says for how many tenants, those that ask the most, requests are counted by name; 0 for none.
+    pub fn set_named_tenants(&self, count: usize) {
+        self.tenants.set_limit(count);
     }
 
     /// Counts what an error is made of, beyond its kind.
@@ -275,9 +331,18 @@ impl Metrics {
         self.reads.with_label_values(&[source]).inc();
     }
 
+    /// Counts what became of keys.
+    pub fn record_key_changes(&self, changes: KeyChanges) {
+        self.keys_added.inc_by(changes.added);
+        self.keys_revoked.inc_by(changes.revoked);
+    }
+
     /// Counts a reading of the settings by what came of it.
     pub fn record_reload(&self, outcome: &str) {
         self.reloads.with_label_values(&[outcome]).inc();
+        if outcome != REFUSED {
+            self.reloaded_at.set(Timestamp::now().as_second());
+        }
     }
 
     /// Counts a connection of HTTP/2 that ended because of what its client did.
@@ -303,14 +368,34 @@ impl Metrics {
         self.budgets.sharing(name)
     }
 
+    /// How a budget stands, for whoever looks at it.
+    #[must_use]
+    pub fn budget_traffic(&self, name: &str) -> BudgetTraffic {
+        self.budgets.traffic(name)
+    }
+
     /// All metrics in the Prometheus text format.
     ///
     /// # Errors
-    /// Where the encoder finds a metric without a name.
+    /// As of [`Metrics::encode_as`].
     pub fn encode(&self) -> prometheus::Result<Vec<u8>> {
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(text)
+        Ok(self.encode_as(Exposition::Prometheus)?.into_bytes())
+    }
+
+    /// All metrics, in one of the formats that there are.
+    ///
+    /// # Errors
+    /// Where the encoder finds a metric without a name.
+    pub fn encode_as(&self, exposition: Exposition) -> prometheus::Result<String> {
+        self.traffic.clock.look(Instant::now(), Timestamp::now());
+        let families = self.registry.gather();
+        match exposition {
+            Exposition::Prometheus => TextEncoder::new().encode_to_string(&families),
+            Exposition::OpenMetrics => {
+                let traced = |name: &str, labels: &[_]| self.requests.traced(name, labels);
+                Ok(openmetrics::encode(&families, traced))
+            }
+        }
     }
 }
 

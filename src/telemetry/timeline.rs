@@ -210,6 +210,12 @@ impl Timeline {
         self.started
     }
 
+    /// When the request ended; before that, when the current step began.
+    #[must_use]
+    pub const fn ended(&self) -> Instant {
+        self.since
+    }
+
     /// How long the request took until the current step began, or in all after the end.
     #[must_use]
     pub fn total(&self) -> Duration {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{KeyId, Restrictions, Tenant};
+use super::{KeyId, Restrictions, Tenant, TenantTraffic};
 use crate::contract::{ApiError, Operation, Target};
 use crate::environment::EnvironmentId;
 
@@ -13,16 +13,19 @@ pub struct Caller {
     pub key: KeyId,
     /// What the key may not do of what its tenant may.
     pub restrictions: Option<Arc<Restrictions>>,
+    /// Where its tenant's requests are counted.
+    pub traffic: Arc<TenantTraffic>,
 }
 
 impl Caller {
     /// The operator, who acts for a tenant.
     #[must_use]
-    pub const fn operator(tenant: Arc<Tenant>) -> Self {
+    pub fn operator(tenant: Arc<Tenant>) -> Self {
         Self {
             tenant,
             key: KeyId::OPERATOR,
             restrictions: None,
+            traffic: Arc::default(),
         }
     }
 
@@ -96,6 +99,7 @@ mod tests {
             tenant: Arc::new(tenant),
             key: KeyText::generate().unwrap().id(),
             restrictions: Restrictions::new(operations, environments).map(Arc::new),
+            traffic: Arc::default(),
         }
     }
 

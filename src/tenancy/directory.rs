@@ -1,12 +1,12 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 
-use super::{Caller, KeyDigest, KeyId, KeyRecord, Restrictions, Tenant, TenantId};
+use super::{Caller, KeyDigest, KeyId, KeyRecord, Restrictions, Tenant, TenantId, TenantTraffic};
 use crate::contract::{ApiError, AuthenticationFailure};
 
 /// Tenants and keys in memory, as requests look them up: no lock, no store, no wait.
@@ -23,8 +23,24 @@ pub struct Directory {
     is_loaded: AtomicBool,
 }
 
-/// Empty once the tenant was deleted.
-type TenantCell = ArcSwapOption<Tenant>;
+/// A tenant as its keys find it.
+#[derive(Debug)]
+struct TenantCell {
+    /// None once it was deleted.
+    tenant: ArcSwapOption<Tenant>,
+    /// What it has asked for; made with its first request, for most of a million may never ask.
+    traffic: OnceLock<Arc<TenantTraffic>>,
+}
+
+impl TenantCell {
+    fn new(tenant: Arc<Tenant>) -> Arc<Self> {
+        Arc::new(Self {
+            tenant: ArcSwapOption::new(Some(tenant)),
+            traffic: OnceLock::new(),
+        })
+    }
+}
+
 type Shard = HashMap<KeyDigest, Entry, BuildHasherDefault<DigestHasher>>;
 
 /// What is known of one key, in 32 bytes: there may be a million. Its name is not among it, since whoever
@@ -38,6 +54,15 @@ struct Entry {
     /// Seconds since 1970; 0 where it was not used since it came into memory.
     last_used: AtomicU32,
     is_revoked: bool,
+}
+
+/// What became of keys, by how many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyChanges {
+    /// Keys that nobody had before.
+    pub added: u64,
+    /// Keys that were good and are revoked.
+    pub revoked: u64,
 }
 
 const SHARDS: usize = 1024;
@@ -118,7 +143,7 @@ impl Directory {
         let Some(entry) = shard.get(&digest) else {
             return refused(AuthenticationFailure::Unknown);
         };
-        let Some(tenant) = entry.tenant.load_full() else {
+        let Some(tenant) = entry.tenant.tenant.load_full() else {
             return refused(AuthenticationFailure::Unknown);
         };
         if entry.is_revoked {
@@ -136,6 +161,7 @@ impl Directory {
             tenant,
             key: id,
             restrictions: entry.restrictions.clone(),
+            traffic: Arc::clone(entry.tenant.traffic.get_or_init(Arc::default)),
         })
     }
 
@@ -166,9 +192,9 @@ impl Directory {
     }
 
     /// Takes in a part of what changed, which does not end the wait for the first load.
-    pub fn extend(&self, tenants: Vec<Tenant>, keys: Vec<KeyRecord>) {
+    pub fn extend(&self, tenants: Vec<Tenant>, keys: Vec<KeyRecord>) -> KeyChanges {
         self.apply_tenants(tenants);
-        self.apply_keys(keys);
+        self.apply_keys(keys)
     }
 
     /// Notes that the store has been read to its end once.
@@ -176,10 +202,23 @@ impl Directory {
         self.is_loaded.store(true, Ordering::Release);
     }
 
+    /// The tenants that have asked for anything since they came into memory, and what they have asked for. Looks at every
+    /// tenant: for whoever shows it.
+    #[must_use]
+    pub fn traffic(&self) -> Vec<(Arc<Tenant>, Arc<TenantTraffic>)> {
+        let tenants = self.tenants.load();
+        let asked = tenants.values().filter_map(|cell| {
+            let traffic = cell.traffic.get()?;
+            Some((cell.tenant.load_full()?, Arc::clone(traffic)))
+        });
+        asked.collect()
+    }
+
     /// How many tenants, suspended ones left out, are on a plan that is not configured.
     pub fn count_outside(&self, is_configured: impl Fn(&str) -> bool) -> usize {
         let is_outside = |cell: &&Arc<TenantCell>| {
-            cell.load()
+            cell.tenant
+                .load()
                 .as_ref()
                 .is_some_and(|tenant| !tenant.is_suspended && !is_configured(&tenant.plan))
         };
@@ -197,7 +236,7 @@ impl Directory {
         let mut all = HashMap::clone(&known);
         let mut left = Vec::new();
         for (id, cell) in gone {
-            left.extend(cell.swap(None));
+            left.extend(cell.tenant.swap(None));
             all.remove(id);
         }
         self.tenants.store(Arc::new(all));
@@ -236,8 +275,8 @@ impl Directory {
         let mut left = Vec::new();
         for tenant in changed {
             match known.get(&tenant.id) {
-                Some(cell) => left.extend(cell.swap(Some(tenant))),
-                None => new.push((tenant.id.clone(), Arc::new(ArcSwapOption::new(Some(tenant))))),
+                Some(cell) => left.extend(cell.tenant.swap(Some(tenant))),
+                None => new.push((tenant.id.clone(), TenantCell::new(tenant))),
             }
         }
         if !new.is_empty() {
@@ -266,7 +305,8 @@ impl Directory {
         self.plans.store(Arc::new(counts));
     }
 
-    fn apply_keys(&self, changed: Vec<KeyRecord>) {
+    fn apply_keys(&self, changed: Vec<KeyRecord>) -> KeyChanges {
+        let mut changes = KeyChanges::default();
         let tenants = self.tenants.load();
         let mut by_shard: HashMap<usize, Vec<KeyRecord>> = HashMap::new();
         for key in changed {
@@ -277,17 +317,19 @@ impl Directory {
                 continue;
             };
             let mut rebuilt = Shard::clone(&shard.load());
-            rebuilt.retain(|_, entry| entry.tenant.load().is_some());
+            rebuilt.retain(|_, entry| entry.tenant.tenant.load().is_some());
             for key in keys {
                 // Its tenant was deleted, or is told the next time, and the key with it.
                 let Some(tenant) = tenants.get(&key.tenant) else {
                     continue;
                 };
-                let digest = key.digest;
+                let (digest, is_revoked) = (key.digest, key.is_revoked);
                 let entry = Entry::new(Arc::clone(tenant), key);
-                if let Some(before) = rebuilt.insert(digest, entry)
-                    && let Some(after) = rebuilt.get(&digest)
-                {
+                let before = rebuilt.insert(digest, entry);
+                let was_revoked = before.as_ref().is_some_and(|before| before.is_revoked);
+                changes.added += u64::from(before.is_none() && !is_revoked);
+                changes.revoked += u64::from(before.is_some() && is_revoked && !was_revoked);
+                if let (Some(before), Some(after)) = (before, rebuilt.get(&digest)) {
                     after
                         .last_used
                         .store(before.last_used.into_inner(), Ordering::Relaxed);
@@ -295,6 +337,7 @@ impl Directory {
             }
             shard.store(Arc::new(rebuilt));
         }
+        changes
     }
 }
 

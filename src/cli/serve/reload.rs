@@ -272,6 +272,7 @@ impl Reloader {
         if let Err(error) = self.budget_tasks.start(&self.gateway, &settings) {
             tracing::error!(%error, "a new budget is not shared with other replicas");
         }
+        self.metrics.set_named_tenants(settings.telemetry.tenants);
         self.settings.replace(settings);
     }
 

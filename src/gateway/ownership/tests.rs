@@ -13,6 +13,7 @@ fn owners(is_stamping: bool) -> Owners {
 
 fn caller() -> Caller {
     Caller {
+        traffic: Arc::default(),
         tenant: Arc::new(Tenant {
             id: TenantId::generate().unwrap(),
             name: "demo".to_owned(),
