@@ -118,6 +118,7 @@ async fn serve(
         Arc::clone(&metrics),
     )?;
     let gateway = Arc::new(gateway);
+    gateway.set_access_log(log.access());
     let attending = Arc::clone(&gateway);
     tokio::spawn(async move { gateway::attend_upstream(&attending).await });
 

@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use super::plans::Plans;
 use super::request::BodyLimits;
-use crate::config::{Cache, Circuit, Cors, Listen, Settings, Upstream as UpstreamSettings, UpstreamService};
+use crate::config::{
+    Cache, Circuit, Cors, Listen, Log, Settings, Upstream as UpstreamSettings, UpstreamService,
+};
 use crate::contract::Dialect;
 use crate::telemetry::Metrics;
 use crate::upstream::{Origin, SetUpError};
@@ -24,6 +26,8 @@ pub(super) struct Configuration {
     pub(super) cors: Option<Cors>,
     /// How many requests may be answered at once.
     pub(super) max_in_flight: i64,
+    /// Which requests have lines.
+    pub(super) log: Log,
 }
 
 impl Configuration {
@@ -62,6 +66,7 @@ impl Configuration {
             listen: settings.listen.clone(),
             cors: settings.cors.clone(),
             max_in_flight: max_in_flight(&settings.listen),
+            log: settings.log.clone(),
         })
     }
 }

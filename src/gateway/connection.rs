@@ -231,7 +231,7 @@ impl Connection {
             tracing::debug!(%error, "an answer could not be written");
         }
         let identity = Identity::of_client(self.client);
-        log.finish(&identity, &self.gateway.metrics, status, Some(&error));
+        log.finish(&self.gateway, &configuration, &identity, status, Some(&error));
         write::close(session).await;
     }
 }

@@ -13,7 +13,7 @@ use crate::contract::Answer;
 
 /// What a page sees of an answer besides its body and type.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "request-id, retry-after, retry-after-ms, x-should-retry, envgate-warning, envgate-cache, age, \
+    "request-id, retry-after, retry-after-ms, x-should-retry, envgate-warning, envgate-cache, age, server-timing, \
      anthropic-ratelimit-requests-limit, anthropic-ratelimit-requests-remaining, anthropic-ratelimit-requests-reset",
 );
 /// The star does not stand for `Authorization` (Fetch §3.3.3).

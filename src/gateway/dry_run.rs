@@ -123,8 +123,8 @@ impl<'g> DryRun<'g> {
         let (status, error) = (answer.status, self.judged.as_ref().err());
         guard.record_write(status, error);
         let (header, body) = write::into_parts(answer).ok()?;
-        let metrics = &self.gateway.metrics;
-        guard.log.finish(&guard.identity, metrics, status, error);
+        let (log, identity) = (&mut guard.log, &guard.identity);
+        log.finish(self.gateway, self.configuration, identity, status, error);
         Some(DryAnswer { header, body })
     }
 

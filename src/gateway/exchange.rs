@@ -33,10 +33,10 @@ use super::pace::{Pace, WriteError};
 use super::panics::without_panic;
 use super::request_log::Identity;
 use super::response::{self, Accepted, ReadReply};
-use super::shared_reads::{AskError, Freshness, ReadSource, Reader, Writing};
+use super::shared_reads::{AskError, Freshness, Reader, Writing};
 use super::unread_answers::{NoRoom, UnreadAnswer, UnreadAnswers};
 use super::upstream_session::UpstreamSession;
-use super::{client_disconnect, cors, health, request, write};
+use super::{client_disconnect, cors, health, request, server_timing, write};
 use crate::contract::{Answer, ApiError, Dialect, Operation, RequestQuery, Target, allowed_methods};
 use crate::telemetry::{Step, TraceContext};
 use crate::tenancy::ClientCertificate;
@@ -104,13 +104,21 @@ pub(super) async fn answer_request(
     // Before the answer is written: a client that does not take it has written all the same.
     guard.record_write(status, error.as_ref());
     guard.log.enter(Step::Write);
+    if guard
+        .identity
+        .plan
+        .is_some_and(|resolved| resolved.plan.tells_timing)
+    {
+        answer
+            .headers
+            .extend(server_timing::header(guard.log.timeline(), guard.log.read_source));
+    }
     let pace = Pace::new(&configuration.listen, &gateway.is_stopping);
     let written = write::answer(session, answer, &pace).await;
     let not_taken = matches!(written, Err(WriteError::TooSlow)).then_some(ApiError::AnswerNotTaken);
     let error = error.or(not_taken);
-    guard
-        .log
-        .finish(&guard.identity, &gateway.metrics, status, error.as_ref());
+    let RequestGuard { identity, log, .. } = &mut guard;
+    log.finish(gateway, configuration, identity, status, error.as_ref());
     written
 }
 
@@ -219,8 +227,6 @@ pub(super) struct Exchange<'a> {
     pub(super) audit: &'a mut AuditDraft,
     /// How new the replies to its reads have to be.
     pub(super) freshness: Freshness,
-    /// Where the replies to its reads came from.
-    read_source: Option<ReadSource>,
 }
 
 impl<'a> Exchange<'a> {
@@ -251,7 +257,6 @@ impl<'a> Exchange<'a> {
             ),
             audit: &mut guard.draft,
             freshness: Freshness::from_cache_control(headers),
-            read_source: None,
         }
     }
 
@@ -283,7 +288,9 @@ impl<'a> Exchange<'a> {
     /// What the client gets for what was accepted.
     pub(super) fn answer(self, mut accepted: Accepted) -> Answer {
         let operation = self.head.target.operation;
-        if let (Operation::Retrieve | Operation::List, Some(source)) = (operation, self.read_source) {
+        if let (Operation::Retrieve | Operation::List, Some(source)) =
+            (operation, self.upstream.log.read_source)
+        {
             accepted.headers.extend(source.headers());
         }
         accepted.answer(&self.document.warnings, self.upstream.log.request_id())
@@ -378,7 +385,8 @@ impl<'a> Exchange<'a> {
         self.upstream.log.resume(Step::Answer);
         let shared = shared.map_err(|_elapsed| ApiError::UpstreamTimeout { after_write: false })??;
         gateway.metrics.record_read(shared.source.name());
-        self.read_source = Some(match self.read_source {
+        let source = &mut self.upstream.log.read_source;
+        *source = Some(match *source {
             Some(earlier) => earlier.and(shared.source),
             None => shared.source,
         });

@@ -248,10 +248,11 @@ impl<'a> Loop<'a> {
     fn count_rejection(&self) {
         self.watch.count_reset();
         let error = ApiError::Malformed(MalformedRequest::Syntax);
-        let metrics = &self.connection.gateway.metrics;
+        let gateway = &self.connection.gateway;
         RequestLog::start(TraceContext::root()).finish(
+            gateway,
+            &gateway.configuration(),
             &Identity::of_client(self.connection.client),
-            metrics,
             StatusCode::BAD_REQUEST,
             Some(&error),
         );
@@ -350,8 +351,9 @@ impl OpenStream {
         )
         .await;
         log.finish(
+            gateway,
+            configuration,
             &Identity::of_client(self.connection.client),
-            &gateway.metrics,
             status,
             Some(error),
         );

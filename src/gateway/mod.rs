@@ -59,6 +59,7 @@ mod proxy_header;
 mod request;
 mod request_log;
 mod response;
+mod server_timing;
 mod shared_reads;
 mod stream;
 mod unknown_keys;
@@ -86,7 +87,7 @@ use crate::config::{Settings, UpstreamService};
 use crate::environment::EnvironmentId;
 use crate::quota::LiveBudget;
 use crate::store::Audit;
-use crate::telemetry::Metrics;
+use crate::telemetry::{AccessLog, Metrics, SlowLog};
 use crate::tenancy::Directory;
 use crate::text::CursorError;
 use crate::upstream::SetUpError;
@@ -131,6 +132,9 @@ pub struct Gateway {
     /// Set once somebody knows.
     readiness: OnceLock<ReadinessCheck>,
     unread_answers: UnreadAnswers,
+    /// Where the lines of requests go; nowhere unless somebody says so.
+    access_log: OnceLock<Arc<AccessLog>>,
+    slow_log: SlowLog,
     unknown_keys: UnknownKeys,
     audit: Option<Audit>,
     metrics: Arc<Metrics>,
@@ -163,6 +167,8 @@ impl Gateway {
             reads: SharedReads::new(&settings.cache),
             adoption_locks: KeyedLocks::default(),
             unread_answers: UnreadAnswers::new(settings.listen.max_unread_bytes),
+            access_log: OnceLock::new(),
+            slow_log: SlowLog::default(),
             unknown_keys: UnknownKeys::default(),
             readiness: OnceLock::new(),
             audit,
@@ -183,6 +189,11 @@ impl Gateway {
     /// Says who knows whether requests should be sent here, for `listen.health_path`. The first one counts.
     pub fn set_readiness(&self, check: impl Fn() -> Readiness + Send + Sync + 'static) {
         let _ = self.readiness.set(Box::new(check));
+    }
+
+    /// Says where the lines of requests go. The first one counts.
+    pub fn set_access_log(&self, access_log: Arc<AccessLog>) {
+        let _ = self.access_log.set(access_log);
     }
 
     /// Says whether no other gateway writes what this one keeps replies of: only then are replies to reads kept.

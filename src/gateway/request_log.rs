@@ -1,15 +1,20 @@
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use data_encoding::HEXLOWER;
 use http::StatusCode;
 
+use super::Gateway;
+use super::configuration::Configuration;
 use super::plans::ResolvedPlan;
+use super::shared_reads::ReadSource;
 use crate::contract::{ApiError, Operation};
 use crate::environment::EnvironmentId;
-use crate::telemetry::{AttemptOutcome, Metrics, Outcome, SpanId, Step, Timeline, TraceContext};
+use crate::telemetry::{
+    AccessLine, AttemptOutcome, Metrics, Outcome, SlowRequest, SpanId, Step, Timeline, TraceContext,
+};
 use crate::tenancy::Caller;
-use crate::text::unique_bits;
+use crate::text::{Ratio, unique_bits};
 
 /// Who asks for what, as far as judging has come: a request that fails is answered, counted and audited by
 /// this.
@@ -43,6 +48,8 @@ pub(super) struct RequestLog {
     request_id: Option<String>,
     /// Whether the budget was asked for anything.
     pub(super) has_asked_budget: bool,
+    /// Where the reply to a read came from.
+    pub(super) read_source: Option<ReadSource>,
 }
 
 impl RequestLog {
@@ -52,6 +59,7 @@ impl RequestLog {
             trace,
             request_id: None,
             has_asked_budget: false,
+            read_source: None,
         }
     }
 
@@ -101,25 +109,61 @@ impl RequestLog {
         self.request_id.get_or_insert_with(new_request_id)
     }
 
-    /// Counts the request and writes its line. There is no credential, no query string and no body in it.
+    /// Counts the request and writes its lines, as the settings want them that it went by.
     pub(super) fn finish(
+        &mut self,
+        gateway: &Gateway,
+        configuration: &Configuration,
+        identity: &Identity<'_>,
+        status: StatusCode,
+        error: Option<&ApiError>,
+    ) {
+        let now = Instant::now();
+        self.timeline.end(now);
+        self.count(identity, &gateway.metrics, status, error);
+        // Of those there is a line a minute, and not one for each.
+        if matches!(error, Some(ApiError::TooManyUnknownKeys { .. })) {
+            return;
+        }
+        let settings = &configuration.log;
+        if let Some(access_log) = gateway.access_log.get() {
+            let ratio = settings.success_ratio;
+            let is_sampled = !ratio.is_all() && error.is_none() && status.is_success();
+            if access_log.is_enabled() && (!is_sampled || ratio.takes(self.trace.trace_id().to_bits())) {
+                access_log.write(&self.access_line(identity, status, error, is_sampled.then_some(ratio)));
+            }
+        }
+        if settings
+            .slow_request
+            .is_some_and(|slow| self.timeline.total() >= slow)
+        {
+            self.request_id();
+            let trace_id = self.trace.trace_id().to_hex();
+            let slow = SlowRequest {
+                request_id: self.request_id.as_deref().unwrap_or_default(),
+                trace_id: trace_id.as_str(),
+                tenant: identity.caller.as_ref().map(|caller| caller.tenant.name.as_str()),
+                operation: identity.operation.map(Operation::name),
+                status: status.as_u16(),
+                error: error.map(ApiError::kind),
+            };
+            gateway.slow_log.write(&slow, &self.timeline, now);
+        }
+    }
+
+    fn count(
         &mut self,
         identity: &Identity<'_>,
         metrics: &Metrics,
         status: StatusCode,
         error: Option<&ApiError>,
     ) {
-        self.timeline.end(Instant::now());
-        let timeline = &self.timeline;
-        let (total, waited) = (timeline.total(), timeline.time_in(Step::Wait));
-        let upstream = timeline.time_in(Step::Upstream);
-        let kind = error.map(ApiError::kind);
         let outcome = Outcome {
             caller: identity.caller.as_ref(),
             operation: identity.operation,
             status,
-            error: kind,
-            timeline,
+            error: error.map(ApiError::kind),
+            timeline: &self.timeline,
             trace_id: self.trace.trace_id(),
         };
         if metrics.record(&outcome) {
@@ -129,33 +173,34 @@ impl RequestLog {
         if let Some(error) = error {
             metrics.record_error(error);
         }
-        // Of those there is a line a minute, and not one for each.
-        let is_flood = matches!(error, Some(ApiError::TooManyUnknownKeys { .. }));
-        if is_flood || !tracing::enabled!(target: "envgate::access", tracing::Level::INFO) {
-            return;
-        }
-        self.request_id();
-        tracing::info!(
-            target: "envgate::access",
-            request_id = self.request_id.as_deref(),
-            client = identity.client.map(tracing::field::display),
-            tenant = identity.caller.as_ref().map(|caller| caller.tenant.name.as_str()),
-            key = identity.caller.as_ref().map(|caller| caller.key.as_str()),
-            operation = identity.operation.map(Operation::name),
-            status = status.as_u16(),
-            error = kind,
-            duration_ms = milliseconds(total),
-            upstream_ms = milliseconds(upstream),
-            waited_ms = milliseconds(waited),
-            own_ms = milliseconds(total.saturating_sub(upstream + waited)),
-            "request"
-        );
     }
-}
 
-/// Milliseconds with three digits after the point.
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+    fn access_line<'l>(
+        &'l mut self,
+        identity: &'l Identity<'_>,
+        status: StatusCode,
+        error: Option<&ApiError>,
+        sample_ratio: Option<Ratio>,
+    ) -> AccessLine<'l> {
+        self.request_id();
+        let timeline = &self.timeline;
+        AccessLine {
+            request_id: self.request_id.as_deref().unwrap_or_default(),
+            trace_id: self.trace.trace_id().to_bits(),
+            client: identity.client,
+            tenant: identity.caller.as_ref().map(|caller| caller.tenant.name.as_str()),
+            key: identity.caller.as_ref().map(|caller| caller.key.as_str()),
+            operation: identity.operation.map(Operation::name),
+            status: status.as_u16(),
+            error: error.map(ApiError::kind),
+            total: timeline.total(),
+            upstream: timeline.time_in(Step::Upstream),
+            waited: timeline.time_in(Step::Wait),
+            client_time: timeline.time_in(Step::Body) + timeline.time_in(Step::Write),
+            own: timeline.own_time(),
+            sample_ratio,
+        }
+    }
 }
 
 const REQUEST_ID_BYTES: usize = "req_".len() + 32;
@@ -173,6 +218,8 @@ fn new_request_id() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -187,7 +234,8 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(500)).await;
         log.begin_attempt(Operation::Update);
         tokio::time::sleep(Duration::from_millis(500)).await;
-        log.finish(&identity, &metrics, StatusCode::OK, Some(&ApiError::ClientGone));
+        log.timeline.end(Instant::now());
+        log.count(&identity, &metrics, StatusCode::OK, Some(&ApiError::ClientGone));
         let text = String::from_utf8(metrics.encode().unwrap()).unwrap();
         let own = "envgate_overhead_duration_seconds_sum{operation=\"update\"} ";
         let own = text.lines().find_map(|line| line.strip_prefix(own)).unwrap();

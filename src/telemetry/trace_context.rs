@@ -74,6 +74,12 @@ impl TraceId {
         HexId::new(&self.0)
     }
 
+    /// As a number.
+    #[must_use]
+    pub const fn to_bits(self) -> u128 {
+        u128::from_be_bytes(self.0)
+    }
+
     fn new() -> Self {
         // Without random numbers nothing is named, and the trace goes no further.
         let bits = unique_bits().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! What the operator does: commands, settings, health, logs, stopping.
 
 mod drain;
+mod request_lines;
 mod start;
 mod stop;
 mod telemetry;
