@@ -11,7 +11,7 @@ use super::shared_reads::ReadSource;
 use crate::contract::{ApiError, Operation};
 use crate::environment::EnvironmentId;
 use crate::telemetry::{
-    AccessLine, AttemptOutcome, Metrics, Outcome, SlowRequest, SpanId, Step, Timeline, TraceContext,
+    AccessLine, AttemptOutcome, Metrics, Outcome, SlowLine, SpanId, Step, Timeline, TraceContext,
 };
 use crate::tenancy::Caller;
 use crate::text::{Ratio, unique_bits};
@@ -66,6 +66,11 @@ impl RequestLog {
     /// The trace that the request belongs to.
     pub(super) const fn trace(&self) -> &TraceContext {
         &self.trace
+    }
+
+    /// The steps of the request so far.
+    pub(super) const fn timeline(&self) -> &Timeline {
+        &self.timeline
     }
 
     /// Begins a step, unless it has begun, and ends the one before.
@@ -139,7 +144,7 @@ impl RequestLog {
         {
             self.request_id();
             let trace_id = self.trace.trace_id().to_hex();
-            let slow = SlowRequest {
+            let slow = SlowLine {
                 request_id: self.request_id.as_deref().unwrap_or_default(),
                 trace_id: trace_id.as_str(),
                 tenant: identity.caller.as_ref().map(|caller| caller.tenant.name.as_str()),

@@ -37,7 +37,7 @@ pub use log::{LogError, RunningLog, start_log};
 pub use log_level::{CAPPED, LevelInForce, LevelSet, capped_directive};
 pub use metrics::Metrics;
 pub use request_metrics::Outcome;
-pub use slow_log::{SlowLog, SlowRequest};
+pub use slow_log::{SlowLine, SlowLog};
 pub use store_metrics::StoreMetrics;
 pub use timeline::{Attempt, AttemptOutcome, Interval, Step, Timeline};
 pub use trace_context::{HexId, SpanId, TRACEPARENT, TRACESTATE, TraceContext, TraceId};

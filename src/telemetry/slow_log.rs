@@ -30,7 +30,7 @@ struct Told {
 
 /// What is told of a request that took long, besides its times.
 #[derive(Clone, Copy, Debug)]
-pub struct SlowRequest<'a> {
+pub struct SlowLine<'a> {
     /// The name of the request.
     pub request_id: &'a str,
     /// The trace that it is a part of, in hexadecimal.
@@ -56,7 +56,7 @@ impl Default for SlowLog {
 
 impl SlowLog {
     /// Writes a line for a request that ended `now`, or counts it for the next line.
-    pub fn write(&self, request: &SlowRequest<'_>, timeline: &Timeline, now: Instant) {
+    pub fn write(&self, request: &SlowLine<'_>, timeline: &Timeline, now: Instant) {
         if !tracing::enabled!(target: TARGET, tracing::Level::WARN) {
             return;
         }
