@@ -119,6 +119,8 @@ async fn serve(
     )?;
     let gateway = Arc::new(gateway);
     gateway.set_access_log(log.access());
+    let exporting = telemetry::export_spans(Arc::clone(gateway.tracer()), wait_for_stop(stopped.clone()));
+    let span_task = tokio::spawn(exporting);
     let attending = Arc::clone(&gateway);
     tokio::spawn(async move { gateway::attend_upstream(&attending).await });
 
@@ -308,9 +310,9 @@ async fn serve(
     };
     // It is told the end of this process by the end of the connection, so that is kept.
     let last_words = telling.join_all();
-    let last_writes = async { tokio::join!(background_task, goodbye, last_words) };
+    let last_writes = async { tokio::join!(background_task, goodbye, last_words, span_task) };
     let (unrecorded, _successor) = match timeout(FINAL_WRITES_TIMEOUT, last_writes).await {
-        Ok((ended, (), successor)) => (Some(ended.map_err(std::io::Error::other)??), successor),
+        Ok((ended, (), successor, _)) => (Some(ended.map_err(std::io::Error::other)??), successor),
         Err(_elapsed) => (None, Vec::new()),
     };
     close_admin(admin_task, stop_admin).await;

@@ -35,6 +35,7 @@ pub fn load_admin_endpoint(source: &Source) -> Result<AdminEndpoint, ConfigError
         entries,
         environment: &source.environment,
         ignored_variables: Vec::new(),
+        otel_advice: Vec::new(),
         errors: ConfigErrors::default(),
     };
     match reader.admin_endpoint() {

@@ -163,6 +163,10 @@ pub enum Problem {
     NotPath,
     #[error("expected the path of a folder")]
     NotFolder,
+    #[error("expected an http:// or https:// URL with a host and without user name, password and query")]
+    NotCollector,
+    #[error("expected name=value, several with commas between, and what is special percent-encoded")]
+    NotPairs,
     #[error("expected an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"")]
     NotAddress,
     #[error(transparent)]

@@ -12,7 +12,7 @@ use super::reader::{Reader, variable};
 use super::schema_folder::SchemaFolder;
 use super::settings::{Audit, Cache, Contract, List, Log, Ownership, Server, Settings, Store, Upstream};
 use super::source::Source;
-use super::{overlay, secrets, tree, values};
+use super::{otel_variables, overlay, secrets, tree, values};
 use crate::contract::{Schemas, Strictness};
 
 /// How long the reply to a read serves others, where no other gateway is expected.
@@ -38,10 +38,12 @@ pub fn load(source: &Source) -> Result<Settings, ConfigErrors> {
     let mut errors = ConfigErrors::default();
     let mut entries = tree::read(&source.name, &source.text, &mut errors)?;
     let ignored_variables = overlay::lay(&source.environment, &mut entries, &mut errors);
+    let otel_advice = otel_variables::lay(&source.environment, &mut entries);
     let mut reader = Reader {
         entries,
         environment: &source.environment,
         ignored_variables,
+        otel_advice,
         errors,
     };
     let settings = reader.settings();
@@ -101,6 +103,7 @@ impl Reader<'_> {
             telemetry: telemetry?,
             exposed_files: self.exposed_files(),
             ignored_variables: std::mem::take(&mut self.ignored_variables),
+            otel_advice: std::mem::take(&mut self.otel_advice),
             credential_files: credential_files(&self.entries, self.environment),
             written,
         })

@@ -25,6 +25,7 @@ mod load_plans;
 mod load_tls;
 mod load_upstream;
 mod networks;
+mod otel_variables;
 mod overlay;
 mod partial;
 mod plan;
@@ -66,7 +67,7 @@ pub use settings::{
     Ownership, Quota, Route, Server, Settings, Store, Upstream, UpstreamService, UpstreamTls, UpstreamUrl,
 };
 pub use source::Source;
-pub use telemetry::Telemetry;
+pub use telemetry::{CollectorUrl, OtlpProtocol, SpanExport, Telemetry};
 pub use tls::{KeyPairFiles, ServerTls, TlsVersion};
 pub use url::UrlFault;
 pub use values::check_log_level;

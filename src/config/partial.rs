@@ -11,7 +11,7 @@ use super::registry::{SETTINGS, SettingDoc};
 use super::settings::Settings;
 use super::source::Source;
 use super::tree::{self, Entries, Raw};
-use super::{overlay, secrets};
+use super::{otel_variables, overlay, secrets};
 use crate::text::Secret;
 
 /// Settings of which some may be wrong.
@@ -42,12 +42,14 @@ pub fn load_partially(source: &Source) -> PartialSettings {
         }
     };
     let ignored_variables = overlay::lay(&source.environment, &mut entries, &mut partial.errors);
+    let otel_advice = otel_variables::lay(&source.environment, &mut entries);
     partial.secrets = secret_values(&entries, &source.environment);
     for round in 0..ROUNDS {
         let mut reader = Reader {
             entries: entries.clone(),
             environment: &source.environment,
             ignored_variables: ignored_variables.clone(),
+            otel_advice: otel_advice.clone(),
             errors: ConfigErrors::default(),
         };
         partial.settings = reader.settings();

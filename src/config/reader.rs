@@ -13,6 +13,8 @@ pub(super) struct Reader<'a> {
     pub(super) entries: Entries,
     pub(super) environment: &'a BTreeMap<String, String>,
     pub(super) ignored_variables: Vec<String>,
+    /// What is ignored of the variables that other software heeds, each in a sentence.
+    pub(super) otel_advice: Vec<String>,
     pub(super) errors: ConfigErrors,
 }
 

@@ -62,6 +62,8 @@ pub struct Settings {
     pub exposed_files: Vec<String>,
     /// Variables whose names begin as ours do, and are none: whoever wrote them may have meant a setting.
     pub ignored_variables: Vec<String>,
+    /// What is ignored of the variables that other software with OpenTelemetry heeds, each in a sentence.
+    pub otel_advice: Vec<String>,
     /// The files that credentials for the upstream are in.
     pub credential_files: Vec<CredentialFile>,
     /// As it was written, to be compared with what is read later.
@@ -372,6 +374,7 @@ impl Settings {
         let exposed = self.exposed_files.iter().cloned();
         let open = self.admin.advice();
         variables
+            .chain(self.otel_advice.iter().cloned())
             .chain(plans)
             .chain(proxy)
             .chain(exposed)

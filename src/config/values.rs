@@ -322,7 +322,7 @@ pub(super) fn list(raw: &Raw) -> Result<&[WrittenValue], Problem> {
     }
 }
 
-fn choice<T: Copy>(raw: &Raw, names: &'static [&'static str], values: &[T]) -> Result<T, Problem> {
+pub(super) fn choice<T: Copy>(raw: &Raw, names: &'static [&'static str], values: &[T]) -> Result<T, Problem> {
     choice_of(text(raw)?, names, values)
 }
 

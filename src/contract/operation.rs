@@ -73,6 +73,22 @@ impl Operation {
         matches!(self, Self::Create | Self::Update)
     }
 
+    /// The path, with a name in the place of what differs from request to request.
+    ///
+    /// ```
+    /// use envgate::contract::Operation;
+    ///
+    /// assert_eq!(Operation::Update.path_template(), "/v1/environments/{environment_id}");
+    /// ```
+    #[must_use]
+    pub const fn path_template(self) -> &'static str {
+        match self {
+            Self::Create | Self::List => COLLECTION,
+            Self::Retrieve | Self::Update | Self::Delete => "/v1/environments/{environment_id}",
+            Self::Archive => "/v1/environments/{environment_id}/archive",
+        }
+    }
+
     /// The HTTP method.
     #[must_use]
     pub const fn method(self) -> Method {

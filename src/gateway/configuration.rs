@@ -3,10 +3,11 @@ use std::sync::Arc;
 use super::plans::Plans;
 use super::request::BodyLimits;
 use crate::config::{
-    Cache, Circuit, Cors, Listen, Log, Settings, Upstream as UpstreamSettings, UpstreamService,
+    Cache, Circuit, Cors, Listen, Log, Settings, SpanExport, Upstream as UpstreamSettings, UpstreamService,
+    UpstreamUrl,
 };
 use crate::contract::Dialect;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Sampler};
 use crate::upstream::{Origin, SetUpError};
 
 /// What follows from the settings, as one request sees it from its first byte to its last.
@@ -28,6 +29,11 @@ pub(super) struct Configuration {
     pub(super) max_in_flight: i64,
     /// Which requests have lines.
     pub(super) log: Log,
+    /// Which requests become spans, and where these go.
+    pub(super) sampler: Sampler,
+    pub(super) span_export: Option<SpanExport>,
+    /// Where the upstream is, as spans tell it.
+    pub(super) upstream_url: Arc<UpstreamUrl>,
 }
 
 impl Configuration {
@@ -67,6 +73,9 @@ impl Configuration {
             cors: settings.cors.clone(),
             max_in_flight: max_in_flight(&settings.listen),
             log: settings.log.clone(),
+            sampler: Sampler::new(&settings.telemetry),
+            span_export: settings.telemetry.export.clone(),
+            upstream_url: Arc::new(service.url.clone()),
         })
     }
 }

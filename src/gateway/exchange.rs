@@ -34,6 +34,7 @@ use super::panics::without_panic;
 use super::request_log::Identity;
 use super::response::{self, Accepted, ReadReply};
 use super::shared_reads::{AskError, Freshness, Reader, Writing};
+use super::spans::leave_spans;
 use super::unread_answers::{NoRoom, UnreadAnswer, UnreadAnswers};
 use super::upstream_session::UpstreamSession;
 use super::{client_disconnect, cors, health, request, server_timing, write};
@@ -68,6 +69,7 @@ pub(super) async fn answer_request(
     // Before any step, because none may trust a field that was for this connection alone.
     request::drop_connection_fields(session);
     let trace = TraceContext::of_request(&session.req_header().headers);
+    let trace = gateway.tracer.decide(&configuration.sampler, trace);
     let mut guard = RequestGuard::new(gateway.audit.as_ref(), &write_sent, client, trace);
 
     let outcome = match &in_flight {
@@ -119,6 +121,14 @@ pub(super) async fn answer_request(
     let error = error.or(not_taken);
     let RequestGuard { identity, log, .. } = &mut guard;
     log.finish(gateway, configuration, identity, status, error.as_ref());
+    leave_spans(
+        gateway,
+        configuration,
+        session.req_header(),
+        &mut guard,
+        status,
+        error.as_ref(),
+    );
     written
 }
 

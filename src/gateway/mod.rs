@@ -22,7 +22,7 @@
 //! | the client meanwhile | `client_disconnect` |
 //! | who is not a tenant: balancers and browsers | `health`, `cors` |
 //! | the reply, and the answer that it becomes | `response`, written by `write` at the `pace` of its client; `unread_answers` bounds what waits |
-//! | what stays of a request | `request_log`; of a write, `audit`; of one that only the upstream refused, `contract_refusals` |
+//! | what stays of a request | `request_log`; where it is traced, `spans`; of a write, `audit`; of one that only the upstream refused, `contract_refusals` |
 
 mod adopt;
 mod audit;
@@ -61,6 +61,7 @@ mod request_log;
 mod response;
 mod server_timing;
 mod shared_reads;
+mod spans;
 mod stream;
 mod unknown_keys;
 mod unread_answers;
@@ -87,7 +88,7 @@ use crate::config::{Settings, UpstreamService};
 use crate::environment::EnvironmentId;
 use crate::quota::LiveBudget;
 use crate::store::Audit;
-use crate::telemetry::{AccessLog, Metrics, SlowLog};
+use crate::telemetry::{AccessLog, Metrics, SlowLog, Tracer};
 use crate::tenancy::Directory;
 use crate::text::CursorError;
 use crate::upstream::SetUpError;
@@ -138,6 +139,7 @@ pub struct Gateway {
     unknown_keys: UnknownKeys,
     audit: Option<Audit>,
     metrics: Arc<Metrics>,
+    tracer: Arc<Tracer>,
     is_stopping: AtomicBool,
 }
 
@@ -172,6 +174,7 @@ impl Gateway {
             unknown_keys: UnknownKeys::default(),
             readiness: OnceLock::new(),
             audit,
+            tracer: Arc::new(Tracer::new(&settings.telemetry, metrics.spans.clone())),
             metrics,
             is_stopping: AtomicBool::new(false),
         })
@@ -205,6 +208,12 @@ impl Gateway {
     #[must_use]
     pub const fn audit(&self) -> Option<&Audit> {
         self.audit.as_ref()
+    }
+
+    /// What its spans are left with.
+    #[must_use]
+    pub const fn tracer(&self) -> &Arc<Tracer> {
+        &self.tracer
     }
 
     /// Where it is told when the files of credentials are looked at.
@@ -245,6 +254,7 @@ impl Gateway {
             self.reads.keep_by(&after.cache);
         }
         self.unread_answers.set_max(after.max_unread_bytes);
+        self.tracer.set_export(after.span_export.as_ref());
         self.current.store(Arc::new(after));
         self.swapped.send_replace(());
     }

@@ -16,6 +16,7 @@ use super::openmetrics;
 use super::process_metrics::ProcessMetrics;
 use super::registrar::Registrar;
 use super::request_metrics::{Outcome, RequestMetrics};
+use super::span_metrics::SpanMetrics;
 use super::store_metrics::StoreMetrics;
 use super::tenant_metrics::TenantMetrics;
 use super::traffic::{ErrorTraffic, Traffic};
@@ -46,6 +47,8 @@ pub struct Metrics {
     pub certificates: CertificateMetrics,
     /// What becomes of clients' connections.
     pub clients: ClientMetrics,
+    /// What becomes of spans.
+    pub spans: SpanMetrics,
     /// How large the store is, and how far back its audit goes.
     pub store: StoreMetrics,
     /// Requests that are being answered now.
@@ -200,6 +203,7 @@ impl Metrics {
             http2_misuse,
             certificates: CertificateMetrics::new(&on_connections)?,
             clients: ClientMetrics::new(&on_connections)?,
+            spans: SpanMetrics::new(&on_process)?,
             store: StoreMetrics::new(&on_store)?,
             in_flight: add.gauge("envgate_requests_in_flight", "Requests that are being answered.")?,
             upstream: UpstreamMetrics::new(&add.section(Section::Upstream))?,
