@@ -87,6 +87,7 @@ fn every_panel_and_every_rule_shows_something_while_a_gateway_is_in_use() {
         .upstream(upstream.address())
         .set("ENVGATE_OWNERSHIP__STAMP", "true")
         .set("ENVGATE_UPSTREAM__CREDENTIAL", OPERATOR_KEY)
+        .set("ENVGATE_TELEMETRY__TENANTS", "3")
         .set("ENVGATE_ADMIN__TOKEN", "of-who-may-do-everything-0123456789")
         .set("ENVGATE_ADMIN__METRICS_TOKEN", METRICS_TOKEN)
         .set("RESEARCH_KEY", RESEARCH_KEY)
@@ -120,6 +121,7 @@ fn every_panel_and_every_rule_shows_something_while_a_gateway_is_in_use() {
     let shown = Shown::new(&prometheus, start, now());
     let drawn = shown.panels();
     draw(&drawn);
+    shown.exemplars();
     shown.rules();
     shown.pages();
     shown.alerts(&[
@@ -145,7 +147,9 @@ fn live_through_a_day(envgate: &Envgate, upstream: &MoodyUpstream, tls: &TlsClie
     good(12);
     bad(Mood::Short, 4);
     good(4);
+    let new = envgate.run_well(&["keys", "create", "--tenant", "small", "--quiet"]);
     be_reloaded(envgate);
+    envgate.run_well(&["keys", "revoke", &new]);
     bad(Mood::Strict, 2);
     good(3);
     be_misused(envgate, tls);

@@ -83,11 +83,7 @@ impl<'a> Shown<'a> {
             let title = panel["title"].as_str().unwrap();
             let mut shown = Vec::new();
             for (query, legend) in queries(&panel) {
-                let query = query
-                    .replace("$job", "envgate")
-                    .replace("$instance", ".+")
-                    .replace("$__rate_interval", "5s");
-                let series = self.series(title, &query);
+                let series = self.series(title, &chosen(&query));
                 shown.extend(
                     series
                         .into_iter()
@@ -105,6 +101,34 @@ impl<'a> Shown<'a> {
             })
         });
         rows.chain(panels).collect()
+    }
+
+    /// Panels of times lead from their points to traces.
+    pub fn exemplars(&self) {
+        let span = [("start", self.start.as_str()), ("end", self.end.as_str())];
+        for panel in panels(&dashboard()) {
+            let targets = panel["targets"].as_array().unwrap().iter();
+            for target in targets.filter(|target| target["exemplar"] == true) {
+                let query = chosen(target["expr"].as_str().unwrap());
+                let parameters = [&[("query", query.as_str())], &span[..]].concat();
+                let series = answer(self.prometheus, "query_exemplars", &parameters);
+                let series = series.as_array().unwrap().iter();
+                let exemplars: Vec<_> = series
+                    .flat_map(|series| series["exemplars"].as_array().unwrap())
+                    .collect();
+                let title = panel["title"].as_str().unwrap();
+                if exemplars.is_empty() {
+                    self.empty
+                        .borrow_mut()
+                        .push(format!("{title}, no exemplars: {query}"));
+                }
+                for exemplar in exemplars {
+                    let trace = exemplar["labels"]["trace_id"].as_str().unwrap_or_default();
+                    let is_id = trace.len() == 32 && trace.bytes().all(|byte| byte.is_ascii_hexdigit());
+                    assert!(is_id, "{title}: {exemplar}");
+                }
+            }
+        }
     }
 
     /// Every rule: what is recorded, and what alerts compare. Prometheus itself finds nothing wrong with them.
@@ -146,6 +170,14 @@ impl<'a> Shown<'a> {
             self.series("what happened", &query);
         }
     }
+}
+
+/// A query with everything chosen, as Grafana sends it.
+fn chosen(query: &str) -> String {
+    query
+        .replace("$job", "envgate")
+        .replace("$instance", ".+")
+        .replace("$__rate_interval", "5s")
 }
 
 /// A series as its legend calls it.
