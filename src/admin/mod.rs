@@ -9,6 +9,7 @@ mod adoption;
 mod adoption_jobs;
 mod audit;
 mod body;
+mod drift;
 mod health;
 mod keys;
 mod log;
@@ -132,6 +133,7 @@ fn api(guard: &Guard) -> Router<Admin> {
         .merge(plans::routes())
         .merge(adoption::routes())
         .merge(audit::routes())
+        .merge(drift::routes())
         .merge(health::detail_routes())
         .merge(reload::routes())
         .merge(traffic::routes())

@@ -9,6 +9,7 @@ mod audit;
 mod check;
 mod core_dumps;
 mod doctor;
+mod drift;
 mod health;
 mod keys;
 mod operator;
@@ -87,6 +88,13 @@ enum Command {
         #[command(flatten)]
         options: audit::Options,
     },
+    /// In what the upstream's replies differ from the contract; exit 0, 1 where something is new, 2 where nobody can tell
+    Drift {
+        #[command(flatten)]
+        config: Config,
+        #[command(flatten)]
+        options: drift::Options,
+    },
     /// Make environments a tenant's that existed before envgate, by way of the running gateway
     Adopt {
         #[command(flatten)]
@@ -122,6 +130,7 @@ pub fn run() -> ExitCode {
         Command::Keys { config, command } => keys::run(config.file.as_deref(), command),
         Command::Store { config, command } => store::run(config.file.as_deref(), command),
         Command::Audit { config, options } => audit::run(config.file.as_deref(), options),
+        Command::Drift { config, options } => return drift::run(config.file.as_deref(), options),
         Command::Adopt { config, options } => adopt::run(config.file.as_deref(), options),
         Command::Upstream(options) => upstream::run(options),
     };

@@ -219,6 +219,7 @@ impl Settings {
         quota.redis.clone_from(&running.quota.redis);
         self.store = running.store.clone();
         self.audit = running.audit.clone();
+        self.drift = running.drift;
         self.log.format = running.log.format;
         self.server.threads = running.server.threads;
         self.server.allows_core_dumps = running.server.allows_core_dumps;

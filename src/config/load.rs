@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::budget::Budget;
 use super::changes::WrittenSettings;
 use super::credential_file::credential_files;
+use super::drift::Drift;
 use super::errors::{ConfigErrors, Problem};
 use super::reader::{Reader, variable};
 use super::schema_folder::SchemaFolder;
@@ -73,6 +74,7 @@ impl Reader<'_> {
         let list = self.list();
         let cache = self.cache(store.as_ref());
         let audit = self.audit();
+        let drift = self.drift();
         let log = self.log();
         let server = self.server();
         let mut written = WrittenSettings::new(&self.entries, self.environment);
@@ -98,6 +100,7 @@ impl Reader<'_> {
             cache: cache?,
             store: store?,
             audit: audit?,
+            drift: drift?,
             log: log?,
             server: server?,
             telemetry: telemetry?,
@@ -212,6 +215,15 @@ impl Reader<'_> {
             is_enabled: is_enabled?,
             file: file?,
             spool: spool?,
+            retention: retention?,
+        })
+    }
+
+    fn drift(&mut self) -> Option<Drift> {
+        let is_enabled = self.read("drift.enabled", values::boolean);
+        let retention = self.read("drift.retention", values::retention);
+        Some(Drift {
+            is_enabled: is_enabled?,
             retention: retention?,
         })
     }

@@ -97,6 +97,8 @@ const AT_START_ALONE: &[&str] = &[
     "audit.file",
     "audit.spool",
     "audit.retention",
+    "drift.enabled",
+    "drift.retention",
     "log.format",
     "server.threads",
     "server.core_dumps",

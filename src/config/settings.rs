@@ -11,6 +11,7 @@ use super::budget::Budget;
 use super::changes::WrittenSettings;
 use super::cors::Cors;
 use super::credential_file::CredentialFile;
+use super::drift::Drift;
 use super::networks::Networks;
 use super::plan::Plan;
 use super::proxy::Proxying;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub store: Store,
     /// `[audit]`: what is kept of writes.
     pub audit: Audit,
+    /// `[drift]`: whether the upstream keeps to the contract.
+    pub drift: Drift,
     /// `[log]`.
     pub log: Log,
     /// `[server]`.

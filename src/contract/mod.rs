@@ -39,7 +39,10 @@ pub use page::{ListedEnvironment, PageOutline};
 pub use query::RequestQuery;
 pub use reply::ReplyOutline;
 pub use reply_error::ReplyError;
-pub use schema::{ReplySchemas, SchemaFault, SchemaFile, Schemas, prove_schemas};
+pub use schema::{
+    Finding, FindingKind, ReplyDocument, ReplySchemas, SchemaFault, SchemaFile, Schemas, Sighting,
+    UpstreamReply, prove_schemas,
+};
 pub use stamp::{InvalidStampKey, StampKey};
 pub use strictness::{BodyStrictness, Rule, Strictness};
 pub use upstream_error::UpstreamErrorBody;

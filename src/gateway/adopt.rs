@@ -8,13 +8,14 @@ use bytes::Bytes;
 use super::Gateway;
 use super::audit::{AuditDraft, Ending};
 use super::ownership::{is_metadata_refused, is_not_found};
+use super::received_replies::ReceivedReplies;
 use super::request_log::RequestLog;
 use super::response;
 use super::upstream_session::UpstreamSession;
 use crate::contract::{ApiError, Object, Operation, RequestQuery, Target};
 use crate::environment::EnvironmentId;
 use crate::store::{Audit, AuditOperation, AuditOutcome, Operator};
-use crate::telemetry::TraceContext;
+use crate::telemetry::{DriftWatch, TraceContext};
 use crate::tenancy::{Adoption, AdoptionRefusal, Caller, Tenant};
 use crate::upstream::WriteSent;
 
@@ -35,11 +36,13 @@ pub async fn adopt(
     let write_sent = WriteSent::default();
     let mut guard = AdoptionGuard {
         audit: gateway.audit.as_ref(),
+        drift: gateway.drift.as_deref(),
         caller: Caller::operator(tenant),
         environment: id,
         write_sent: &write_sent,
         log: RequestLog::start(TraceContext::root()),
         draft: AuditDraft::asked_by(operator),
+        replies: ReceivedReplies::default(),
         is_recorded: false,
     };
     let adoption = match stamp_stored(gateway, &mut guard, is_forced).await {
@@ -54,11 +57,13 @@ pub async fn adopt(
 /// the process stops, a stamp that had gone up is recorded all the same.
 struct AdoptionGuard<'a> {
     audit: Option<&'a Audit>,
+    drift: Option<&'a DriftWatch>,
     caller: Caller,
     environment: &'a EnvironmentId,
     write_sent: &'a WriteSent,
     log: RequestLog,
     draft: AuditDraft,
+    replies: ReceivedReplies,
     is_recorded: bool,
 }
 
@@ -77,6 +82,7 @@ impl AdoptionGuard<'_> {
 
 impl Drop for AdoptionGuard<'_> {
     fn drop(&mut self) {
+        self.replies.release(self.drift);
         if !self.is_recorded && self.write_sent.is_set() {
             self.record(Some(Ending {
                 outcome: AuditOutcome::Unknown,
@@ -137,6 +143,7 @@ async fn stamp_stored(
         plan.own_headers(),
         guard.write_sent,
         &mut guard.log,
+        &mut guard.replies,
     );
 
     let target = |operation| Target {

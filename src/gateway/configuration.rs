@@ -6,7 +6,7 @@ use crate::config::{
     Cache, Circuit, Cors, Listen, Log, Settings, SpanExport, Upstream as UpstreamSettings, UpstreamService,
     UpstreamUrl,
 };
-use crate::contract::Dialect;
+use crate::contract::{Dialect, ReplySchemas};
 use crate::telemetry::{Metrics, Sampler};
 use crate::upstream::{Origin, SetUpError};
 
@@ -34,6 +34,8 @@ pub(super) struct Configuration {
     pub(super) span_export: Option<SpanExport>,
     /// Where the upstream is, as spans tell it.
     pub(super) upstream_url: Arc<UpstreamUrl>,
+    /// What the upstream's replies are measured by.
+    pub(super) reply_schemas: Arc<ReplySchemas>,
 }
 
 impl Configuration {
@@ -76,6 +78,7 @@ impl Configuration {
             sampler: Sampler::new(&settings.telemetry),
             span_export: settings.telemetry.export.clone(),
             upstream_url: Arc::new(service.url.clone()),
+            reply_schemas: Arc::clone(settings.contract.schemas.replies()),
         })
     }
 }

@@ -81,7 +81,7 @@ impl<'g> DryRun<'g> {
             return;
         };
         let trace = TraceContext::of_request(self.headers);
-        let mut guard = RequestGuard::new(None, &write_sent, CLIENT, trace);
+        let mut guard = RequestGuard::new(None, None, &write_sent, CLIENT, trace);
         let exchange = self.exchange(head, document, &mut guard);
         let key = exchange.upstream.read_key(&head.target, &head.query, false);
         let reader = Reader {
@@ -100,7 +100,13 @@ impl<'g> DryRun<'g> {
     pub async fn answer(self, reply: Bytes) -> Option<DryAnswer> {
         let write_sent = WriteSent::default();
         let trace = TraceContext::of_request(self.headers);
-        let mut guard = RequestGuard::new(self.gateway.audit.as_ref(), &write_sent, CLIENT, trace);
+        let mut guard = RequestGuard::new(
+            self.gateway.audit.as_ref(),
+            self.gateway.drift.as_deref(),
+            &write_sent,
+            CLIENT,
+            trace,
+        );
         let outcome = match &self.judged {
             Ok((head, document)) => {
                 let mut exchange = self.exchange(head, document, &mut guard);

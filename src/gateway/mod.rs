@@ -20,6 +20,7 @@
 //! | the upstream, with a slot in the budget, or by way of what others read | `upstream_session` and its `delivery`, `shared_reads` |
 //! | what the gateway asks the upstream itself | `probe` |
 //! | the client meanwhile | `client_disconnect` |
+//! | what the upstream replied, until somebody looks whether it is what the contract says | `received_replies` |
 //! | who is not a tenant: balancers and browsers | `health`, `cors` |
 //! | the reply, and the answer that it becomes | `response`, written by `write` at the `pace` of its client; `unread_answers` bounds what waits |
 //! | what stays of a request | `request_log`; where it is traced, `spans`; of a write, `audit`; of one that only the upstream refused, `contract_refusals` |
@@ -56,6 +57,7 @@ mod policy;
 mod probe;
 mod protocol;
 mod proxy_header;
+mod received_replies;
 mod request;
 mod request_log;
 mod response;
@@ -88,7 +90,7 @@ use crate::config::{Settings, UpstreamService};
 use crate::environment::EnvironmentId;
 use crate::quota::LiveBudget;
 use crate::store::Audit;
-use crate::telemetry::{AccessLog, Metrics, SlowLog, Tracer};
+use crate::telemetry::{AccessLog, DriftWatch, Metrics, SlowLog, Tracer};
 use crate::tenancy::Directory;
 use crate::text::CursorError;
 use crate::upstream::SetUpError;
@@ -138,6 +140,8 @@ pub struct Gateway {
     slow_log: SlowLog,
     unknown_keys: UnknownKeys,
     audit: Option<Audit>,
+    /// None where nobody watches whether the upstream keeps to the contract.
+    drift: Option<Arc<DriftWatch>>,
     metrics: Arc<Metrics>,
     tracer: Arc<Tracer>,
     is_stopping: AtomicBool,
@@ -175,6 +179,10 @@ impl Gateway {
             readiness: OnceLock::new(),
             audit,
             tracer: Arc::new(Tracer::new(&settings.telemetry, metrics.spans.clone())),
+            drift: settings.drift.is_enabled.then(|| {
+                let schemas = Arc::clone(settings.contract.schemas.replies());
+                Arc::new(DriftWatch::new(schemas, metrics.drift.clone()))
+            }),
             metrics,
             is_stopping: AtomicBool::new(false),
         })
@@ -216,6 +224,12 @@ impl Gateway {
         &self.tracer
     }
 
+    /// What watches whether the upstream keeps to the contract, if anything does.
+    #[must_use]
+    pub const fn drift(&self) -> Option<&Arc<DriftWatch>> {
+        self.drift.as_ref()
+    }
+
     /// Where it is told when the files of credentials are looked at.
     #[must_use]
     pub const fn credential_watch(&self) -> &CredentialWatch {
@@ -255,6 +269,9 @@ impl Gateway {
         }
         self.unread_answers.set_max(after.max_unread_bytes);
         self.tracer.set_export(after.span_export.as_ref());
+        if let Some(drift) = &self.drift {
+            drift.set_schemas(&after.reply_schemas);
+        }
         self.current.store(Arc::new(after));
         self.swapped.send_replace(());
     }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Gateway;
 use super::plans::ResolvedPlan;
+use super::received_replies;
 use crate::contract::{Operation, UpstreamErrorBody};
 use crate::quota::{BudgetRejection, Kind, TenantLimits, TenantQuota};
 use crate::tenancy::TenantId;
@@ -75,7 +76,10 @@ pub async fn check_credentials(gateway: &Gateway) {
     for plan in configuration.plans.one_of_each_access() {
         let access = plan.access_name.as_str();
         match list_one(plan, plan.upstream.timeout()).await {
-            Ok(reply) => report(&reply, access),
+            Ok(reply) => {
+                received_replies::observe(gateway, Operation::List, &reply);
+                report(&reply, access);
+            }
             Err(error) => tracing::warn!(%error, access, "the upstream could not be asked for a first list"),
         }
     }
@@ -99,7 +103,10 @@ async fn probe_when_wanted(gateway: &Gateway, origin: &Origin) {
             return;
         };
         match list_one(plan, PROBE_TIMEOUT.min(plan.upstream.timeout())).await {
-            Ok(reply) => tracing::info!(status = reply.status.as_u16(), "the upstream was probed"),
+            Ok(reply) => {
+                received_replies::observe(gateway, Operation::List, &reply);
+                tracing::info!(status = reply.status.as_u16(), "the upstream was probed");
+            }
             Err(error) => tracing::warn!(%error, "the upstream was probed, in vain"),
         }
     }

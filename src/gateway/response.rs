@@ -261,7 +261,7 @@ fn is_fit(value: &HeaderValue) -> bool {
     (1..=128).contains(&value.len()) && value.to_str().is_ok()
 }
 
-fn is_encoded(headers: &HeaderMap) -> bool {
+pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_ENCODING)
         .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))

@@ -11,6 +11,7 @@ use super::Gateway;
 use super::delivery::Delivery;
 use super::ownership::OwnerScope;
 use super::plans::ResolvedPlan;
+use super::received_replies::ReceivedReplies;
 use super::request_log::RequestLog;
 use super::response;
 use super::shared_reads::{Progress, ReadKey, Subject};
@@ -28,6 +29,7 @@ use crate::upstream::{Client, Deadline, ProxyError, Reply, SendError, Sender, Up
 /// needs.
 pub(super) struct UpstreamSession<'a> {
     pub(super) log: &'a mut RequestLog,
+    replies: &'a mut ReceivedReplies,
     gateway: &'a Gateway,
     caller: &'a Caller,
     plan: &'a ResolvedPlan,
@@ -52,9 +54,11 @@ impl<'a> UpstreamSession<'a> {
         header: UpstreamHeader,
         write_sent: &'a WriteSent,
         log: &'a mut RequestLog,
+        replies: &'a mut ReceivedReplies,
     ) -> Self {
         Self {
             log,
+            replies,
             gateway,
             caller,
             plan,
@@ -185,6 +189,8 @@ impl<'a> UpstreamSession<'a> {
             tracing::warn!(operation = operation.name(), %error, "no reply from the upstream");
             error_of(&error, operation.is_write())
         })?;
+        self.replies
+            .keep(self.gateway.drift.as_deref(), operation, &reply);
         let (kind, now) = (Kind::from(operation), SystemTime::now());
         let budget = &self.plan.budget;
         budget.answered(kind, reply.status, &reply.headers, now);

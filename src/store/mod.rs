@@ -1,4 +1,4 @@
-//! What must outlive the process: tenants, keys, the audit and the environments of the embedded service, in SQLite
+//! What must outlive the process: tenants, keys, the audit, drift and the environments of the embedded service, in SQLite
 //! or PostgreSQL.
 //!
 //! The queries keep to what SQLite and PostgreSQL have in common: columns TEXT, BIGINT and BLOB, placeholders
@@ -8,6 +8,7 @@ mod adoptions;
 mod audit;
 mod backup;
 mod directory;
+mod drift;
 mod environments;
 mod error;
 mod file_system;
@@ -41,6 +42,7 @@ pub use audit::{
     Documents, Operator, Unrecorded,
 };
 pub use directory::Changes;
+pub use drift::{DriftQuery, FindingState, StoredFinding};
 pub use environments::{ListPosition, Page, PageRequest};
 pub use error::{StoreError, StoreFault};
 pub use health::StoreHealth;

@@ -10,6 +10,7 @@ use super::budget_metrics::{BudgetMetrics, BudgetSharing, BudgetTraffic, Budgets
 use super::certificate_metrics::CertificateMetrics;
 use super::client_metrics::ClientMetrics;
 use super::connection_metrics::{ConnectionMetrics, ConnectionsMetrics};
+use super::drift_metrics::DriftMetrics;
 use super::exposition::Exposition;
 use super::metrics_page::{self, MetricDoc, Section};
 use super::openmetrics;
@@ -51,6 +52,8 @@ pub struct Metrics {
     pub spans: SpanMetrics,
     /// How large the store is, and how far back its audit goes.
     pub store: StoreMetrics,
+    /// Whether the upstream's replies still are what the contract says.
+    pub drift: DriftMetrics,
     /// Requests that are being answered now.
     pub in_flight: IntGauge,
     /// How the upstream is doing.
@@ -205,6 +208,7 @@ impl Metrics {
             clients: ClientMetrics::new(&on_connections)?,
             spans: SpanMetrics::new(&on_process)?,
             store: StoreMetrics::new(&on_store)?,
+            drift: DriftMetrics::new(&add.section(Section::Contract))?,
             in_flight: add.gauge("envgate_requests_in_flight", "Requests that are being answered.")?,
             upstream: UpstreamMetrics::new(&add.section(Section::Upstream))?,
             upstream_credential_refused: add.section(Section::Upstream).counter(

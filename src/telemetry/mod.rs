@@ -1,10 +1,12 @@
-//! What the operator can see: metrics, logs and traces. Never a credential, a query string or a body.
+//! What the operator can see: metrics, logs, traces and drift. Never a credential, a query string or a body.
 
 mod access_log;
 mod budget_metrics;
 mod certificate_metrics;
 mod client_metrics;
 mod connection_metrics;
+mod drift;
+mod drift_metrics;
 mod escape;
 mod exemplars;
 mod exposition;
@@ -35,6 +37,8 @@ pub use budget_metrics::{BudgetMetrics, BudgetSharing, BudgetTraffic, RejectionM
 pub use certificate_metrics::{CertificateFiles, CertificateMetrics};
 pub use client_metrics::ClientMetrics;
 pub use connection_metrics::ConnectionMetrics;
+pub use drift::{DriftWatch, PendingFinding};
+pub use drift_metrics::DriftMetrics;
 pub use exposition::Exposition;
 pub use line_writer::LineWriter;
 pub use log::{LogError, RunningLog, start_log};

@@ -19,5 +19,6 @@ pub use name::{join_names, nearest_name};
 pub use random::{NoRandomNumbers, random_base58, random_bytes, unique_bits};
 pub use ratio::Ratio;
 pub use secret::Secret;
+pub(crate) use span::Scanner;
 pub use span::{Edits, Member, Object, span_of};
 pub use time::{clock_ahead, format_timestamp, parse_moment};

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use serde_json::value::RawValue;
 
-use self::scanner::Scanner;
+pub(crate) use self::scanner::Scanner;
 
 /// An object in a JSON text: where it stands, and its members in their order.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The admin API: tenants, keys and plans over HTTP, for whoever has the token.
 
 mod access;
-mod api;
+pub(crate) mod api;
 mod audit;
 mod keys;
 mod log;

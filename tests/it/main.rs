@@ -28,6 +28,7 @@ mod connections;
 mod contract_refusals;
 mod doctor;
 mod documents;
+mod drift;
 mod embedded;
 mod examples;
 mod exchange;

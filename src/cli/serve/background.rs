@@ -45,12 +45,16 @@ impl Background {
         embedded: Option<EmbeddedUpstream>,
         stopped: watch::Receiver<bool>,
     ) -> Result<Unrecorded, CommandError> {
+        if let Some(drift) = self.gateway.drift() {
+            tokio::spawn(Arc::clone(drift).run());
+        }
         let opened = tokio::select! {
             opened = self.open(embedded, &stopped) => opened,
             // Nobody was let in.
             () = wait_for_stop(stopped.clone()) => return Ok(Unrecorded::default()),
         };
         let (store, presence) = opened?;
+        let drift = self.gateway.drift().map(Arc::clone);
         self.metrics.store.set_retention(self.settings.audit.retention);
         let forget = |ids: &[EnvironmentId]| gateway::forget_owners(&self.gateway, ids);
         let audit_writer = self.audit_writer.take();
@@ -64,9 +68,17 @@ impl Background {
                 () = wait_long_after_stop(stopped.clone()) => {}
             }
         };
+        let last_findings = async {
+            let Some(drift) = &drift else { return };
+            let retention = self.settings.drift.retention;
+            tokio::select! {
+                () = store.keep_drift(drift, retention, &self.metrics, wait_for_stop(stopped.clone())) => {}
+                () = wait_long_after_stop(stopped.clone()) => {}
+            }
+        };
         let last_writes = async {
             let audit = write_audit(audit_writer, &store, wait_for_stop(stopped.clone()));
-            tokio::join!(audit, last_used).0
+            tokio::join!(audit, last_used, last_findings).0
         };
         tokio::select! {
             () = store.sync_directory(

@@ -162,6 +162,8 @@ fn each_setting_that_is_read_at_the_start_alone_stays_as_it_is() {
         ("audit.file", "", "\"audit.jsonl\""),
         ("audit.spool", "", "\"spool\""),
         ("audit.retention", "", "\"2h\""),
+        ("drift.enabled", "", "false"),
+        ("drift.retention", "", "\"2h\""),
         ("log.format", "", "\"json\""),
         ("server.threads", "server.threads = 1\n", "2"),
         ("server.core_dumps", "", "true"),

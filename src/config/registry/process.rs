@@ -73,6 +73,18 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         doc: "how long the store keeps records",
     },
     SettingDoc {
+        path: "drift.enabled",
+        form: "true or false",
+        default: Some("true"),
+        doc: "whether the upstream's replies are measured against the contract, beside the requests: [drift.md](drift.md)",
+    },
+    SettingDoc {
+        path: "drift.retention",
+        form: "duration of 1h or more, or `forever`",
+        default: Some("90d"),
+        doc: "how long the store keeps a finding that is not seen again",
+    },
+    SettingDoc {
         path: "log.format",
         form: "`text` or `json`",
         default: Some("text"),

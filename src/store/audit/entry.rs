@@ -71,11 +71,13 @@ pub enum AuditOperation {
     Reload,
     /// The operator changed what is logged.
     SetLogLevel,
+    /// The operator said that findings of drift are known.
+    AcknowledgeDrift,
 }
 
 impl AuditOperation {
     /// All that records can be of.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Write(Operation::Create),
         Self::Write(Operation::Update),
         Self::Write(Operation::Delete),
@@ -90,6 +92,7 @@ impl AuditOperation {
         Self::RevokeKey,
         Self::Reload,
         Self::SetLogLevel,
+        Self::AcknowledgeDrift,
     ];
 
     /// The name in records.
@@ -107,6 +110,7 @@ impl AuditOperation {
             Self::RevokeKey => "revoke_key",
             Self::Reload => "reload",
             Self::SetLogLevel => "set_log_level",
+            Self::AcknowledgeDrift => "acknowledge_drift",
         }
     }
 }

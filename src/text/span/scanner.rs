@@ -3,21 +3,22 @@
 use std::ops::Range;
 
 /// Walks a text once.
-pub(super) struct Scanner<'t> {
+pub(crate) struct Scanner<'t> {
     text: &'t [u8],
-    at: usize,
+    /// How far it has come, in bytes.
+    pub(crate) at: usize,
     open: OpenContainers,
 }
 
 /// A member of an object: where its name stands, with its quotes, and its value.
-pub(super) struct ScannedMember {
-    pub(super) name: Range<usize>,
-    pub(super) is_name_escaped: bool,
-    pub(super) value: Range<usize>,
+pub(crate) struct ScannedMember {
+    pub(crate) name: Range<usize>,
+    pub(crate) is_name_escaped: bool,
+    pub(crate) value: Range<usize>,
 }
 
 impl<'t> Scanner<'t> {
-    pub(super) const fn new(text: &'t str) -> Self {
+    pub(crate) const fn new(text: &'t str) -> Self {
         Self {
             text: text.as_bytes(),
             at: 0,
@@ -27,7 +28,7 @@ impl<'t> Scanner<'t> {
 
     /// Reads the object that is all of the text, but for white space around it, and tells of each of its members.
     /// Gives back where it begins; none where the text is anything else.
-    pub(super) fn object(mut self, mut tell: impl FnMut(ScannedMember)) -> Option<usize> {
+    pub(crate) fn object(mut self, mut tell: impl FnMut(ScannedMember)) -> Option<usize> {
         self.skip_space();
         let start = self.at;
         self.expect(b'{')?;
@@ -53,12 +54,39 @@ impl<'t> Scanner<'t> {
                 self.skip_space();
             }
         }
+        self.is_at_end().then_some(start)
+    }
+
+    /// Reads the list that is all of the text, but for white space around it, and tells where each of its elements
+    /// stands. None where the text is anything else.
+    pub(crate) fn list(mut self, mut tell: impl FnMut(Range<usize>)) -> Option<()> {
         self.skip_space();
-        (self.at == self.text.len()).then_some(start)
+        self.expect(b'[')?;
+        self.skip_space();
+        if !self.take(b']') {
+            loop {
+                let start = self.at;
+                self.value()?;
+                tell(start..self.at);
+                self.skip_space();
+                if self.take(b']') {
+                    break;
+                }
+                self.expect(b',')?;
+                self.skip_space();
+            }
+        }
+        self.is_at_end().then_some(())
+    }
+
+    /// Whether nothing but white space follows.
+    pub(crate) fn is_at_end(&mut self) -> bool {
+        self.skip_space();
+        self.at == self.text.len()
     }
 
     /// A value, however deep: the text may be hostile, so nothing calls itself here.
-    fn value(&mut self) -> Option<()> {
+    pub(crate) fn value(&mut self) -> Option<()> {
         loop {
             match self.peek()? {
                 b'"' => {
@@ -111,7 +139,7 @@ impl<'t> Scanner<'t> {
         Some(false)
     }
 
-    fn colon(&mut self) -> Option<()> {
+    pub(crate) fn colon(&mut self) -> Option<()> {
         self.skip_space();
         self.expect(b':')?;
         self.skip_space();
@@ -120,7 +148,7 @@ impl<'t> Scanner<'t> {
 
     /// Whether it has an escape.
     #[inline]
-    fn string(&mut self) -> Option<bool> {
+    pub(crate) fn string(&mut self) -> Option<bool> {
         self.expect(b'"')?;
         let mut is_escaped = false;
         loop {
@@ -185,26 +213,26 @@ impl<'t> Scanner<'t> {
     }
 
     #[inline]
-    fn skip_space(&mut self) {
+    pub(crate) fn skip_space(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.text.get(self.at) {
             self.at += 1;
         }
     }
 
     #[inline]
-    fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
 
     #[inline]
-    fn take(&mut self, byte: u8) -> bool {
+    pub(crate) fn take(&mut self, byte: u8) -> bool {
         let is_there = self.peek() == Some(byte);
         self.at += usize::from(is_there);
         is_there
     }
 
     #[inline]
-    fn expect(&mut self, byte: u8) -> Option<()> {
+    pub(crate) fn expect(&mut self, byte: u8) -> Option<()> {
         self.take(byte).then_some(())
     }
 }
