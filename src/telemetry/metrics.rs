@@ -15,13 +15,14 @@ use super::exposition::Exposition;
 use super::metrics_page::{self, MetricDoc, Section};
 use super::openmetrics;
 use super::process_metrics::ProcessMetrics;
-use super::registrar::Registrar;
+use super::refusal_metrics::RefusalMetrics;
+use super::registrar::{Registrar, initialise};
 use super::request_metrics::{Outcome, RequestMetrics};
 use super::span_metrics::SpanMetrics;
 use super::store_metrics::StoreMetrics;
 use super::tenant_metrics::TenantMetrics;
 use super::traffic::{ErrorTraffic, Traffic};
-use crate::contract::{ApiError, AuthenticationFailure, Operation};
+use crate::contract::{ApiError, Operation};
 use crate::tenancy::KeyChanges;
 
 /// All metrics of the gateway. Handles are resolved once, so that a request looks up no label.
@@ -32,12 +33,7 @@ pub struct Metrics {
     tenants: TenantMetrics,
     /// What happens now.
     pub traffic: Arc<Traffic>,
-    authentication_failures: IntCounterVec,
-    keys_added: IntCounter,
-    keys_revoked: IntCounter,
-    violations: IntCounterVec,
-    contract_refusals: IntCounterVec,
-    warnings: IntCounterVec,
+    refusals: RefusalMetrics,
     reads: IntCounterVec,
     reloads: IntCounterVec,
     reloaded_at: IntGauge,
@@ -119,20 +115,6 @@ impl Metrics {
         let requests = RequestMetrics::new(&add)?;
         let traffic = Arc::new(Traffic::new());
         let tenants = TenantMetrics::new(&add, &traffic)?;
-        let authentication_failures = add.counters(
-            "envgate_authentication_failures_total",
-            "401s: requests without a caller.",
-            &[(
-                "reason",
-                "`missing`, `malformed`, `conflicting`, `unknown`, `revoked`, `expired` or `suspended`",
-            )],
-        )?;
-        initialise(&authentication_failures, &AuthenticationFailure::LABELS);
-        let key_events = add.counters(
-            "envgate_key_events_total",
-            "What became of tenants' keys since the start, by whichever command or gateway.",
-            &[("event", "`added`, by a rotation too, or `revoked`")],
-        )?;
         let reloads = on_process.counters(
             "envgate_reloads_total",
             "Times that the settings were read again.",
@@ -166,38 +148,7 @@ impl Metrics {
             requests,
             tenants,
             traffic,
-            authentication_failures,
-            keys_added: key_events.with_label_values(&["added"]),
-            keys_revoked: key_events.with_label_values(&["revoked"]),
-            violations: add.counters(
-                "envgate_violations_total",
-                "Violations of schemas and policies that refused a request.",
-                &[
-                    ("keyword", "the keyword of the schema, or the rule of the policy, that was broken"),
-                    (
-                        "pointer",
-                        "where in the body, as the schema describes it: `*` is an element of a list, or a name that is not \
-                         the schema's",
-                    ),
-                ],
-            )?,
-            contract_refusals: add.counters(
-                "envgate_contract_refusals_total",
-                "Writes of tenants that the upstream refused for what they say, although they keep the schemas here.",
-                &[
-                    ("operation", "what was asked for"),
-                    (
-                        "pointer",
-                        "the place that the upstream's message names, as the schema describes it; empty where it names none \
-                         that the schema has",
-                    ),
-                ],
-            )?,
-            warnings: add.counters(
-                "envgate_warnings_total",
-                "Schema violations that were let through with a warning.",
-                &[("keyword", "the keyword that was broken")],
-            )?,
+            refusals: RefusalMetrics::new(&add)?,
             reads,
             reloads,
             reloaded_at,
@@ -306,32 +257,20 @@ impl Metrics {
 
     /// Counts what an error is made of, beyond its kind.
     pub fn record_error(&self, error: &ApiError) {
-        match error {
-            ApiError::Unauthenticated { failure, .. } => {
-                self.authentication_failures
-                    .with_label_values(&[failure.label()])
-                    .inc();
-            }
-            ApiError::Violations(violations) | ApiError::Policy(violations) => {
-                for violation in &violations.told {
-                    let labels = [violation.keyword, violation.schema_pointer.as_str()];
-                    self.violations.with_label_values(&labels).inc();
-                }
-            }
-            ApiError::UpstreamCredential => self.upstream_credential_refused.inc(),
-            _ => {}
+        self.refusals.record(error);
+        if matches!(error, ApiError::UpstreamCredential) {
+            self.upstream_credential_refused.inc();
         }
     }
 
     /// Counts a write that only the upstream refused, with the place that its message names.
     pub fn record_contract_refusal(&self, operation: Operation, place: &str) {
-        let labels = [operation.name(), place];
-        self.contract_refusals.with_label_values(&labels).inc();
+        self.refusals.record_of_upstream(operation, place);
     }
 
     /// Counts a violation that was let through with a warning.
     pub fn record_warning(&self, keyword: &'static str) {
-        self.warnings.with_label_values(&[keyword]).inc();
+        self.refusals.record_warning(keyword);
     }
 
     /// Counts a reply to a read, by where it came from.
@@ -341,8 +280,7 @@ impl Metrics {
 
     /// Counts what became of keys.
     pub fn record_key_changes(&self, changes: KeyChanges) {
-        self.keys_added.inc_by(changes.added);
-        self.keys_revoked.inc_by(changes.revoked);
+        self.refusals.record_key_changes(changes);
     }
 
     /// Counts a reading of the settings by what came of it.
@@ -404,13 +342,6 @@ impl Metrics {
                 Ok(openmetrics::encode(&families, traced))
             }
         }
-    }
-}
-
-/// Counts from 0, so that the first one is seen as such.
-fn initialise(counters: &IntCounterVec, values: &[&str]) {
-    for value in values {
-        counters.with_label_values(&[value]);
     }
 }
 

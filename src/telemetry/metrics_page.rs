@@ -54,8 +54,17 @@ impl Section {
 const HEAD: &str = "\
 # Metrics
 
-`GET /metrics` on the admin address: the Prometheus text format. Labels are bounded: by what stands in the code, in the
-settings or in the schemas, never by what a client sends.
+`GET /metrics` on the admin address: the Prometheus text format, or OpenMetrics 1.0.0 for whoever wants that most by `Accept`, as
+Prometheus does. Labels are bounded: by what stands in the code, in the settings or in the schemas, never by what a client
+sends. A tenant is a label only with `telemetry.tenants`, and of so many tenants as that says.
+
+In OpenMetrics each bucket of the durations of requests, of the upstream and of the overhead has an exemplar: the trace id of the
+last request in it, which stands in the access log and in `GET /api/v1/traffic` too. Prometheus keeps them with
+`--enable-feature=exemplar-storage`. Bounds of buckets are written there as everybody writes them in OpenMetrics, `le=\"1.0\"`
+and `le=\"5e-05\"`, in the text format `1` and `0.00005`.
+
+Counters begin at 0 with the process. Of those with labels the values that are known beforehand are there from the start, so that the
+first event is a rate.
 
 This page is made from the code. After a change of a metric, `WRITE_DOCS=1 cargo test --locked --lib page_on_metrics`
 writes it anew.

@@ -19,6 +19,7 @@ mod metrics_page;
 mod openmetrics;
 mod otlp;
 mod process_metrics;
+mod refusal_metrics;
 mod registrar;
 mod request_metrics;
 mod request_spans;

@@ -115,3 +115,10 @@ impl<'a> Registrar<'a> {
 fn names(labels: &[Label]) -> Vec<&'static str> {
     labels.iter().map(|(name, _)| *name).collect()
 }
+
+/// Counts from 0, so that the first one is seen as such.
+pub(super) fn initialise(counters: &IntCounterVec, values: &[&str]) {
+    for value in values {
+        counters.with_label_values(&[value]);
+    }
+}

@@ -4,6 +4,7 @@
 mod image;
 mod installed;
 mod manifests;
+mod metrics;
 mod monitoring;
 mod operation;
 mod package;

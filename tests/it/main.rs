@@ -41,6 +41,7 @@ mod http2;
 mod keys;
 mod limits;
 mod log;
+mod metrics;
 mod monitoring;
 mod operator;
 mod operator_faults;

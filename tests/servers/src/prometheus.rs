@@ -1,8 +1,9 @@
 //! A Prometheus that scrapes what a test has, and is asked as Grafana asks it.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -86,4 +87,18 @@ pub fn promtool(directory: &Path, arguments: &[&str]) -> Output {
     let program: PathBuf = find("promtool", MISSING);
     let mut tool = Command::new(program);
     tool.args(arguments).current_dir(directory).output().unwrap()
+}
+
+/// Has its tool judge metrics as a scraper gets them.
+pub fn check_metrics(text: &str) -> Output {
+    let mut tool = Command::new(find("promtool", MISSING))
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It reads all before it says anything.
+    tool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    tool.wait_with_output().unwrap()
 }
