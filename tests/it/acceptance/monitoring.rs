@@ -20,6 +20,7 @@ use crate::common::client::{Connection, Request};
 use crate::common::envgate::{Envgate, OPERATOR_KEY, Setup, eventually, pause};
 use crate::common::http2::{DATA, Http2};
 use crate::common::tls::{Authority, TlsClient, with_tls};
+use crate::common::upstream::ClosedPort;
 use crate::monitoring::files::path;
 use envgate_test_servers::prometheus::{Prometheus, promtool};
 
@@ -83,11 +84,16 @@ fn every_panel_and_every_rule_shows_something_while_a_gateway_is_in_use() {
     let authority = Authority::new();
     let tls = TlsClient::new(&authority);
     let upstream = MoodyUpstream::start();
+    // Nobody takes the spans.
+    let nobody = ClosedPort::new();
+    let collector = format!("http://{}/v1/traces", nobody.address());
     let setup = with_tls(Setup::new(), &authority)
         .upstream(upstream.address())
         .set("ENVGATE_OWNERSHIP__STAMP", "true")
         .set("ENVGATE_UPSTREAM__CREDENTIAL", OPERATOR_KEY)
         .set("ENVGATE_TELEMETRY__TENANTS", "3")
+        .set("ENVGATE_TELEMETRY__TRACES_ENDPOINT", &collector)
+        .set("ENVGATE_TELEMETRY__SAMPLE_RATIO", "0.2")
         .set("ENVGATE_ADMIN__TOKEN", "of-who-may-do-everything-0123456789")
         .set("ENVGATE_ADMIN__METRICS_TOKEN", METRICS_TOKEN)
         .set("RESEARCH_KEY", RESEARCH_KEY)
