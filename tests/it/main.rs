@@ -61,6 +61,7 @@ mod store;
 mod systemd;
 mod tls;
 mod tls_listener;
+mod traces;
 mod upstream_connections;
 mod upstream_faults;
 mod upstream_proxy;

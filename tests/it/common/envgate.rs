@@ -421,8 +421,14 @@ pub fn pause(duration: Duration) {
 
 /// Waits until something holds.
 #[track_caller]
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+pub fn eventually(what: &str, holds: impl FnMut() -> bool) {
+    eventually_within(what, Duration::from_secs(10), holds);
+}
+
+/// The same, of what takes longer.
+#[track_caller]
+pub fn eventually_within(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
     while !holds() {
         assert!(Instant::now() < deadline, "did not come about: {what}");
         pause(Duration::from_millis(20));
