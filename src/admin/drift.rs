@@ -52,7 +52,7 @@ async fn acknowledge(
     let ids = fields.list("ids", |id| Ok(id.to_owned()));
     if ids.len() > MAX_IDS {
         fields.fault("ids", &format!("has {} entries, 1000 are the most", ids.len()));
-    } else if is_all == (is_empty || !ids.is_empty()) {
+    } else if is_empty || is_all != ids.is_empty() {
         fields.fault(
             "ids",
             "name the findings that are known, or say \"all\": true and no ids",
