@@ -64,7 +64,9 @@ fn check(
         return writeln!(err, "{fault}").map(|()| false);
     }
     if let Some(folder) = &settings.contract.schema_folder {
-        let (path, files) = (folder.path.display(), folder.files.join(", "));
+        let path = folder.path.display();
+        let files: Vec<_> = folder.files.iter().map(|file| file.path.as_str()).collect();
+        let files = files.join(", ");
         let files = if files.is_empty() { "nothing" } else { &files };
         writeln!(out, "ok: {path}: {files} laid over the schemas of this release")?;
     }

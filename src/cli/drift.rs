@@ -1,6 +1,8 @@
 //! `envgate drift`: in what the upstream's replies differ from the contract, as the store has it.
 
-use std::path::Path;
+mod patch;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -29,12 +31,18 @@ pub(super) struct Options {
     /// Whole findings, each a line of JSON
     #[arg(long)]
     json: bool,
+    /// Write what would have to be laid over the schemas (contract.schemas), for somebody to review
+    #[arg(long, conflicts_with = "json")]
+    patch: bool,
+    /// The folder that it is written into; left out, standard output
+    #[arg(long, value_name = "DIR", requires = "patch")]
+    output: Option<PathBuf>,
     /// Mark findings as known: these, or all that are new
-    #[arg(long, value_name = "ID", num_args = 0.., conflicts_with_all = ["operation", "state", "json"])]
+    #[arg(long, value_name = "ID", num_args = 0.., conflicts_with_all = ["operation", "state", "json", "patch"])]
     acknowledge: Option<Vec<String>>,
 }
 
-/// Exits with 0, with 1 where something is new, and with 2 where nobody can tell.
+/// Exits with 0 (also where patches were written), with 1 where something is new, and with 2 where nobody can tell.
 pub(super) fn run(config: Option<&Path>, options: Options) -> ExitCode {
     tell(config, options).unwrap_or_else(|failure| {
         print_error(&failure);
@@ -69,6 +77,11 @@ async fn tell(config: Option<&Path>, options: Options) -> Result<ExitCode, Comma
             .cmp(&one.first_seen)
             .then_with(|| one.id.cmp(&other.id))
     });
+    if options.patch {
+        let findings = findings.iter().map(|stored| &stored.finding);
+        patch::write(findings, &settings.contract, options.output.as_deref())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let has_new = findings.iter().any(|finding| finding.state == FindingState::New);
     if options.json {
         for finding in &findings {

@@ -42,6 +42,8 @@ pub(super) enum CommandError {
     Redis(#[from] RedisBudgetError),
     #[error("{0}")]
     Upstream(String),
+    #[error("{0}")]
+    File(String),
     #[error(transparent)]
     InheritedListener(#[from] InheritedListenerError),
     #[error("server.handover_directory: {0}")]

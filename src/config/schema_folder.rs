@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ring::digest::{Context, SHA256};
 
@@ -23,7 +24,7 @@ pub struct SchemaFolder {
     /// Where it is.
     pub path: PathBuf,
     /// Its files, by their paths in it.
-    pub files: Vec<String>,
+    pub files: Arc<[SchemaFile]>,
     digest: [u8; 32],
 }
 
@@ -50,7 +51,7 @@ impl SchemaFolder {
         let folder = Self {
             path: path.to_owned(),
             digest: reading.digest(),
-            files: reading.files.into_iter().map(|file| file.path).collect(),
+            files: reading.files.into(),
         };
         Ok((folder, schemas))
     }

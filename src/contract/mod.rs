@@ -40,8 +40,8 @@ pub use query::RequestQuery;
 pub use reply::ReplyOutline;
 pub use reply_error::ReplyError;
 pub use schema::{
-    Finding, FindingKind, ReplyDocument, ReplySchemas, SchemaFault, SchemaFile, Schemas, Sighting,
-    UpstreamReply, prove_schemas,
+    Finding, FindingKind, ReplyDocument, ReplySchemas, SchemaFault, SchemaFile, SchemaPatches, Schemas,
+    Sighting, UpstreamReply, prove_schemas,
 };
 pub use stamp::{InvalidStampKey, StampKey};
 pub use strictness::{BodyStrictness, Rule, Strictness};

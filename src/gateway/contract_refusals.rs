@@ -16,5 +16,8 @@ impl Exchange<'_> {
         let message = body.message().unwrap_or_default();
         let place = self.head.plan.plan.place_in_message(operation, message);
         self.gateway.metrics.record_contract_refusal(operation, &place);
+        if let Some(drift) = self.gateway.drift() {
+            drift.record_refusal(operation, place);
+        }
     }
 }

@@ -35,8 +35,8 @@ impl DriftMetrics {
             &[
                 (
                     "kind",
-                    "`unknown_field`, `missing_field`, `wrong_type`, `unknown_value`, `broken_rule`, or `remainder`: more than \
-                     can be kept apart",
+                    "`unknown_field`, `missing_field`, `wrong_type`, `unknown_value`, `broken_rule`, `refused_upstream`: a write \
+                     that keeps its schema, or `remainder`: more than can be kept apart",
                 ),
                 ("state", "`new`, or `known` where an operator has acknowledged it"),
             ],

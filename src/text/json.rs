@@ -71,6 +71,20 @@ pub fn escape_pointer_token(name: &str) -> Cow<'_, str> {
     }
 }
 
+/// The name that a step of a JSON pointer stands for.
+///
+/// ```
+/// assert_eq!(envgate::text::unescape_pointer_token("a~1b~0"), "a/b~");
+/// ```
+#[must_use]
+pub fn unescape_pointer_token(token: &str) -> Cow<'_, str> {
+    if token.contains('~') {
+        Cow::Owned(token.replace("~1", "/").replace("~0", "~"))
+    } else {
+        Cow::Borrowed(token)
+    }
+}
+
 /// What a value is, in words.
 ///
 /// ```

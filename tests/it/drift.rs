@@ -2,6 +2,7 @@
 
 mod command;
 mod flood;
+mod patches;
 mod replicas;
 
 use serde_json::{Value, json};

@@ -168,6 +168,8 @@ fn an_environment_that_has_what_nobody_knows_is_shown_recorded_and_judged_withou
     assert_eq!(error["details"]["violations"][0]["keyword"], "unknown", "{error}");
     assert!(!error.to_string().contains("hunter2"));
     assert!(!envgate.log().contains("hunter2"), "{}", envgate.log());
+    let audit = envgate.run_well(&["audit", "--json"]);
+    assert!(audit.contains("peered") && !audit.contains("hunter2"), "{audit}");
     envgate.expect_metric("envgate_panics_total", 0.0);
 }
 

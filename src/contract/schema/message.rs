@@ -2,7 +2,7 @@
 //! may repeat what a tenant has sent: nothing of them is kept but names that the schema itself has.
 
 use super::shape::{Others, Shape};
-use crate::text::JsonPointer;
+use crate::text::{JsonPointer, unescape_pointer_token};
 
 /// How much of a message is looked at.
 const MOST_BYTES: usize = 1024;
@@ -64,7 +64,7 @@ fn read_path(text: &str) -> Option<Vec<Step>> {
 }
 
 fn step_of_pointer(token: &str) -> Step {
-    step(&token.replace("~1", "/").replace("~0", "~"))
+    step(&unescape_pointer_token(token))
 }
 
 fn step(text: &str) -> Step {

@@ -23,7 +23,9 @@ use std::sync::{Arc, LazyLock};
 use jsonschema::Validator;
 use serde_json::Value;
 
-pub use self::drift::{Finding, FindingKind, ReplyDocument, ReplySchemas, Sighting, UpstreamReply};
+pub use self::drift::{
+    Finding, FindingKind, ReplyDocument, ReplySchemas, SchemaPatches, Sighting, UpstreamReply,
+};
 use self::explainer::SchemaExplainer;
 pub use self::fault::SchemaFault;
 pub use self::overlay::SchemaFile;

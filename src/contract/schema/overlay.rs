@@ -125,7 +125,8 @@ fn apply(document: &Value, patch: &Value) -> (String, Result<Value, String>) {
     (String::new(), Ok(patched))
 }
 
-fn apply_one(document: &mut Value, operation: &Value) -> Result<(), String> {
+/// Does one operation; where it fails the document is of no use any more.
+pub(super) fn apply_one(document: &mut Value, operation: &Value) -> Result<(), String> {
     let operation = PatchOperation::deserialize(operation).map_err(|_| {
         "is no operation of RFC 6902: {\"op\": \"add\", \"path\": \"/…\", \"value\": …} and its like"
             .to_owned()

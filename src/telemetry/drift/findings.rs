@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use jiff::Timestamp;
 
@@ -143,6 +144,23 @@ impl Findings {
         let new = || Kept::new(Finding::remainder(operation, document), 0, now);
         let remainder = self.remainders.entry((operation, document)).or_insert_with(new);
         remainder.count(times, now);
+    }
+
+    /// Counts a write that the upstream has refused although it keeps its schema. There are no more places than schemas
+    /// have.
+    pub(super) fn count_refusal(&mut self, finding: Finding, now: Timestamp) {
+        let mut hasher = DefaultHasher::new();
+        (finding.operation, finding.kind, &finding.pointer).hash(&mut hasher);
+        let (key, operation) = (hasher.finish(), finding.operation);
+        if !self.kept.contains_key(&key) {
+            let of_operation = self.of_operation.entry(operation).or_default();
+            if *of_operation >= MAX_OF_OPERATION {
+                return self.count_remainder(operation, finding.document, 1, now);
+            }
+            *of_operation += 1;
+            self.kept.insert(key, Kept::new(finding, 0, now));
+        }
+        self.count(key, 1, now, true);
     }
 
     /// What the store does not have.

@@ -28,7 +28,7 @@ use self::known_shapes::KnownShapes;
 use self::queue::{ReplyQueue, WaitingReply};
 use self::tell::Teller;
 use super::drift_metrics::DriftMetrics;
-use crate::contract::{Operation, ReplyDocument, ReplySchemas, Sighting, UpstreamReply};
+use crate::contract::{Finding, Operation, ReplyDocument, ReplySchemas, Sighting, UpstreamReply};
 
 pub use self::findings::PendingFinding;
 
@@ -146,6 +146,12 @@ impl DriftWatch {
             self.known.count(*slot, 1);
         }
         self.metrics.known_shape.inc();
+    }
+
+    /// Takes in that the upstream has refused a write although it keeps its schema, for the place that `pointer` leads to.
+    pub fn record_refusal(&self, operation: Operation, pointer: String) {
+        let finding = Finding::refused_upstream(operation, pointer);
+        self.findings.lock().count_refusal(finding, Timestamp::now());
     }
 
     fn leave(&self, shape: Option<u64>, reply: &UpstreamReply) {

@@ -19,18 +19,21 @@ pub enum FindingKind {
     UnknownValue,
     /// Another rule that is broken.
     BrokenRule,
+    /// A write that keeps its schema here, and that the upstream refuses for what it says.
+    RefusedUpstream,
     /// More than can be kept apart.
     Remainder,
 }
 
 impl FindingKind {
     /// All kinds.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::UnknownField,
         Self::MissingField,
         Self::WrongType,
         Self::UnknownValue,
         Self::BrokenRule,
+        Self::RefusedUpstream,
         Self::Remainder,
     ];
 
@@ -43,6 +46,7 @@ impl FindingKind {
             Self::WrongType => "wrong_type",
             Self::UnknownValue => "unknown_value",
             Self::BrokenRule => "broken_rule",
+            Self::RefusedUpstream => "refused_upstream",
             Self::Remainder => "remainder",
         }
     }
@@ -65,11 +69,19 @@ pub enum ReplyDocument {
     Deleted,
     /// What says why something was not done.
     Error,
+    /// None: it is about a request.
+    Request,
 }
 
 impl ReplyDocument {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Environment, Self::List, Self::Deleted, Self::Error];
+    pub const ALL: [Self; 5] = [
+        Self::Environment,
+        Self::List,
+        Self::Deleted,
+        Self::Error,
+        Self::Request,
+    ];
 
     /// What answers an operation.
     #[must_use]
@@ -92,6 +104,7 @@ impl ReplyDocument {
             Self::List => "list",
             Self::Deleted => "deleted",
             Self::Error => "error",
+            Self::Request => "request",
         }
     }
 
@@ -120,6 +133,20 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// A write that keeps its schema here, and that the upstream refuses for the place that `pointer` leads to: one that the
+    /// schema has, with `*` for elements and keys, or empty.
+    #[must_use]
+    pub const fn refused_upstream(operation: Operation, pointer: String) -> Self {
+        Self {
+            operation,
+            document: ReplyDocument::Request,
+            kind: FindingKind::RefusedUpstream,
+            pointer,
+            detail: None,
+            example: None,
+        }
+    }
+
     /// What is counted of an operation whose findings are too many to be kept apart.
     #[must_use]
     pub const fn remainder(operation: Operation, document: ReplyDocument) -> Self {
@@ -162,6 +189,10 @@ impl Finding {
             FindingKind::WrongType => format!("{place} is {detail}"),
             FindingKind::UnknownValue => format!("{place} has the unknown value {detail}"),
             FindingKind::BrokenRule => format!("{place} breaks the rule {detail}"),
+            FindingKind::RefusedUpstream => match self.pointer.as_str() {
+                "" => "the upstream refuses what keeps the schema, and names no place".to_owned(),
+                pointer => format!("the upstream refuses {pointer}, which keeps the schema"),
+            },
             FindingKind::Remainder => "there is more than can be kept apart".to_owned(),
         }
     }

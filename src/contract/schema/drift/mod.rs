@@ -10,6 +10,7 @@ mod fingerprint;
 mod hash;
 mod known_names;
 mod measure;
+mod patch;
 mod place;
 mod sketch;
 
@@ -32,6 +33,7 @@ use crate::contract::Operation;
 use crate::text::Scanner;
 
 pub use self::finding::{Finding, FindingKind, ReplyDocument, Sighting};
+pub use self::patch::SchemaPatches;
 
 /// No two sets of schemas of a process have the same, so that what is known by one is unknown to the next.
 static NEXT_SEED: AtomicU64 = AtomicU64::new(1);
@@ -237,7 +239,8 @@ impl ReplySchemas {
             ReplyDocument::Environment => (&self.environment, 0),
             ReplyDocument::List => (&self.list, 1),
             ReplyDocument::Deleted => (&self.deleted, 2),
-            ReplyDocument::Error => (&self.error, 3),
+            // No reply is measured against the latter.
+            ReplyDocument::Error | ReplyDocument::Request => (&self.error, 3),
         };
         let operation = match reply.operation {
             Operation::Create => 0,
