@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::monitoring::files::{compared, dashboard, fenced, panels, queries, rules, runbooks};
@@ -187,5 +188,7 @@ fn name(legend: &str, labels: &Value) -> String {
     for (label, value) in labels {
         name = name.replace(&format!("{{{{{label}}}}}"), &value);
     }
-    name
+    // Prometheus knows no label that is empty, and Grafana shows none.
+    let missing = Regex::new(r" ?\{\{[a-z_]+\}\}").unwrap();
+    missing.replace_all(&name, "").into_owned()
 }
