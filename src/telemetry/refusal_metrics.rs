@@ -16,6 +16,9 @@ pub(super) struct RefusalMetrics {
     warnings: IntCounterVec,
 }
 
+/// The keywords of the rules that an operator may relax: for unknown fields, and for hosts.
+const RELAXABLE: [&str; 3] = ["additionalProperties", "maxLength", "pattern"];
+
 impl RefusalMetrics {
     pub(super) fn new(add: &Registrar<'_>) -> prometheus::Result<Self> {
         let authentication_failures = add.counters(
@@ -32,6 +35,12 @@ impl RefusalMetrics {
             "What became of tenants' keys since the start, by whichever command or gateway.",
             &[("event", "`added`, by a rotation too, or `revoked`")],
         )?;
+        let warnings = add.counters(
+            "envgate_warnings_total",
+            "Schema violations that were let through with a warning.",
+            &[("keyword", "the keyword that was broken")],
+        )?;
+        initialise(&warnings, &RELAXABLE);
         Ok(Self {
             authentication_failures,
             keys_added: key_events.with_label_values(&["added"]),
@@ -60,11 +69,7 @@ impl RefusalMetrics {
                     ),
                 ],
             )?,
-            warnings: add.counters(
-                "envgate_warnings_total",
-                "Schema violations that were let through with a warning.",
-                &[("keyword", "the keyword that was broken")],
-            )?,
+            warnings,
         })
     }
 

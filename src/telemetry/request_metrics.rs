@@ -80,6 +80,9 @@ impl RequestMetrics {
                 ("error", "a kind of [errors.md](errors.md), or `none`"),
             ],
         )?;
+        for operation in Operation::NAMES {
+            requests.with_label_values(&[operation, "2xx", NONE]);
+        }
         let total = add.histograms(
             TOTAL,
             "From a request's header to the last byte of its answer.",

@@ -205,3 +205,48 @@ fn tenants_are_counted_by_their_plan_wherever_they_move() {
     directory.remove_tenants(&[two.id.clone(), two.id]);
     assert_eq!((on(&["default"]), on(&["gold"])), (1, 0));
 }
+
+#[test]
+fn what_a_tenant_asks_for_is_counted_in_one_place_whatever_it_is_called() {
+    let directory = Directory::default();
+    let acme = tenant("acme");
+    let keys = [KeyText::generate().unwrap(), KeyText::generate().unwrap()];
+    let records = keys.iter().map(|key| record(&acme, key)).collect();
+    directory.apply(vec![acme.clone(), tenant("silent")], records);
+    assert!(directory.traffic().is_empty(), "nobody has asked");
+    let first = caller(&directory, &keys[0]).unwrap();
+    let renamed = Tenant {
+        name: "acme two".to_owned(),
+        ..acme.clone()
+    };
+    directory.apply(vec![renamed], vec![]);
+    let second = caller(&directory, &keys[1]).unwrap();
+    assert!(Arc::ptr_eq(&first.traffic, &second.traffic));
+    let names: Vec<_> = directory
+        .traffic()
+        .iter()
+        .map(|(tenant, _)| tenant.name.clone())
+        .collect();
+    assert_eq!(names, ["acme two"]);
+    directory.remove_tenants(&[acme.id]);
+    assert!(directory.traffic().is_empty());
+}
+
+#[test]
+fn keys_that_come_and_are_revoked_are_told_once() {
+    let directory = Directory::default();
+    let acme = tenant("acme");
+    let good = record(&acme, &KeyText::generate().unwrap());
+    let revoked = || KeyRecord {
+        is_revoked: true,
+        ..good.clone()
+    };
+    let changes = |added, revoked| KeyChanges { added, revoked };
+    assert_eq!(
+        directory.extend(vec![acme.clone()], vec![good.clone()]),
+        changes(1, 0)
+    );
+    assert_eq!(directory.extend(vec![], vec![good.clone()]), changes(0, 0));
+    assert_eq!(directory.extend(vec![], vec![revoked()]), changes(0, 1));
+    assert_eq!(directory.extend(vec![], vec![revoked()]), changes(0, 0));
+}
