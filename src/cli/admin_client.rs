@@ -112,6 +112,11 @@ impl AdminClient {
         })
     }
 
+    /// Host and port of the gateway.
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
+    }
+
     /// The answer of a path, whatever it is.
     pub(super) async fn look_at(&self, path: &str) -> Result<(StatusCode, Bytes), AdminError> {
         self.send(Method::GET, path, None).await

@@ -18,6 +18,7 @@ mod serve;
 mod signals;
 mod store;
 mod tenants;
+mod top;
 mod upstream;
 mod upstream_proof;
 
@@ -102,6 +103,13 @@ enum Command {
         #[command(flatten)]
         options: adopt::Options,
     },
+    /// Watch a running gateway: tenants, budgets, refusals, the slowest requests
+    Top {
+        #[command(flatten)]
+        config: Config,
+        #[command(flatten)]
+        options: top::Options,
+    },
     /// Run the embedded environments service alone
     Upstream(upstream::Options),
 }
@@ -132,6 +140,7 @@ pub fn run() -> ExitCode {
         Command::Audit { config, options } => audit::run(config.file.as_deref(), options),
         Command::Drift { config, options } => return drift::run(config.file.as_deref(), options),
         Command::Adopt { config, options } => adopt::run(config.file.as_deref(), options),
+        Command::Top { config, options } => top::run(config.file.as_deref(), options),
         Command::Upstream(options) => upstream::run(options),
     };
     match outcome {

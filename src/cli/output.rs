@@ -50,6 +50,8 @@ pub(super) enum CommandError {
     Handover(#[from] HandoverError),
     #[error(transparent)]
     Admin(#[from] AdminError),
+    #[error("{0}; envgate top --once prints a table and ends")]
+    Terminal(&'static str),
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]

@@ -109,7 +109,8 @@ fn a_slow_request_has_a_line_with_the_time_of_each_step() {
 fn answers_tell_the_time_of_each_step_where_the_plan_allows_it_and_to_nobody_unknown() {
     let setup = Setup::new().file("[plans.open]\nserver_timing = true\n");
     let key = setup.tenant("timed", "open");
-    let envgate = setup.start();
+    let other = setup.tenant("other", "default");
+    let envgate = setup.start_for(&key);
     let ask = |key: &str, method: &str, path: &str, body: &str| {
         let request = Request::new(envgate.gateway, method, path).header("x-api-key", key);
         request
@@ -136,6 +137,6 @@ fn answers_tell_the_time_of_each_step_where_the_plan_allows_it_and_to_nobody_unk
     );
     let refused = timing(&key, "POST").unwrap();
     assert!(refused.starts_with("judge;dur="), "{refused}");
-    assert_eq!(timing(&envgate.key, "GET"), None, "the default plan does not");
+    assert_eq!(timing(&other, "GET"), None, "the default plan does not");
     assert_eq!(timing("sk-eg-nobodys", "GET"), None);
 }
