@@ -25,6 +25,7 @@ mod load_listen;
 mod load_plans;
 mod load_tls;
 mod load_upstream;
+mod log;
 mod networks;
 mod otel_variables;
 mod overlay;
@@ -57,6 +58,7 @@ pub use current::CurrentSettings;
 pub use drift::Drift;
 pub use errors::{ConfigError, ConfigErrors, Problem, SourceLocation};
 pub use load::load;
+pub use log::{Log, LogFormat};
 pub use networks::{Network, NetworkError, Networks};
 pub use partial::{PartialSettings, load_partially};
 pub use plan::{DEFAULT_PLAN, Install, PackageRule, Plan, Policy};
@@ -65,8 +67,8 @@ pub use proxy::{Proxy, Proxying};
 pub use registry::{SETTINGS, SettingDoc, SettingsRegistry};
 pub use schema_folder::SchemaFolder;
 pub use settings::{
-    Audit, Cache, Circuit, ClientAddressHeader, Contract, Credential, List, Listen, Log, LogFormat,
-    Ownership, Quota, Route, Server, Settings, Store, Upstream, UpstreamService, UpstreamTls, UpstreamUrl,
+    Audit, Cache, Circuit, ClientAddressHeader, Contract, Credential, List, Listen, Ownership, Quota, Route,
+    Server, Settings, Store, Upstream, UpstreamService, UpstreamTls, UpstreamUrl,
 };
 pub use source::Source;
 pub use telemetry::{CollectorUrl, OtlpProtocol, SpanExport, Telemetry};

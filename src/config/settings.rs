@@ -12,6 +12,7 @@ use super::changes::WrittenSettings;
 use super::cors::Cors;
 use super::credential_file::CredentialFile;
 use super::drift::Drift;
+use super::log::Log;
 use super::networks::Networks;
 use super::plan::Plan;
 use super::proxy::Proxying;
@@ -19,7 +20,7 @@ use super::schema_folder::SchemaFolder;
 use super::telemetry::Telemetry;
 use super::tls::{KeyPairFiles, ServerTls};
 use crate::contract::{Dialect, Schemas, StampKey, Strictness};
-use crate::text::{Ratio, Secret};
+use crate::text::Secret;
 
 /// Everything an operator can set, checked.
 #[derive(Clone, Debug)]
@@ -299,28 +300,6 @@ pub struct Audit {
     pub spool: Option<PathBuf>,
     /// How long records are kept in the store; none for ever.
     pub retention: Option<Duration>,
-}
-
-/// `[log]`, on standard error.
-#[derive(Clone, Debug)]
-pub struct Log {
-    /// How a line looks.
-    pub format: LogFormat,
-    /// A level, or directives such as `info,envgate=debug`.
-    pub level: String,
-    /// The share of requests that succeeded which get a line.
-    pub success_ratio: Ratio,
-    /// How long a request takes that gets a line of its own with the time of each step; none where none does.
-    pub slow_request: Option<Duration>,
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For a person.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// `[server]`

@@ -10,9 +10,10 @@ use http::HeaderValue;
 
 use super::admin::Rights;
 use super::errors::Problem;
+use super::log::LogFormat;
 use super::networks::{Network, Networks};
 use super::plan::Install;
-use super::settings::{ClientAddressHeader, LogFormat};
+use super::settings::ClientAddressHeader;
 use super::tls::TlsVersion;
 use super::tree::{Raw, WrittenValue};
 use crate::contract::{BetaRules, Dialect, Operation, Rule, StampKey};

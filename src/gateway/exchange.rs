@@ -31,11 +31,9 @@ use super::judge::{Document, JudgedHead, judge_body, judge_head};
 use super::ownership::Epoch;
 use super::pace::{Pace, WriteError};
 use super::panics::without_panic;
-use super::request_log::Identity;
 use super::response::{self, Accepted, ReadReply};
 use super::shared_reads::{AskError, Freshness, Reader, Writing};
 use super::spans::leave_spans;
-use super::unread_answers::{NoRoom, UnreadAnswer, UnreadAnswers};
 use super::upstream_session::UpstreamSession;
 use super::{client_disconnect, cors, health, request, server_timing, write};
 use crate::contract::{Answer, ApiError, Dialect, Operation, RequestQuery, Target, allowed_methods};
@@ -82,7 +80,7 @@ pub(super) async fn answer_request(
     };
     let RequestGuard { identity, log, .. } = &mut guard;
     log.resume(Step::Answer);
-    let (outcome, _unread) = count_unread(&gateway.unread_answers, outcome, identity);
+    let (outcome, _unread) = gateway.unread_answers.count_answer(outcome, identity);
     let (mut answer, error) = match outcome {
         Ok(answer) => (answer, None),
         Err(error) => {
@@ -131,27 +129,6 @@ pub(super) async fn answer_request(
         error.as_ref(),
     );
     written
-}
-
-/// Counts an answer among those that wait for their clients. Where there is no room for it a read fails; a
-/// write has been done, and says so.
-fn count_unread(
-    unread_answers: &UnreadAnswers,
-    outcome: Result<Answer, ApiError>,
-    identity: &Identity<'_>,
-) -> (Result<Answer, ApiError>, Option<UnreadAnswer>) {
-    let (mut answer, caller) = match (outcome, &identity.caller) {
-        (Ok(answer), Some(caller)) => (answer, caller),
-        (outcome, _) => return (outcome, None),
-    };
-    match unread_answers.add(&caller.tenant.id, answer.body.clone()) {
-        Ok((body, unread)) => {
-            answer.body = body;
-            (Ok(answer), unread)
-        }
-        Err(NoRoom) if identity.operation.is_some_and(Operation::is_write) => (Ok(answer), None),
-        Err(NoRoom) => (Err(ApiError::OutOfResources), None),
-    }
 }
 
 /// One request, from its header to an answer that is ready to be written.

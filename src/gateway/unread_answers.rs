@@ -8,6 +8,8 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use super::request_log::Identity;
+use crate::contract::{Answer, ApiError, Operation};
 use crate::tenancy::TenantId;
 
 /// What is no larger is taken by the kernel at once, whoever does not read it.
@@ -56,7 +58,7 @@ pub(super) struct UnreadAnswer {
 
 /// There are so many bytes already that another large answer may not wait for its client.
 #[derive(Debug)]
-pub(super) struct NoRoom;
+struct NoRoom;
 
 /// A body that several answers have in common.
 #[derive(Debug)]
@@ -100,16 +102,33 @@ impl UnreadAnswers {
         unread.tenants.get(tenant).map_or(0, |usage| usage.answers)
     }
 
+    /// Counts an answer among those that wait for their clients. Where there is no room for it a read fails; a
+    /// write has been done, and says so.
+    pub(super) fn count_answer(
+        &self,
+        outcome: Result<Answer, ApiError>,
+        identity: &Identity<'_>,
+    ) -> (Result<Answer, ApiError>, Option<UnreadAnswer>) {
+        let (mut answer, caller) = match (outcome, &identity.caller) {
+            (Ok(answer), Some(caller)) => (answer, caller),
+            (outcome, _) => return (outcome, None),
+        };
+        match self.add(&caller.tenant.id, answer.body.clone()) {
+            Ok((body, unread)) => {
+                answer.body = body;
+                (Ok(answer), unread)
+            }
+            Err(NoRoom) if identity.operation.is_some_and(Operation::is_write) => (Ok(answer), None),
+            Err(NoRoom) => (Err(ApiError::OutOfResources), None),
+        }
+    }
+
     /// Takes in an answer that is about to be written to a tenant's client, and gives back its body, shared
     /// with those that are the same. A small one is none of its business.
     ///
     /// # Errors
     /// [`NoRoom`] where it would be too much. One is always possible.
-    pub(super) fn add(
-        &self,
-        tenant: &TenantId,
-        body: Bytes,
-    ) -> Result<(Bytes, Option<UnreadAnswer>), NoRoom> {
+    fn add(&self, tenant: &TenantId, body: Bytes) -> Result<(Bytes, Option<UnreadAnswer>), NoRoom> {
         if body.len() <= LARGE_BYTES {
             return Ok((body, None));
         }
