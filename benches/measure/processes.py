@@ -99,7 +99,7 @@ class Gateway:
 
     `settings` are more of them, in TOML, and `variables` in the environment, which go before. `tenants` names them with their
     plans. With `stamp` the upstream's environment is stamped as the first one's, as it would be with many tenants; without it
-    the tenant has the upstream for itself. `fill` is called with the file of its store before it is served.
+    the tenant has the upstream for itself. `fill` is called with the file of its store before it is served. Its log goes to `log`.
     """
 
     def __init__(
@@ -115,6 +115,7 @@ class Gateway:
         variables=None,
         core=PROXY_CORE,
         fill=None,
+        log=None,
     ):
         directory.mkdir(parents=True)
         self.scheme = "https" if tls else "http"
@@ -152,7 +153,9 @@ class Gateway:
         if fill:
             fill(store)
         command = [binary, "serve", "--config", path]
-        self.process = start(stack, "envgate", core, command, env=environment, stdout=subprocess.PIPE, text=True)
+        self.process = start(
+            stack, "envgate", core, command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+        )
         ports = []
         while len(ports) < 2 and (line := self.process.stdout.readline()):
             if at := re.search(r"(?:gateway|admin) +https?://127\.0\.0\.1:(\d+)", line):

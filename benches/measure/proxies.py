@@ -6,6 +6,7 @@ keep no audit, count nothing, and pass replies on as they come.
 """
 
 import subprocess
+import sys
 
 from .processes import (
     BAD, CONFIG, ENVGATE, GOOD, LOAD_CORE, PATH, PEERS, PROXY_CORE, ROOT, UPSTREAM_KEY, Gateway, free_port, listening,
@@ -19,6 +20,9 @@ KEY = "sk-eg-of-the-bench"
 LIMITED = "[budgets.default]\nrequests_per_minute = 1000000\nconcurrent_requests = 1000\n"
 POLICY = '[plans.default.policy]\nnetworking = "limited"\n'
 NO_AUDIT = "[audit]\nenabled = false\n"
+NO_DRIFT = "[drift]\nenabled = false\n"
+# Beside what is on without a word: a line for each request, spans of as many as there are by default, counts of tenants.
+TELEMETRY = '[telemetry]\ntraces_endpoint = "http://127.0.0.1:{collector}"\nprotocol = "http/protobuf"\ntenants = 100\n'
 
 
 def configured(directory, name, **values):
@@ -93,6 +97,13 @@ def redis(stack, directory):
     return f"redis://127.0.0.1:{port}"
 
 
+def collector(stack):
+    """A collector of traces on the core of the load; gives back its port."""
+    port = free_port()
+    listening(stack, "the collector", LOAD_CORE, [sys.executable, "-m", "measure.collector", port], port)
+    return port
+
+
 def envgate(stack, directory, upstream, binary=ENVGATE, name="envgate"):
     """The rows that every build has."""
     plain = Gateway(stack, directory / name / "plain", upstream, binary, NO_AUDIT)
@@ -119,6 +130,15 @@ def envgate_ways(stack, directory, upstream):
         "policy (two upstream requests)": Gateway(stack, folder / "policy", upstream, settings=NO_AUDIT + POLICY),
         "limited budget": Gateway(stack, folder / "limited", upstream, settings=NO_AUDIT + LIMITED),
         "limited budget in Redis": Gateway(stack, folder / "redis", upstream, settings=NO_AUDIT + LIMITED + shared),
+        "telemetry off": Gateway(stack, folder / "quiet", upstream, settings=NO_AUDIT + NO_DRIFT),
+        "telemetry on": Gateway(
+            stack,
+            folder / "telling",
+            upstream,
+            settings=NO_AUDIT + TELEMETRY.format(collector=collector(stack)),
+            variables={"ENVGATE_LOG__LEVEL": "info"},
+            log=subprocess.DEVNULL,
+        ),
     }
     # Updates of one environment under a policy wait for each other: those of many are what a gateway has.
     many = "/v1/environments/env_011CZkZ9X2dpNyB7HsEFo*"
