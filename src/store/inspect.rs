@@ -15,12 +15,13 @@ use crate::text::clock_ahead;
 /// What people ask the number of.
 const COUNTED: [&str; 4] = ["tenants", "keys", "environments", "audit"];
 /// What serving reads and writes.
-pub(super) const TABLES: [&str; 10] = [
+pub(super) const TABLES: [&str; 11] = [
     "adoptions",
     "audit",
     "audit_clock",
     "deleted_tenants",
     "directory_change",
+    "drift_findings",
     "environments",
     "keys",
     "revision_tokens",
