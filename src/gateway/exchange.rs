@@ -159,6 +159,7 @@ async fn respond<'g>(
         session.req_header(),
         &mut guard.identity,
     )?;
+    guard.log.keep_for_tenant(&gateway.tracer, &configuration.sampler);
     gateway
         .metrics
         .query_names_dropped

@@ -11,7 +11,8 @@ use super::shared_reads::ReadSource;
 use crate::contract::{ApiError, Operation};
 use crate::environment::EnvironmentId;
 use crate::telemetry::{
-    AccessLine, AttemptOutcome, Metrics, Outcome, SlowLine, SpanId, Step, Timeline, TraceContext,
+    AccessLine, AttemptOutcome, Metrics, Outcome, Sampler, SlowLine, SpanId, Step, Timeline, TraceContext,
+    Tracer,
 };
 use crate::tenancy::Caller;
 use crate::text::{Ratio, unique_bits};
@@ -66,6 +67,11 @@ impl RequestLog {
     /// The trace that the request belongs to.
     pub(super) const fn trace(&self) -> &TraceContext {
         &self.trace
+    }
+
+    /// Says that it is a tenant's, who may want its trace kept.
+    pub(super) fn keep_for_tenant(&mut self, tracer: &Tracer, sampler: &Sampler) {
+        self.trace = tracer.keep_for_tenant(sampler, self.trace);
     }
 
     /// The steps of the request so far.

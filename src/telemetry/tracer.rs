@@ -94,20 +94,26 @@ impl Tracer {
         });
     }
 
-    /// Settles whether a request becomes a span: the caller decides, but only so many of those in a second cost
-    /// anything that callers want to keep. Beyond that, and where nobody called, the trace id decides, so that others
-    /// who go by the same share keep the same traces.
+    /// Settles whether a request becomes a span, before anybody knows whose it is: the trace id decides, so that others
+    /// who go by the same share keep the same traces; but nothing is kept that its caller does not keep.
     #[must_use]
     pub fn decide(&self, sampler: &Sampler, trace: TraceContext) -> TraceContext {
         if !sampler.is_exporting {
             return trace;
         }
-        let is_recorded = match trace.is_sampled_by_caller() {
-            Some(false) => false,
-            Some(true) if self.kept_for_callers.take(sampler.client_sampled_per_second) => true,
-            _ => sampler.ratio.takes(u128::from_be_bytes(trace.trace_id().0)),
-        };
-        trace.recorded(is_recorded)
+        let is_taken = sampler.ratio.takes(u128::from_be_bytes(trace.trace_id().0));
+        trace.recorded(is_taken && trace.is_sampled_by_caller() != Some(false))
+    }
+
+    /// Keeps what a tenant keeps, but only so many of its and others' requests in a second. What somebody without a key
+    /// wants kept takes none of these.
+    #[must_use]
+    pub fn keep_for_tenant(&self, sampler: &Sampler, trace: TraceContext) -> TraceContext {
+        let is_wanted = !trace.is_recorded() && trace.is_sampled_by_caller() == Some(true);
+        if !(is_wanted && sampler.is_exporting) {
+            return trace;
+        }
+        trace.recorded(self.kept_for_callers.take(sampler.client_sampled_per_second))
     }
 
     /// Leaves a request for the collector, where there is room.

@@ -50,8 +50,13 @@ fn request(trace: TraceContext) -> RequestSpans {
 fn a_caller_decides_whether_its_trace_is_kept_but_not_without_bounds() {
     let settings = settings("sample_ratio = 0\nclient_sampled_per_second = 3");
     let (tracer, sampler) = (tracer(&settings), Sampler::new(&settings));
-    let is_kept = |text| tracer.decide(&sampler, called(text)).is_recorded();
+    let decide = |text| tracer.decide(&sampler, called(text));
+    let is_kept = |text| tracer.keep_for_tenant(&sampler, decide(text)).is_recorded();
     assert!(!is_kept(NOT_KEPT));
+    assert!(
+        (0..1000).all(|_| !decide(KEPT).is_recorded()),
+        "before anybody knows who calls"
+    );
     // A second may end meanwhile.
     let kept = (0..1000).filter(|_| is_kept(KEPT)).count();
     assert!((3..=12).contains(&kept), "{kept}");
@@ -85,7 +90,8 @@ fn no_request_becomes_a_span_where_spans_go_nowhere() {
         .unwrap()
         .telemetry;
     let (tracer, sampler) = (tracer(&settings), Sampler::new(&settings));
-    assert!(!tracer.decide(&sampler, called(KEPT)).is_recorded());
+    let decided = tracer.decide(&sampler, called(KEPT));
+    assert!(!tracer.keep_for_tenant(&sampler, decided).is_recorded());
 }
 
 #[test]
