@@ -12,8 +12,8 @@
 //! | [`environment`] | the resource itself: ids, model, merge of an update. Pure | `text` |
 //! | [`contract`] | what the API promises: operations, schemas, violations, dialects, errors. Pure | `environment`, `text` |
 //! | [`config`] | settings as the operator writes them; parsing and checking | `contract` |
-//! | [`telemetry`] | metrics, logs, traces and drift | `contract`, `config` |
 //! | [`tenancy`] | tenants, plans and their policies, keys, the directory that a request is looked up in. Pure | `config` and below |
+//! | [`telemetry`] | metrics, logs, traces and drift | `tenancy` and below |
 //! | [`quota`] | the budget: what may go up, and in whose turn | `tenancy`, `telemetry` and below |
 //! | [`store`] | SQLite and PostgreSQL: tenants, keys, environments, the audit | `tenancy` and below |
 //! | [`upstream`] | the client: connections, DNS, TLS, deadlines, the circuit | `tenancy`, `telemetry` and below |

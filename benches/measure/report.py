@@ -19,6 +19,22 @@ DOES_NOT = {
     "earlier": "envgate, the build that was given with --earlier",
 }
 
+ROWS = {
+    "accepted": "an update that reaches the upstream and comes back",
+    "audited": "`accepted`, with a record of each in SQLite, written by the same core",
+    "from memory": "a retrieve that the gateway has just had",
+    "rejected": "an update that breaks the schema: 400, nothing goes up",
+    "unknown key": "401, the body is not read",
+    "stamped": "`accepted`, of an environment that is its tenant's by its stamp, which is looked at and hidden",
+    "policy (two upstream requests)": "`accepted` under a policy: the environment is read, what would result is judged, then it is updated",
+    "limited budget": "`accepted`, with a limit of requests a minute and of those in flight, in memory",
+    "limited budget in Redis": "the same, by a Redis on the core of the load",
+    "TLS": "`accepted` on TLS connections that stay",
+    "HTTP/2": "`accepted` on HTTP/2 in TLS, eight streams to a connection",
+    "telemetry off": "`accepted`, no lines of requests, no spans, nothing measured for drift",
+    "telemetry on": "`accepted`, a line for each request, spans of one in a hundred to a collector, counts of tenants, every reply measured for drift",
+}
+
 
 def table(rows, latencies, idle):
     """Lines of cells, the first one the head. A ratio over 1 is more requests for the same CPU time than the peer named."""
@@ -60,6 +76,8 @@ def page(lines, options):
     cells += [f"| {' | '.join(row)} |" for row in rows]
     peers = {row[0].partition(",")[0] for row in rows}
     does = [f"| {peer} | {what} |" for peer, what in DOES_NOT.items() if peer in peers]
+    names = {row[0].partition(", ")[2] for row in rows}
+    means = [f"| {name} | {what} |" for name, what in ROWS.items() if name in names]
     return "\n".join(
         [
             "# Benchmarks",
@@ -78,6 +96,10 @@ def page(lines, options):
             "![CPU time of a request](benchmarks.svg)",
             "",
             *counts.told(),
+            "| row | what it is |",
+            "|---|---|",
+            *means,
+            "",
             "| peer | what it does |",
             "|---|---|",
             *does,
