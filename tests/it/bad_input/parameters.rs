@@ -17,9 +17,10 @@ fn a_misspelt_field_is_named_with_the_one_that_was_meant() {
     assert_eq!(violation["pointer"], "/config/networking/allowed_host");
     assert_eq!(violation["keyword"], "additionalProperties");
     assert!(violation["hint"].as_str().unwrap().contains("allowed_hosts"));
-    guarded
-        .envgate
-        .expect_metric(r#"envgate_violations_total{keyword="additionalProperties"}"#, 1.0);
+    guarded.envgate.expect_metric(
+        r#"envgate_violations_total{keyword="additionalProperties",pointer="/config/networking/*"}"#,
+        1.0,
+    );
 }
 
 /// Every rule of the contract for request parameters: body, the pointer of its first violation, its keyword.

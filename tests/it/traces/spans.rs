@@ -221,7 +221,10 @@ fn an_upstream_that_fails_makes_spans_that_say_so() {
     let upstream = Upstream::always(Then::respond("503 Service Unavailable", &[], "{}"));
     let collector = Collector::start();
     let url = format!("http://127.0.0.1:{}", collector.grpc);
-    let envgate: Envgate = exporting(Setup::new().upstream(upstream.address), &url, "grpc").start();
+    // Of all, since what somebody without a tenant wants kept is not.
+    let envgate: Envgate = exporting(Setup::new().upstream(upstream.address), &url, "grpc")
+        .set("ENVGATE_TELEMETRY__SAMPLE_RATIO", "1")
+        .start();
     let path = "/v1/environments/env_1";
     assert_eq!(kept(&envgate, "POST", path).body("{}").send().status, 503);
     let spans = collector.expect_spans(3);
