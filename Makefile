@@ -15,7 +15,7 @@ run: ## start envgate with an environments service of its own behind it
 	@scripts/setup build
 	cargo run --profile fast --quiet -- serve
 
-release: ## build target/release/envgate as it is shipped, trained by requests of all kinds, in ten minutes
+release: ## build target/release/envgate as it is shipped, trained by requests of all kinds, in a quarter of an hour
 	@scripts/setup release
 	scripts/release
 
