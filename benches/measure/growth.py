@@ -193,17 +193,24 @@ def body(size):
 def measure(line, rounds, seconds):
     """Measures each point in rounds."""
     print(line.name, file=sys.stderr)
-    rows = [row for at_size in zip_longest([point.row for point in line.points], line.beside) for row in at_size if row]
-    for row in rows:
+    pairs = list(zip_longest(line.points, line.beside))
+    for row in (row for point, beside in pairs for row in (point.row, beside) if row):
         row.prove()
         row.load(1)
     for _ in range(rounds):
-        for row in rows:
-            rate, cost = row.load(seconds)
-            row.rates.append(rate)
-            row.costs.append(cost)
-        for point in line.points:
+        for point, beside in pairs:
+            sample(point.row, seconds)
+            # Before the next size, for several share a gateway.
             point.resident = max(point.resident, point.gateway.resident)
+            if beside:
+                sample(beside, seconds)
+
+
+def sample(row, seconds):
+    """One round of a row."""
+    rate, cost = row.load(seconds)
+    row.rates.append(rate)
+    row.costs.append(cost)
 
 
 def page(all_lines, options):
