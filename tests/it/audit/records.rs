@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Audited, COLLECTION, is_operators};
 use crate::common::EXAMPLE;
-use crate::common::envgate::{OPERATOR_KEY, Setup};
+use crate::common::envgate::{OPERATOR_KEY, Setup, eventually};
 use crate::common::upstream::{ENVIRONMENT, Then, Upstream};
 use serde_json::{Value, json};
 
@@ -84,6 +84,10 @@ fn every_write_is_one_record_of_who_did_what_and_a_read_is_none() {
     );
 
     let file = audited.directory.join("audit.jsonl");
+    // The four, and what the first start made. They are written together, a moment after the store has them.
+    eventually("the file has the records", || {
+        std::fs::read_to_string(&file).unwrap().lines().count() == 6
+    });
     let lines = std::fs::read_to_string(&file).unwrap();
     let lines: Vec<Value> = lines
         .lines()
