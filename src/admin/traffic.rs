@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
@@ -19,7 +19,7 @@ use super::{Admin, answer};
 use crate::contract::Operation;
 use crate::telemetry::{BudgetTraffic, ErrorTraffic, SlowRequest};
 use crate::tenancy::{RateTime, Tenant, TenantId, TenantTraffic};
-use crate::text::format_timestamp;
+use crate::text::{format_timestamp, milliseconds};
 
 pub(super) fn routes() -> Router<Admin> {
     Router::new().route("/api/v1/traffic", get(traffic))
@@ -210,8 +210,4 @@ fn slow_request(slow: &SlowRequest) -> Value {
 /// With three digits after the point.
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    rounded(duration.as_secs_f64() * 1000.0)
 }

@@ -1,12 +1,12 @@
 //! What each step of a request took, for clients who may know (W3C Server Timing).
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
 use super::shared_reads::ReadSource;
 use crate::telemetry::{Step, Timeline};
+use crate::text::milliseconds;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -34,14 +34,9 @@ pub(super) fn header(timeline: &Timeline, source: Option<ReadSource>) -> Option<
     Some((SERVER_TIMING, value))
 }
 
-/// To a microsecond.
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::contract::Operation;

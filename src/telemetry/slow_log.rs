@@ -1,10 +1,11 @@
 //! Requests that took long, with the time of each step.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use super::timeline::{Step, Timeline};
+use crate::text::milliseconds;
 
 /// What a line for a slow request is about.
 const TARGET: &str = "envgate::slow";
@@ -100,11 +101,6 @@ impl Told {
         self.lines += 1;
         Some(std::mem::take(&mut self.unlogged))
     }
-}
-
-/// Milliseconds with three digits after the point.
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
 #[cfg(test)]

@@ -78,6 +78,19 @@ pub fn whole_seconds(duration: Duration) -> u64 {
         .max(1)
 }
 
+/// Milliseconds with three digits after the point, as logs and clients are told them.
+///
+/// ```
+/// use std::time::Duration;
+/// use envgate::text::milliseconds;
+///
+/// assert_eq!(milliseconds(Duration::from_nanos(1_234_567)), 1.235);
+/// ```
+#[must_use]
+pub fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ mod span;
 mod time;
 
 pub use cursor::{CursorError, CursorSealer};
-pub use duration::{expect_duration, format_seconds, parse_duration, whole_seconds};
+pub use duration::{expect_duration, format_seconds, milliseconds, parse_duration, whole_seconds};
 pub use json::{JsonPointer, escape_pointer_token, json_kind, unescape_pointer_token};
 pub use name::{join_names, nearest_name};
 pub use random::{NoRandomNumbers, random_base58, random_bytes, unique_bits};
