@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use divan::{AllocProfiler, Bencher, black_box};
 use envgate::contract::{
-    Dialect, Operation, PageOutline, RequestQuery, StampKey, Strictness, Target, parse_document,
+    Dialect, Layout, Operation, PageOutline, RequestQuery, StampKey, Strictness, Target, parse_document,
 };
 use envgate::environment::{CreateParams, Environment, EnvironmentId, UpdateParams};
 use envgate::gateway::judge_bytes;
@@ -119,9 +119,9 @@ fn stamp_in_a_create() -> Option<String> {
 fn reply_read_and_shown(bencher: Bencher<'_, '_>) {
     let (body, stamp_key) = (Bytes::from_static(ENVIRONMENT.as_bytes()), StampKey::default());
     bencher.bench(|| {
-        let outline = DIALECT
-            .outline(Operation::Update, black_box(&body), &stamp_key)
-            .unwrap();
+        let layout = Layout::of(black_box(ENVIRONMENT)).unwrap();
+        let object = layout.object(ENVIRONMENT).unwrap();
+        let outline = DIALECT.outline(Operation::Update, object, &stamp_key).unwrap();
         outline.show(&body)
     });
 }
@@ -130,7 +130,10 @@ fn reply_read_and_shown(bencher: Bencher<'_, '_>) {
 fn page_read(bencher: Bencher<'_, '_>, environments: usize) {
     let data = vec![ENVIRONMENT.trim_end(); environments].join(",");
     let page = format!(r#"{{"data":[{data}],"next_page":null}}"#);
-    bencher.bench(|| PageOutline::read(black_box(page.as_bytes()), &StampKey::default()).is_some());
+    bencher.bench(|| {
+        let layout = Layout::of(black_box(&page)).unwrap();
+        PageOutline::read(layout.object(&page).unwrap(), &StampKey::default()).is_some()
+    });
 }
 
 #[divan::bench]

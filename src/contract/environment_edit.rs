@@ -1,18 +1,15 @@
 //! What a dialect makes of an environment in a reply.
 
-use super::{Edits, Object};
+use super::{Edits, Node, Object};
 use crate::environment::PackageManager;
 
 /// Adds the edits that turn the upstream's environment into the dialect's.
-pub(super) type EditEnvironment = fn(&Object<'_>, &mut Edits);
+pub(super) type EditEnvironment = fn(Object<'_>, &mut Edits);
 
 /// The environment of the facade's document: without `scope`, its packages whole.
-pub(super) fn edit_for_sandbase(environment: &Object<'_>, edits: &mut Edits) {
-    edits.change(environment, |member| member.name == "scope", "");
-    let Some(config) = environment
-        .member("config")
-        .and_then(|config| environment.object_in(config))
-    else {
+pub(super) fn edit_for_sandbase(environment: Object<'_>, edits: &mut Edits) {
+    edits.change(environment, |member| member.is_named("scope"), "");
+    let Some(config) = environment.member("config").and_then(Node::as_object) else {
         return;
     };
     if !config.member("type").is_some_and(|kind| kind.is_string("cloud")) {
@@ -20,7 +17,7 @@ pub(super) fn edit_for_sandbase(environment: &Object<'_>, edits: &mut Edits) {
     }
     match config.member("packages") {
         None => edits.change(
-            &config,
+            config,
             |_| false,
             format!(r#""packages":{{{}}}"#, missing_packages(None)),
         ),
@@ -28,18 +25,18 @@ pub(super) fn edit_for_sandbase(environment: &Object<'_>, edits: &mut Edits) {
             edits.replace(packages, format!("{{{}}}", missing_packages(None)));
         }
         Some(packages) => {
-            if let Some(packages) = config.object_in(packages) {
-                complete_packages(&packages, edits);
+            if let Some(packages) = packages.as_object() {
+                complete_packages(packages, edits);
             }
         }
     }
 }
 
-fn complete_packages(packages: &Object<'_>, edits: &mut Edits) {
-    for list in packages.members().iter().filter(|member| member.is_null()) {
-        if list.name == "type" {
+fn complete_packages(packages: Object<'_>, edits: &mut Edits) {
+    for list in packages.members().filter(Node::is_null) {
+        if list.is_named("type") {
             edits.replace(list, r#""packages""#);
-        } else if PackageManager::by_name(&list.name).is_some() {
+        } else if PackageManager::by_name(&list.name()).is_some() {
             edits.replace(list, "[]");
         }
     }
@@ -47,7 +44,7 @@ fn complete_packages(packages: &Object<'_>, edits: &mut Edits) {
 }
 
 /// The members that a `packages` object does not have, as JSON.
-fn missing_packages(packages: Option<&Object<'_>>) -> String {
+fn missing_packages(packages: Option<Object<'_>>) -> String {
     let is_missing = |name: &str| packages.is_none_or(|packages| packages.member(name).is_none());
     let kind = is_missing("type").then(|| r#""type":"packages""#.to_owned());
     let lists = PackageManager::ALL

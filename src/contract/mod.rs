@@ -23,7 +23,7 @@ mod upstream_error;
 mod violation;
 mod warnings;
 
-pub use crate::text::{Edits, Member, Object};
+pub use crate::text::{Edits, Layout, Node, Object};
 pub use authentication_failure::{AuthenticationFailure, CredentialHeader};
 pub use betas::{BETA, BetaRules};
 pub use dialect::Dialect;

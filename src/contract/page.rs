@@ -6,7 +6,6 @@ use bytes::Bytes;
 
 use super::{Edits, Object, StampKey};
 use crate::environment::EnvironmentId;
-use crate::text::span_of;
 
 /// What was read of a page of a list, once for all who get it: the text itself stays apart, so that it can be
 /// shared.
@@ -29,7 +28,7 @@ pub struct ListedEnvironment {
     pub id: EnvironmentId,
     /// The stamp that it has.
     pub stamp: Option<String>,
-    /// Its position on the page, among all.
+    /// Its position on the page, among all objects that have anything in them.
     pub index: usize,
     span: Range<usize>,
 }
@@ -38,10 +37,12 @@ impl PageOutline {
     /// Reads a page; none where it is none. What is no environment with an id is passed over.
     ///
     /// ```
-    /// use envgate::contract::{PageOutline, StampKey};
+    /// use envgate::contract::{Layout, PageOutline, StampKey};
     ///
-    /// let page = br#"{"data": [{"id": "env_1"}, {"id": "env_2"}], "next_page": "p2"}"#;
-    /// let outline = PageOutline::read(page, &StampKey::default()).unwrap();
+    /// let text = r#"{"data": [{"id": "env_1"}, {"id": "env_2"}], "next_page": "p2"}"#;
+    /// let layout = Layout::of(text).unwrap();
+    /// let outline = PageOutline::read(layout.object(text).unwrap(), &StampKey::default()).unwrap();
+    /// let page = text.as_bytes();
     /// let second = outline.text_of(page, &outline.environments[1]);
     /// assert_eq!(second, r#"{"id": "env_2"}"#);
     /// assert_eq!(
@@ -50,26 +51,22 @@ impl PageOutline {
     /// );
     /// ```
     #[must_use]
-    pub fn read(page: &[u8], stamp_key: &StampKey) -> Option<Self> {
-        let text = std::str::from_utf8(page).ok()?;
-        let reply = Object::read(text)?;
-        let data = reply.member("data")?;
+    pub fn read(page: Object<'_>, stamp_key: &StampKey) -> Option<Self> {
+        let data = page.member("data")?;
         let environments = data
-            .elements()?
-            .into_iter()
+            .objects()?
             .enumerate()
-            .filter_map(|(index, element)| {
-                let environment = Object::read(element)?;
+            .filter_map(|(index, environment)| {
                 let id = EnvironmentId::parse(&environment.member("id")?.as_string()?).ok()?;
                 Some(ListedEnvironment {
                     id,
-                    stamp: stamp_key.read(&environment).map(Into::into),
+                    stamp: stamp_key.read(environment).map(Into::into),
                     index,
-                    span: span_of(element, text),
+                    span: environment.span(),
                 })
             })
             .collect();
-        let (next_page, next_page_at) = match reply.member("next_page") {
+        let (next_page, next_page_at) = match page.member("next_page") {
             Some(next) => {
                 let cursor = match next.is_null() {
                     true => None,
@@ -79,7 +76,7 @@ impl PageOutline {
             }
             None => {
                 // There is a last member: `data`, or one after it.
-                let end = reply.members().last()?.span().end;
+                let end = page.members().last()?.span().end;
                 (None, (end..end, r#","next_page":"#))
             }
         };
@@ -126,9 +123,10 @@ impl PageOutline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::Layout;
 
     fn read(text: &str) -> Option<PageOutline> {
-        PageOutline::read(text.as_bytes(), &StampKey::default())
+        PageOutline::read(Layout::of(text)?.object(text)?, &StampKey::default())
     }
 
     #[test]
@@ -171,7 +169,7 @@ mod tests {
         let listed = page.environments.as_slice();
         assert_eq!(
             (listed.len(), listed[0].id.as_str(), listed[0].index),
-            (1, "env_1", 4)
+            (1, "env_1", 2)
         );
     }
 }

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::{Dialect, Edits, Object, Operation, ReplyError, StampKey};
+use super::{Dialect, Edits, Layout, Object, Operation, ReplyError, StampKey};
 use crate::environment::EnvironmentId;
 
 /// What was read of a successful reply, once for all who get it: the text itself stays apart, so that it can
@@ -38,50 +38,49 @@ impl ReplyOutline {
 }
 
 impl Dialect {
-    /// Reads the body of a successful upstream reply, and what makes the dialect's of it: the stamp of every
+    /// Looks into the body of a successful upstream reply for what makes the dialect's of it: the stamp of every
     /// environment is hidden. What neither changes stays as it came, byte for byte: unknown fields, key
     /// order, white space, big numbers. Replies are open: no more is asked of them than that a client can
     /// read them at all.
     ///
     /// # Errors
-    /// [`ReplyError::NotAnObject`] where the body is not one JSON object, an environment has no `id`, or a
-    /// list no list of `data`.
+    /// [`ReplyError::NotAnObject`] where an environment has no `id`, or a list no list of `data`.
     ///
     /// ```
     /// use bytes::Bytes;
-    /// use envgate::contract::{Dialect, Operation, StampKey};
+    /// use envgate::contract::{Dialect, Layout, Operation, StampKey};
     ///
-    /// let body = br#"{"id": "env_1", "metadata": {"envgate:tenant": "ten_1"}, "scope": "account"}"#;
+    /// let body = r#"{"id": "env_1", "metadata": {"envgate:tenant": "ten_1"}, "scope": "account"}"#;
+    /// let layout = Layout::of(body).unwrap();
+    /// let reply = layout.object(body).unwrap();
     /// let outline = Dialect::SANDBASE
-    ///     .outline(Operation::Retrieve, body, &StampKey::default())
+    ///     .outline(Operation::Retrieve, reply, &StampKey::default())
     ///     .unwrap();
     /// assert_eq!(outline.stamp.as_deref(), Some("ten_1"));
-    /// assert_eq!(outline.show(&Bytes::from_static(body)), r#"{"id": "env_1", "metadata": {}}"#);
+    /// assert_eq!(outline.show(&Bytes::from(body)), r#"{"id": "env_1", "metadata": {}}"#);
     /// ```
     pub fn outline(
         &self,
         operation: Operation,
-        body: &[u8],
+        reply: Object<'_>,
         stamp_key: &StampKey,
     ) -> Result<ReplyOutline, ReplyError> {
         let refused = ReplyError::NotAnObject;
-        let text = std::str::from_utf8(body).map_err(|_| refused)?;
-        let object = Object::read(text).ok_or(refused)?;
         let mut edits = Edits::default();
         let mut environment = None;
         let mut stamp = None;
         match operation {
             Operation::Delete => {}
             Operation::List => {
-                let data = object.member("data").ok_or(refused)?;
-                for environment in object.objects_in(data).ok_or(refused)? {
-                    self.edit(&environment, stamp_key, &mut edits);
+                let data = reply.member("data").ok_or(refused)?;
+                for environment in data.objects().ok_or(refused)? {
+                    self.edit(environment, stamp_key, &mut edits);
                 }
             }
             Operation::Create | Operation::Retrieve | Operation::Update | Operation::Archive => {
-                let id = object.member("id").ok_or(refused)?;
+                let id = reply.member("id").ok_or(refused)?;
                 environment = id.as_string().and_then(|id| EnvironmentId::parse(&id).ok());
-                stamp = self.edit(&object, stamp_key, &mut edits).map(Cow::into_owned);
+                stamp = self.edit(reply, stamp_key, &mut edits).map(Cow::into_owned);
             }
         }
         Ok(ReplyOutline {
@@ -95,8 +94,9 @@ impl Dialect {
     #[must_use]
     pub fn show_listed<'t>(&self, text: &'t str, stamp_key: &StampKey) -> Cow<'t, str> {
         let mut edits = Edits::default();
-        if let Some(environment) = Object::read(text) {
-            self.edit(&environment, stamp_key, &mut edits);
+        let layout = Layout::of(text);
+        if let Some(environment) = layout.as_ref().and_then(|layout| layout.object(text)) {
+            self.edit(environment, stamp_key, &mut edits);
         }
         edits.apply(text).map_or(Cow::Borrowed(text), Cow::Owned)
     }
@@ -104,7 +104,7 @@ impl Dialect {
     /// Edits one environment, and gives back its stamp.
     fn edit<'t>(
         &self,
-        environment: &Object<'t>,
+        environment: Object<'t>,
         stamp_key: &StampKey,
         edits: &mut Edits,
     ) -> Option<Cow<'t, str>> {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{Edits, Member, Object, Violation, Violations};
+use super::{Edits, Layout, Object, Violation, Violations};
 use crate::text::JsonPointer;
 
 /// The metadata key that is reserved for the id of the tenant who owns an environment.
@@ -80,28 +80,29 @@ impl StampKey {
     /// All else stays as it is, byte for byte. None where the body, or its `metadata`, is no object.
     #[must_use]
     pub fn insert(&self, body: &str, value: &str) -> Option<String> {
-        let object = Object::read(body)?;
+        let layout = Layout::of(body)?;
+        let object = layout.object(body)?;
         let pair = format!("{}:{}", json(&self.0), json(value));
         let mut edits = Edits::default();
         match object.member("metadata") {
-            Some(metadata) => edits.change(&object.object_in(metadata)?, |_| false, pair),
-            None => edits.change(&object, |_| false, format!(r#""metadata":{{{pair}}}"#)),
+            Some(metadata) => edits.change(metadata.as_object()?, |_| false, pair),
+            None => edits.change(object, |_| false, format!(r#""metadata":{{{pair}}}"#)),
         }
         edits.apply(body)
     }
 
     /// The stamp of an environment in a reply; none where it has none.
     #[must_use]
-    pub fn read<'t>(&self, environment: &Object<'t>) -> Option<Cow<'t, str>> {
-        let metadata = environment.object_in(environment.member("metadata")?)?;
+    pub fn read<'t>(&self, environment: Object<'t>) -> Option<Cow<'t, str>> {
+        let metadata = environment.member("metadata")?.as_object()?;
         metadata.member(&self.0)?.as_string()
     }
 
     /// Takes the stamp out of an environment in a reply, and gives back what it said.
-    pub(super) fn hide<'t>(&self, environment: &Object<'t>, edits: &mut Edits) -> Option<Cow<'t, str>> {
-        let metadata = environment.object_in(environment.member("metadata")?)?;
-        let said = metadata.member(&self.0).map(Member::as_string)?;
-        edits.change(&metadata, |member| member.name == self.0, "");
+    pub(super) fn hide<'t>(&self, environment: Object<'t>, edits: &mut Edits) -> Option<Cow<'t, str>> {
+        let metadata = environment.member("metadata")?.as_object()?;
+        let said = metadata.member(&self.0)?.as_string();
+        edits.change(metadata, |member| member.is_named(&self.0), "");
         said
     }
 }
@@ -177,11 +178,12 @@ mod tests {
             let key = StampKey::parse(&name).unwrap();
             let body = spaced(&json!({"id": "e", "metadata": others}), &mut spaces.into_iter());
             let stamped = key.insert(&body, &value).unwrap();
-            let object = Object::read(&stamped).unwrap();
-            let read = key.read(&object);
+            let layout = Layout::of(&stamped).unwrap();
+            let object = layout.object(&stamped).unwrap();
+            let read = key.read(object);
             prop_assert_eq!(read.as_deref(), Some(value.as_str()));
             let mut edits = Edits::default();
-            let hidden = key.hide(&object, &mut edits);
+            let hidden = key.hide(object, &mut edits);
             prop_assert_eq!(hidden.as_deref(), Some(value.as_str()));
             prop_assert_eq!(edits.apply(&stamped).unwrap(), body);
         }

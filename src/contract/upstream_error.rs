@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::error::error_type_of;
 use super::operator_fault::OperatorFault;
-use super::{ApiError, Member, Object, Operation, ReplyError, UpstreamError};
+use super::{ApiError, Layout, Node, Operation, ReplyError, UpstreamError};
 use crate::environment::MergeError;
 
 /// What could be read of the body of an upstream reply that is no success. One that is no error envelope at
@@ -23,24 +23,25 @@ impl UpstreamErrorBody {
     /// Reads what is there.
     #[must_use]
     pub fn read(body: &[u8]) -> Self {
-        let envelope = std::str::from_utf8(body).ok().and_then(Object::read);
-        let Some(error) = envelope.and_then(|envelope| envelope.object_in(envelope.member("error")?)) else {
-            return Self::default();
-        };
+        Self::read_text(body).unwrap_or_default()
+    }
+
+    fn read_text(body: &[u8]) -> Option<Self> {
+        let envelope = str::from_utf8(body).ok()?;
+        let layout = Layout::of(envelope)?;
+        let error = layout.object(envelope)?.member("error")?.as_object()?;
         let text = |name| error.member(name).and_then(string);
-        let details = error
-            .member("details")
-            .and_then(|details| error.object_in(details));
-        let error_code = details.as_ref().and_then(|details| details.member("error_code"));
-        Self {
+        let details = error.member("details").and_then(Node::as_object);
+        let error_code = details.and_then(|details| details.member("error_code"));
+        Some(Self {
             error_type: text("type").filter(|name| is_token(name)),
             message: text("message").filter(|message| !message.trim().is_empty()),
             has_error_code: error_code.is_some_and(|code| !code.is_null()),
             error_code: error_code.and_then(string),
             details: details
                 .and_then(|_| error.member("details"))
-                .and_then(|details| serde_json::from_str(details.value).ok()),
-        }
+                .and_then(|details| serde_json::from_str(details.written()).ok()),
+        })
     }
 
     /// What the upstream said, for the log.
@@ -142,8 +143,8 @@ impl UpstreamErrorBody {
 }
 
 /// A member's value where it is a string.
-fn string(member: &Member<'_>) -> Option<String> {
-    serde_json::from_str(member.value).ok()
+fn string(member: Node<'_>) -> Option<String> {
+    serde_json::from_str(member.written()).ok()
 }
 
 /// Whether a text can be the name of an error: it becomes part of an answer and of what clients compare.

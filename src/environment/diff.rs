@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use self::masked::masked;
-use crate::text::{Edits, Member, Object};
+use crate::text::{Edits, Layout, Node};
 
 /// What stands in place of every value of the metadata.
 const MASK: &str = "***";
@@ -133,24 +133,21 @@ fn whole(name: &str, document: &[u8], hidden: Option<&str>) -> Option<String> {
 
 /// A document without the values of its metadata, and without the metadata key `hidden`; none where it is no object.
 fn masked_by_spans(text: &str, hidden: Option<&str>) -> Option<String> {
-    let document = Object::read(text)?;
+    let layout = Layout::of(text)?;
+    let document = layout.object(text)?;
     let mut edits = Edits::default();
-    for metadata in document
-        .members()
-        .iter()
-        .filter(|member| member.name == "metadata")
-    {
-        let Some(pairs) = document.object_in(metadata) else {
+    for metadata in document.members().filter(|member| member.is_named("metadata")) {
+        let Some(pairs) = metadata.as_object() else {
             if !metadata.is_null() {
                 edits.replace(metadata, SHOWN_MASK);
             }
             continue;
         };
-        let is_hidden = |pair: &Member<'_>| hidden.is_some_and(|hidden| pair.name == hidden);
-        for pair in pairs.members().iter().filter(|pair| !is_hidden(pair)) {
+        let is_hidden = |pair: &Node<'_>| hidden.is_some_and(|hidden| pair.is_named(hidden));
+        for pair in pairs.members().filter(|pair| !is_hidden(pair)) {
             edits.replace(pair, SHOWN_MASK);
         }
-        edits.change(&pairs, is_hidden, "");
+        edits.change(pairs, is_hidden, "");
     }
     Some(edits.apply(text).unwrap_or_else(|| text.to_owned()))
 }

@@ -8,14 +8,13 @@ use bytes::Bytes;
 use super::Gateway;
 use super::audit::{AuditDraft, Ending};
 use super::ownership::{is_metadata_refused, is_not_found};
-use super::received_replies::ReceivedReplies;
 use super::request_log::RequestLog;
 use super::response;
 use super::upstream_session::UpstreamSession;
-use crate::contract::{ApiError, Object, Operation, RequestQuery, Target};
+use crate::contract::{ApiError, Layout, Operation, RequestQuery, Target};
 use crate::environment::EnvironmentId;
 use crate::store::{Audit, AuditOperation, AuditOutcome, Operator};
-use crate::telemetry::{DriftWatch, TraceContext};
+use crate::telemetry::TraceContext;
 use crate::tenancy::{Adoption, AdoptionRefusal, Caller, Tenant};
 use crate::upstream::WriteSent;
 
@@ -36,13 +35,11 @@ pub async fn adopt(
     let write_sent = WriteSent::default();
     let mut guard = AdoptionGuard {
         audit: gateway.audit.as_ref(),
-        drift: gateway.drift.as_deref(),
         caller: Caller::operator(tenant),
         environment: id,
         write_sent: &write_sent,
         log: RequestLog::start(TraceContext::root()),
         draft: AuditDraft::asked_by(operator),
-        replies: ReceivedReplies::default(),
         is_recorded: false,
     };
     let adoption = match stamp_stored(gateway, &mut guard, is_forced).await {
@@ -57,13 +54,11 @@ pub async fn adopt(
 /// the process stops, a stamp that had gone up is recorded all the same.
 struct AdoptionGuard<'a> {
     audit: Option<&'a Audit>,
-    drift: Option<&'a DriftWatch>,
     caller: Caller,
     environment: &'a EnvironmentId,
     write_sent: &'a WriteSent,
     log: RequestLog,
     draft: AuditDraft,
-    replies: ReceivedReplies,
     is_recorded: bool,
 }
 
@@ -82,7 +77,6 @@ impl AdoptionGuard<'_> {
 
 impl Drop for AdoptionGuard<'_> {
     fn drop(&mut self) {
-        self.replies.release(self.drift);
         if !self.is_recorded && self.write_sent.is_set() {
             self.record(Some(Ending {
                 outcome: AuditOutcome::Unknown,
@@ -143,7 +137,6 @@ async fn stamp_stored(
         plan.own_headers(),
         guard.write_sent,
         &mut guard.log,
-        &mut guard.replies,
     );
 
     let target = |operation| Target {
@@ -153,7 +146,8 @@ async fn stamp_stored(
     let retrieve = target(Operation::Retrieve);
     let stored = upstream
         .send(&retrieve, &RequestQuery::default(), Bytes::new())
-        .await?;
+        .await?
+        .reply;
     let stored = response::success(retrieve.operation, stored)?.body;
     match stamp_of(gateway, &stored) {
         Some(stamp) if stamp == own_id => {
@@ -174,7 +168,7 @@ async fn stamp_stored(
     // Whatever came of it, it may have been written.
     drop(writing);
     owners.forget(std::slice::from_ref(id));
-    let changed = match response::success(update.operation, reply?) {
+    let changed = match response::success(update.operation, reply?.reply) {
         // The only metadata that was sent is the stamp, which is well-formed: what is wrong with it can only
         // be that it is one pair too many.
         Err(ApiError::Upstream(refusal)) if is_metadata_refused(&refusal) => {
@@ -194,6 +188,7 @@ async fn stamp_stored(
 
 /// The stamp of an environment as the upstream tells it.
 fn stamp_of(gateway: &Gateway, environment: &[u8]) -> Option<String> {
-    let object = Object::read(std::str::from_utf8(environment).ok()?)?;
-    Some(gateway.owners.stamp_key.read(&object)?.into_owned())
+    let text = str::from_utf8(environment).ok()?;
+    let layout = Layout::of(text)?;
+    Some(gateway.owners.stamp_key.read(layout.object(text)?)?.into_owned())
 }

@@ -7,12 +7,11 @@ use bytes::Bytes;
 use http::StatusCode;
 use jiff::Timestamp;
 
-use super::received_replies::ReceivedReplies;
 use super::request_log::{Identity, RequestLog};
 use crate::contract::{ApiError, Operation};
 use crate::environment::EnvironmentId;
 use crate::store::{Audit, AuditEntry, AuditOperation, AuditOutcome, Documents, Operator};
-use crate::telemetry::{DriftWatch, TraceContext};
+use crate::telemetry::TraceContext;
 use crate::tenancy::Caller;
 use crate::upstream::WriteSent;
 
@@ -107,13 +106,10 @@ impl AuditDraft {
 /// because the process stops, a write that had gone up is recorded all the same.
 pub(super) struct RequestGuard<'g> {
     audit: Option<&'g Audit>,
-    drift: Option<&'g DriftWatch>,
     pub(super) write_sent: &'g WriteSent,
     pub(super) identity: Identity<'g>,
     pub(super) log: RequestLog,
     pub(super) draft: AuditDraft,
-    /// Looked at when all is over.
-    pub(super) replies: ReceivedReplies,
     is_recorded: bool,
 }
 
@@ -121,19 +117,16 @@ impl<'g> RequestGuard<'g> {
     /// Of a request from `client`, part of a trace, whose write, if it is one, tells `write_sent` when it goes.
     pub(super) fn new(
         audit: Option<&'g Audit>,
-        drift: Option<&'g DriftWatch>,
         write_sent: &'g WriteSent,
         client: IpAddr,
         trace: TraceContext,
     ) -> Self {
         Self {
             audit,
-            drift,
             write_sent,
             identity: Identity::of_client(client),
             log: RequestLog::start(trace),
             draft: AuditDraft::default(),
-            replies: ReceivedReplies::default(),
             is_recorded: false,
         }
     }
@@ -165,7 +158,6 @@ impl<'g> RequestGuard<'g> {
 
 impl Drop for RequestGuard<'_> {
     fn drop(&mut self) {
-        self.replies.release(self.drift);
         if !self.is_recorded && self.write_sent.is_set() {
             self.record(Ending {
                 outcome: AuditOutcome::Unknown,

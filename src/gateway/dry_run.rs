@@ -14,6 +14,7 @@ use super::audit::RequestGuard;
 use super::configuration::Configuration;
 use super::exchange::Exchange;
 use super::judge::{Document, JudgedHead, judge_body, judge_head};
+use super::received_reply::ReceivedReply;
 use super::request_log::Identity;
 use super::response::{self, ReadReply};
 use super::shared_reads::{Freshness, Reader};
@@ -81,7 +82,7 @@ impl<'g> DryRun<'g> {
             return;
         };
         let trace = TraceContext::of_request(self.headers);
-        let mut guard = RequestGuard::new(None, None, &write_sent, CLIENT, trace);
+        let mut guard = RequestGuard::new(None, &write_sent, CLIENT, trace);
         let exchange = self.exchange(head, document, &mut guard);
         let key = exchange.upstream.read_key(&head.target, &head.query, false);
         let reader = Reader {
@@ -100,13 +101,7 @@ impl<'g> DryRun<'g> {
     pub async fn answer(self, reply: Bytes) -> Option<DryAnswer> {
         let write_sent = WriteSent::default();
         let trace = TraceContext::of_request(self.headers);
-        let mut guard = RequestGuard::new(
-            self.gateway.audit.as_ref(),
-            self.gateway.drift.as_deref(),
-            &write_sent,
-            CLIENT,
-            trace,
-        );
+        let mut guard = RequestGuard::new(self.gateway.audit.as_ref(), &write_sent, CLIENT, trace);
         let outcome = match &self.judged {
             Ok((head, document)) => {
                 let mut exchange = self.exchange(head, document, &mut guard);
@@ -157,7 +152,13 @@ impl<'g> DryRun<'g> {
             body,
         };
         let (dialect, stamp_key) = (head.plan.plan.dialect, &self.gateway.owners.stamp_key);
-        ReadReply::new(reply, head.target.operation, dialect, stamp_key)
+        let operation = head.target.operation;
+        ReadReply::new(
+            ReceivedReply::new(operation, reply),
+            operation,
+            dialect,
+            stamp_key,
+        )
     }
 }
 

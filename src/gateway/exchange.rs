@@ -68,8 +68,7 @@ pub(super) async fn answer_request(
     request::drop_connection_fields(session);
     let trace = TraceContext::of_request(&session.req_header().headers);
     let trace = gateway.tracer.decide(&configuration.sampler, trace);
-    let (audit, drift) = (gateway.audit.as_ref(), gateway.drift.as_deref());
-    let mut guard = RequestGuard::new(audit, drift, &write_sent, client, trace);
+    let mut guard = RequestGuard::new(gateway.audit.as_ref(), &write_sent, client, trace);
 
     let outcome = match &in_flight {
         Some(_) => {
@@ -227,7 +226,7 @@ impl<'a> Exchange<'a> {
         headers: &HeaderMap,
         guard: &'a mut RequestGuard<'_>,
     ) -> Self {
-        let (write_sent, log, replies) = (guard.write_sent, &mut guard.log, &mut guard.replies);
+        let (write_sent, log) = (guard.write_sent, &mut guard.log);
         let upstream_headers = head
             .plan
             .upstream_headers(headers, head.betas.clone(), Some(log.trace()));
@@ -243,7 +242,6 @@ impl<'a> Exchange<'a> {
                 upstream_headers,
                 write_sent,
                 log,
-                replies,
             ),
             audit: &mut guard.draft,
             freshness: Freshness::from_cache_control(headers),

@@ -20,7 +20,7 @@
 //! | the upstream, with a slot in the budget, or by way of what others read | `upstream_session` and its `delivery`, `shared_reads` |
 //! | what the gateway asks the upstream itself | `probe` |
 //! | the client meanwhile | `client_disconnect` |
-//! | what the upstream replied, until somebody looks whether it is what the contract says | `received_replies` |
+//! | a reply of the upstream as it came, read once, and looked at whether it is what the contract says | `received_reply` |
 //! | who is not a tenant: balancers and browsers | `health`, `cors` |
 //! | the reply, and the answer that it becomes | `response`, written by `write` at the `pace` of its client; `unread_answers` bounds what waits |
 //! | what stays of a request | `request_log`; where it is traced, `spans`; of a write, `audit`; of one that only the upstream refused, `contract_refusals` |
@@ -57,7 +57,7 @@ mod policy;
 mod probe;
 mod protocol;
 mod proxy_header;
-mod received_replies;
+mod received_reply;
 mod request;
 mod request_log;
 mod response;

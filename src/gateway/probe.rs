@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Gateway;
 use super::plans::ResolvedPlan;
-use super::received_replies;
+use super::received_reply::ReceivedReply;
 use crate::contract::{Operation, UpstreamErrorBody};
 use crate::quota::{BudgetRejection, Kind, TenantLimits, TenantQuota};
 use crate::tenancy::TenantId;
@@ -77,8 +77,8 @@ pub async fn check_credentials(gateway: &Gateway) {
         let access = plan.access_name.as_str();
         match list_one(plan, plan.upstream.timeout()).await {
             Ok(reply) => {
-                received_replies::observe(gateway, Operation::List, &reply);
-                report(&reply, access);
+                let received = ReceivedReply::observed(gateway, Operation::List, reply);
+                report(&received.reply, access);
             }
             Err(error) => tracing::warn!(%error, access, "the upstream could not be asked for a first list"),
         }
@@ -104,8 +104,8 @@ async fn probe_when_wanted(gateway: &Gateway, origin: &Origin) {
         };
         match list_one(plan, PROBE_TIMEOUT.min(plan.upstream.timeout())).await {
             Ok(reply) => {
-                received_replies::observe(gateway, Operation::List, &reply);
-                tracing::info!(status = reply.status.as_u16(), "the upstream was probed");
+                let received = ReceivedReply::observed(gateway, Operation::List, reply);
+                tracing::info!(status = received.reply.status.as_u16(), "the upstream was probed");
             }
             Err(error) => tracing::warn!(%error, "the upstream was probed, in vain"),
         }

@@ -7,9 +7,10 @@ use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
+use super::received_reply::ReceivedReply;
 use crate::contract::{
-    Answer, ApiError, Dialect, Operation, PageOutline, REQUEST_ID, RETRY_HEADERS, ReplyError, ReplyOutline,
-    SHOULD_RETRY, StampKey, Target, UpstreamError, UpstreamErrorBody, Warnings,
+    Answer, ApiError, Dialect, Object, Operation, PageOutline, REQUEST_ID, RETRY_HEADERS, ReplyError,
+    ReplyOutline, SHOULD_RETRY, StampKey, Target, UpstreamError, UpstreamErrorBody, Warnings,
 };
 use crate::environment::EnvironmentId;
 use crate::quota::RateLimitStatus;
@@ -51,22 +52,26 @@ pub(super) struct Accepted {
 
 impl ReadReply {
     /// Reads a reply to `operation`, as far as it is a success.
-    pub(super) fn new(reply: Reply, operation: Operation, dialect: &Dialect, stamp_key: &StampKey) -> Self {
-        let outline = || dialect.outline(operation, &reply.body, stamp_key).ok();
-        let outline = is_plain_success(&reply).then(outline).flatten();
+    pub(super) fn new(
+        received: ReceivedReply,
+        operation: Operation,
+        dialect: &Dialect,
+        stamp_key: &StampKey,
+    ) -> Self {
+        let outline =
+            success_object(&received).and_then(|object| dialect.outline(operation, object, stamp_key).ok());
         Self {
             outline: outline.map(Arc::new).map(Outline::Whole),
-            reply,
+            reply: received.reply,
         }
     }
 
     /// Reads a page of everybody's environments, as far as it is one.
-    pub(super) fn page(reply: Reply, stamp_key: &StampKey) -> Self {
-        let outline = || PageOutline::read(&reply.body, stamp_key);
-        let outline = is_plain_success(&reply).then(outline).flatten();
+    pub(super) fn page(received: ReceivedReply, stamp_key: &StampKey) -> Self {
+        let outline = success_object(&received).and_then(|object| PageOutline::read(object, stamp_key));
         Self {
             outline: outline.map(Arc::new).map(Outline::Page),
-            reply,
+            reply: received.reply,
         }
     }
 
@@ -204,8 +209,14 @@ pub(super) fn success(operation: Operation, reply: Reply) -> Result<Reply, ApiEr
     Ok(reply)
 }
 
-fn is_plain_success(reply: &Reply) -> bool {
-    reply.status.is_success() && !is_encoded(&reply.headers)
+/// What a success says, as far as it can be read.
+fn success_object(received: &ReceivedReply) -> Option<Object<'_>> {
+    received
+        .reply
+        .status
+        .is_success()
+        .then(|| received.object())
+        .flatten()
 }
 
 /// What the upstream refused, as far as it is for tenants; the rest is for the operator's log.

@@ -11,7 +11,7 @@ use super::Gateway;
 use super::delivery::Delivery;
 use super::ownership::OwnerScope;
 use super::plans::ResolvedPlan;
-use super::received_replies::ReceivedReplies;
+use super::received_reply::ReceivedReply;
 use super::request_log::RequestLog;
 use super::response;
 use super::shared_reads::{Progress, ReadKey, Subject};
@@ -29,7 +29,6 @@ use crate::upstream::{Client, Deadline, ProxyError, Reply, SendError, Sender, Up
 /// needs.
 pub(super) struct UpstreamSession<'a> {
     pub(super) log: &'a mut RequestLog,
-    replies: &'a mut ReceivedReplies,
     gateway: &'a Gateway,
     caller: &'a Caller,
     plan: &'a ResolvedPlan,
@@ -54,11 +53,9 @@ impl<'a> UpstreamSession<'a> {
         header: UpstreamHeader,
         write_sent: &'a WriteSent,
         log: &'a mut RequestLog,
-        replies: &'a mut ReceivedReplies,
     ) -> Self {
         Self {
             log,
-            replies,
             gateway,
             caller,
             plan,
@@ -138,7 +135,7 @@ impl<'a> UpstreamSession<'a> {
         target: &Target,
         query: &RequestQuery,
         body: Bytes,
-    ) -> Result<Reply, ApiError> {
+    ) -> Result<ReceivedReply, ApiError> {
         let renewed = self.renewed.clone();
         let upstream = renewed.as_deref().unwrap_or(&self.plan.upstream);
         let operation = target.operation;
@@ -189,21 +186,21 @@ impl<'a> UpstreamSession<'a> {
             tracing::warn!(operation = operation.name(), %error, "no reply from the upstream");
             error_of(&error, operation.is_write())
         })?;
-        self.replies
-            .keep(self.gateway.drift.as_deref(), operation, &reply);
+        let received = ReceivedReply::observed(self.gateway, operation, reply);
+        let reply = &received.reply;
         let (kind, now) = (Kind::from(operation), SystemTime::now());
         let budget = &self.plan.budget;
         budget.answered(kind, reply.status, &reply.headers, now);
-        if let Some(request_id) = response::request_id(&reply) {
+        if let Some(request_id) = response::request_id(reply) {
             self.log.name_as_upstream(request_id);
         }
-        match operator_fault(&reply, &sent_body, &self.header, &self.plan.plan.betas.required) {
+        match operator_fault(reply, &sent_body, &self.header, &self.plan.plan.betas.required) {
             Some(fault) => {
                 let operation = operation.name();
                 tracing::error!(operation, %fault, "the upstream refuses requests for the operator's fault");
                 Err(ApiError::UpstreamCredential)
             }
-            None => Ok(reply),
+            None => Ok(received),
         }
     }
 }

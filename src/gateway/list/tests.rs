@@ -1,6 +1,6 @@
 use super::*;
 
-use crate::contract::StampKey;
+use crate::contract::{Layout, StampKey};
 
 /// A page of `count` environments: every third is the caller's, `gone` are not there.
 fn page_text(count: usize, gone: &[usize], next: &str) -> String {
@@ -19,7 +19,8 @@ fn page_text(count: usize, gone: &[usize], next: &str) -> String {
 
 /// The ids of at most `limit` from `place` on, and the place after them.
 fn taken(page: &str, place: &PagePosition, limit: usize) -> (Vec<String>, Option<PagePosition>) {
-    let page = PageOutline::read(page.as_bytes(), &StampKey::default()).unwrap();
+    let layout = Layout::of(page).unwrap();
+    let page = PageOutline::read(layout.object(page).unwrap(), &StampKey::default()).unwrap();
     let is_own = |listed: &&ListedEnvironment| listed.stamp.as_deref() == Some("mine");
     let own: Vec<_> = page.environments.iter().filter(is_own).collect();
     let (taken, next) = take(&page, &own, place, limit);

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::contract::{Dialect, Operation, StampKey};
+use crate::gateway::received_reply::ReceivedReply;
 
 const TTL: Duration = Duration::from_secs(2);
 pub(super) const KEEPING: config::Cache = config::Cache {
@@ -53,7 +54,13 @@ fn reply(status: StatusCode, body: impl Into<Bytes>) -> ReadReply {
         body: body.into(),
     };
     // An operation of whose reply nothing more is asked than that it is an object.
-    ReadReply::new(reply, Operation::Delete, &Dialect::SANDBASE, &StampKey::default())
+    let received = ReceivedReply::new(Operation::Delete, reply);
+    ReadReply::new(
+        received,
+        Operation::Delete,
+        &Dialect::SANDBASE,
+        &StampKey::default(),
+    )
 }
 
 /// A reply that says something.

@@ -1,7 +1,7 @@
 //! Whether the upstream's replies still are what the contract says, watched beside the requests.
 //!
-//! Each reply is looked at once, by whoever has answered with it: one pass over its text tells whether its shape was seen
-//! before, and then it is counted, without a lock, memory or a system call. One of a new shape is left in a bounded queue;
+//! Each reply is looked at once, by whoever has received it: a walk over what was read of it tells whether its shape was
+//! seen before, and then it is counted, without a lock, memory or a system call. One of a new shape is left in a bounded queue;
 //! [`DriftWatch::run`] looks into that ten times a second and measures what waits against the schemas, on a thread that
 //! may block and for a fifth of the time at most. What does not fit is counted as unmeasured.
 //!
@@ -28,7 +28,7 @@ use self::known_shapes::KnownShapes;
 use self::queue::{ReplyQueue, WaitingReply};
 use self::tell::Teller;
 use super::drift_metrics::DriftMetrics;
-use crate::contract::{Finding, Operation, ReplyDocument, ReplySchemas, Sighting, UpstreamReply};
+use crate::contract::{Finding, Layout, Operation, ReplyDocument, ReplySchemas, Sighting, UpstreamReply};
 
 pub use self::findings::PendingFinding;
 
@@ -38,7 +38,7 @@ const PERIOD: Duration = Duration::from_millis(100);
 const REST: u32 = 4;
 /// How often what was counted is taken over.
 const COUNT_PERIOD: Duration = Duration::from_secs(1);
-/// The largest body that is looked at where it was answered with; what is larger is looked at beside the requests.
+/// The largest body that is looked at where it was received; what is larger is looked at beside the requests.
 const MAX_BYTES_AT_ONCE: usize = 16 << 10;
 /// How many parts a reply of a known shape has at most.
 const MAX_PARTS: usize = 32;
@@ -120,8 +120,8 @@ impl DriftWatch {
         }
     }
 
-    /// Looks at a reply, after it was answered with: counts it where its shape is known, else leaves it to be measured.
-    pub fn observe(&self, reply: &UpstreamReply) {
+    /// Looks at a reply with this [`UpstreamReply::layout`]: counts it where its shape is known, else leaves it to be measured.
+    pub fn observe(&self, reply: &UpstreamReply, layout: Option<&Layout>) {
         if reply.body.len() > MAX_BYTES_AT_ONCE {
             self.leave(None, reply);
             return;
@@ -129,7 +129,7 @@ impl DriftWatch {
         let mut slots = [0; MAX_PARTS];
         let mut parts = 0;
         let mut new_shape: u64 = 0;
-        self.schemas.load().fingerprints(reply, |part| {
+        self.schemas.load().fingerprints(reply, layout, |part| {
             match (self.known.find(part), slots.get_mut(parts)) {
                 (Some(known), Some(slot)) => {
                     *slot = known;
@@ -214,7 +214,8 @@ impl DriftWatch {
         let WaitingReply { reply, count, .. } = waiting;
         let schemas = self.schemas.load_full();
         let mut new: HashMap<u64, PartFindings> = HashMap::new();
-        schemas.fingerprints(reply, |part| match self.known.find(part) {
+        let layout = reply.layout();
+        schemas.fingerprints(reply, layout.as_ref(), |part| match self.known.find(part) {
             Some(slot) => self.known.count(slot, *count),
             None if new.len() < MAX_NEW_PARTS || new.contains_key(&part) => {
                 new.entry(part).or_insert_with(|| PartFindings::of(reply)).times += 1;

@@ -26,6 +26,10 @@ fn reply(more: Value) -> UpstreamReply {
     }
 }
 
+fn observe(watch: &DriftWatch, reply: &UpstreamReply) {
+    watch.observe(reply, reply.layout().as_ref());
+}
+
 /// What is written by now, and how often each was seen.
 async fn write(watch: &DriftWatch) -> Vec<(String, u64)> {
     let mut written = Vec::new();
@@ -50,15 +54,15 @@ fn counts(watch: &DriftWatch) -> [u64; 3] {
 async fn a_shape_is_measured_once_and_counted_from_then_on() {
     let watch = watch();
     for _ in 0..3 {
-        watch.observe(&reply(json!({"state": "a"})));
+        observe(&watch, &reply(json!({"state": "a"})));
     }
     watch.measure_waiting();
     assert_eq!(counts(&watch), [0, 3, 0], "they waited together");
     assert_eq!(write(&watch).await, [("/state".to_owned(), 3)]);
     for state in ["b", "c"] {
-        watch.observe(&reply(json!({"state": state})));
+        observe(&watch, &reply(json!({"state": state})));
     }
-    watch.observe(&reply(json!({})));
+    observe(&watch, &reply(json!({})));
     watch.measure_waiting();
     assert_eq!(counts(&watch), [2, 4, 0]);
     assert_eq!(write(&watch).await, [("/state".to_owned(), 2)]);
@@ -68,11 +72,11 @@ async fn a_shape_is_measured_once_and_counted_from_then_on() {
 #[tokio::test]
 async fn what_could_not_be_written_waits_for_the_next_time() {
     let watch = watch();
-    watch.observe(&reply(json!({"state": "a"})));
+    observe(&watch, &reply(json!({"state": "a"})));
     watch.measure_waiting();
     let away = watch.write_pending(async |_| Err::<Vec<String>, _>("away"));
     assert_eq!(away.await, Err("away"));
-    watch.observe(&reply(json!({"state": "a"})));
+    observe(&watch, &reply(json!({"state": "a"})));
     watch.measure_waiting();
     assert_eq!(write(&watch).await, [("/state".to_owned(), 2)]);
 }
@@ -81,14 +85,14 @@ async fn what_could_not_be_written_waits_for_the_next_time() {
 async fn a_flood_of_names_leaves_room_for_what_comes_again() {
     let watch = watch();
     for number in 0..2000 {
-        watch.observe(&reply(json!({ format!("f{number}"): 1 })));
+        observe(&watch, &reply(json!({ format!("f{number}"): 1 })));
         if number % 100 == 0 {
             watch.measure_waiting();
         }
     }
     for _ in 0..3 {
         for name in ["state", "region"] {
-            watch.observe(&reply(json!({ name: 1, format!("x{name}"): true })));
+            observe(&watch, &reply(json!({ name: 1, format!("x{name}"): true })));
             watch.measure_waiting();
         }
     }
@@ -107,12 +111,12 @@ async fn a_reply_with_a_hundred_thousand_names_is_measured_within_bounds() {
     let names: serde_json::Map<_, _> = (0..100_000)
         .map(|number| (format!("f{number}"), json!(number)))
         .collect();
-    watch.observe(&reply(Value::Object(names)));
+    observe(&watch, &reply(Value::Object(names)));
     watch.measure_waiting();
     let written = write(&watch).await;
     assert_eq!(written.len(), 32 + 1);
     assert_eq!(written[0], (String::new(), 100_000 - 32), "the remainder");
-    watch.observe(&reply(json!({"state": 1})));
+    observe(&watch, &reply(json!({"state": 1})));
     watch.measure_waiting();
     assert_eq!(
         write(&watch).await,
@@ -125,7 +129,7 @@ async fn a_reply_with_a_hundred_thousand_names_is_measured_within_bounds() {
 fn what_waits_is_bounded_and_the_rest_counted() {
     let watch = watch();
     for number in 0..1000 {
-        watch.observe(&reply(json!({ format!("f{number}"): 1 })));
+        observe(&watch, &reply(json!({ format!("f{number}"): 1 })));
     }
     assert_eq!(counts(&watch), [0, 0, 1000 - 256]);
     watch.measure_waiting();
@@ -138,9 +142,9 @@ fn what_waits_is_bounded_and_the_rest_counted() {
         )),
         ..reply(json!({}))
     };
-    watch.observe(&page);
+    observe(&watch, &page);
     watch.measure_waiting();
-    watch.observe(&page);
+    observe(&watch, &page);
     watch.measure_waiting();
     assert_eq!(
         counts(&watch),
@@ -152,7 +156,7 @@ fn what_waits_is_bounded_and_the_rest_counted() {
 #[tokio::test]
 async fn the_log_is_told_of_each_once_and_of_those_that_others_know_never() {
     let watch = watch();
-    watch.observe(&reply(json!({"state": 1})));
+    observe(&watch, &reply(json!({"state": 1})));
     watch.measure_waiting();
     let tell = async |new: bool| {
         let writing = watch.write_pending(async |pending| {
@@ -164,11 +168,11 @@ async fn the_log_is_told_of_each_once_and_of_those_that_others_know_never() {
     tell(true).await;
     let findings = || watch.findings.lock().take_untold(|_| true);
     assert_eq!(findings(), []);
-    watch.observe(&reply(json!({"region": 1})));
+    observe(&watch, &reply(json!({"region": 1})));
     watch.measure_waiting();
     tell(false).await;
     assert_eq!(findings(), [], "another gateway has told of it");
-    watch.observe(&reply(json!({"zone": 1})));
+    observe(&watch, &reply(json!({"zone": 1})));
     watch.measure_waiting();
     assert_eq!(
         findings().first().map(|finding| finding.kind),

@@ -2,7 +2,7 @@
 //! else has changed.
 
 use bytes::Bytes;
-use envgate::contract::{Dialect, Operation, PageOutline, StampKey};
+use envgate::contract::{Dialect, Layout, Object, Operation, PageOutline, StampKey};
 use serde_json::{Map, Value, json};
 
 use crate::document::{is_json, plain_value};
@@ -12,17 +12,24 @@ const PACKAGE_MANAGERS: [&str; 6] = ["apt", "cargo", "gem", "go", "npm", "pip"];
 
 pub(super) fn check(bytes: &[u8]) {
     let body = Bytes::from(spelling::text(bytes).into_owned());
+    let text = str::from_utf8(&body).unwrap_or_default();
+    let layout = Layout::of(text);
+    // Others read nothing so deep.
+    assert!(layout.is_some() || !is_json(text.as_bytes()), "{text}");
+    let Some(object) = layout.as_ref().and_then(|layout| layout.object(text)) else {
+        return;
+    };
     for dialect in [&Dialect::SANDBASE, &Dialect::ANTHROPIC] {
         for operation in Operation::ALL {
-            check_reply(dialect, operation, &body);
+            check_reply(dialect, operation, object, &body);
         }
     }
-    check_page(&body);
+    check_page(object, &body);
 }
 
-fn check_reply(dialect: &Dialect, operation: Operation, body: &Bytes) {
+fn check_reply(dialect: &Dialect, operation: Operation, object: Object<'_>, body: &Bytes) {
     let key = StampKey::default();
-    let Ok(outline) = dialect.outline(operation, body, &key) else {
+    let Ok(outline) = dialect.outline(operation, object, &key) else {
         return;
     };
     let shown = outline.show(body);
@@ -89,8 +96,8 @@ fn edit(environment: &mut Value, is_facade: bool, key: &StampKey) {
 }
 
 /// A page put together anew out of all of its environments.
-fn check_page(body: &Bytes) {
-    let Some(outline) = PageOutline::read(body, &StampKey::default()) else {
+fn check_page(object: Object<'_>, body: &Bytes) {
+    let Some(outline) = PageOutline::read(object, &StampKey::default()) else {
         return;
     };
     let texts: Vec<String> = outline

@@ -1,4 +1,4 @@
-//! One pass over a reply that tells whether its shape was seen before.
+//! One walk over a reply that tells whether its shape was seen before.
 //!
 //! A fingerprint takes in all that a schema can have an opinion about, and nothing else: which known and unknown
 //! names there are, the kinds of values, texts that a schema counts up, and the form of those that it has a rule for. A
@@ -7,7 +7,7 @@
 
 use super::hash::{hash_bytes, hash_form, mix};
 use super::known_names::{KnownNames, NameClass};
-use crate::text::Scanner;
+use crate::text::{Kinds, Layout, Node, NodeKind, Scanner};
 
 /// How deep known names may stand in each other.
 const MAX_DEPTH: usize = 64;
@@ -48,152 +48,135 @@ impl Context {
     }
 }
 
-/// Tells the fingerprint of each part of a text, the whole last. None where the text is not one JSON value, or too deep.
+/// Tells the fingerprint of each part of a value, the whole last. None where it is too deep.
 pub(super) fn fingerprints(
-    text: &str,
+    value: Node<'_>,
     names: &KnownNames,
     context: Context,
     class: NameClass,
     tell: impl FnMut(u64),
 ) -> Option<u64> {
-    let mut pass = Pass {
-        text: text.as_bytes(),
-        scanner: Scanner::new(text),
-        names,
-        tell,
-    };
-    pass.scanner.skip_space();
-    let content = pass.value(context, class, 0)?;
-    if !pass.scanner.is_at_end() {
-        return None;
-    }
+    let mut walk = Walk { names, tell };
+    let content = walk.value(value, context, class, 0)?;
     let part = context.part(content);
-    (pass.tell)(part);
+    (walk.tell)(part);
     Some(part)
 }
 
-struct Pass<'t, F> {
-    text: &'t [u8],
-    scanner: Scanner<'t>,
-    names: &'t KnownNames,
+/// The fingerprint of a text. None where it is not one JSON value, or too deep.
+pub(super) fn fingerprint_of(
+    text: &str,
+    names: &KnownNames,
+    context: Context,
+    class: NameClass,
+) -> Option<u64> {
+    let layout = Layout::of(text)?;
+    fingerprints(layout.root(text)?, names, context, class, |_| {})
+}
+
+struct Walk<'n, F> {
+    names: &'n KnownNames,
     tell: F,
 }
 
-impl<F: FnMut(u64)> Pass<'_, F> {
-    fn value(&mut self, context: Context, class: NameClass, depth: usize) -> Option<u64> {
-        match self.scanner.peek()? {
-            b'{' if depth < MAX_DEPTH => self.object(context, class, depth),
-            b'[' if depth < MAX_DEPTH => self.list(context, class, depth),
-            b'{' | b'[' => None,
-            first => {
-                let start = self.scanner.at;
-                self.scanner.value()?;
-                let kind = kind_of(first);
-                let written = || self.text.get(start..self.scanner.at).unwrap_or_default();
-                Some(if class.is_compared {
-                    mix(kind, hash_bytes(written()))
-                } else if class.is_formed && kind == STRING {
-                    mix(kind, hash_form(written()))
-                } else if kind == NUMBER && !is_whole_number(str::from_utf8(written()).unwrap_or_default()) {
-                    FRACTION
-                } else {
-                    kind
-                })
-            }
+impl<F: FnMut(u64)> Walk<'_, F> {
+    fn value(&mut self, node: Node<'_>, context: Context, class: NameClass, depth: usize) -> Option<u64> {
+        match node.kind() {
+            NodeKind::Object | NodeKind::List if depth >= MAX_DEPTH => None,
+            NodeKind::Object => self.object(node, context, class, depth),
+            NodeKind::List => self.list(node, context, class, depth),
+            kind => Some(plain(node.written(), kind, class)),
         }
     }
 
-    fn object(&mut self, context: Context, class: NameClass, depth: usize) -> Option<u64> {
-        self.scanner.expect(b'{')?;
-        self.scanner.skip_space();
+    fn object(&mut self, node: Node<'_>, context: Context, class: NameClass, depth: usize) -> Option<u64> {
         // In any order: each member adds its own.
         let mut content = OBJECT;
         let mut kinds = Kinds::default();
-        if !self.scanner.take(b'}') {
-            loop {
-                let start = self.scanner.at;
-                let is_escaped = self.scanner.string()?;
-                let name = self.text.get(start..self.scanner.at).unwrap_or_default();
-                self.scanner.colon()?;
-                let (name, behind) = self.names.look_up_quoted(name, is_escaped);
-                if behind.is_known && (class.has_members || !class.is_map) {
-                    let value = self.value(context.member(name), behind, depth + 1)?;
-                    content = content.wrapping_add(mix(name, value));
-                } else if class.is_map {
-                    self.child(context.child(), class, depth, &mut kinds)?;
-                    if class.has_members {
-                        content = content.wrapping_add(mix(name, OTHER));
-                    }
-                } else {
-                    let kind = kind_of(self.scanner.peek()?);
-                    self.scanner.value()?;
-                    content = content.wrapping_add(mix(name, kind));
+        for member in node.inner() {
+            let (name, behind) = self.names.look_up(member.name().as_bytes());
+            if behind.is_known && (class.has_members || !class.is_map) {
+                let value = self.value(member, context.member(name), behind, depth + 1)?;
+                content = content.wrapping_add(mix(name, value));
+            } else if class.is_map {
+                self.child(member, context.child(), class, depth, &mut kinds)?;
+                if class.has_members {
+                    content = content.wrapping_add(mix(name, OTHER));
                 }
-                self.scanner.skip_space();
-                if self.scanner.take(b'}') {
-                    break;
-                }
-                self.scanner.expect(b',')?;
-                self.scanner.skip_space();
+            } else {
+                content = content.wrapping_add(mix(name, number_of(member.kind())));
             }
         }
-        self.tell_kinds(context.child(), &kinds);
+        self.tell_kinds(context.child(), kinds);
         Some(content)
     }
 
-    fn list(&mut self, context: Context, class: NameClass, depth: usize) -> Option<u64> {
-        self.scanner.expect(b'[')?;
-        self.scanner.skip_space();
+    fn list(&mut self, node: Node<'_>, context: Context, class: NameClass, depth: usize) -> Option<u64> {
         let context = context.child();
-        let mut kinds = Kinds::default();
-        if !self.scanner.take(b']') {
-            loop {
-                self.child(context, class, depth, &mut kinds)?;
-                self.scanner.skip_space();
-                if self.scanner.take(b']') {
-                    break;
-                }
-                self.scanner.expect(b',')?;
-                self.scanner.skip_space();
-            }
+        let mut kinds = node.plain_kinds();
+        if class.is_compared || class.is_formed || kinds.has(NodeKind::Number) {
+            kinds = self.plain_elements(node, context, class);
         }
-        self.tell_kinds(context, &kinds);
+        for element in node.inner() {
+            self.child(element, context, class, depth, &mut kinds)?;
+        }
+        self.tell_kinds(context, kinds);
         Some(LIST)
     }
 
-    /// An element is a part of its own; plain values of one kind are one together.
-    fn child(&mut self, context: Context, class: NameClass, depth: usize, kinds: &mut Kinds) -> Option<()> {
-        let first = self.scanner.peek()?;
-        let content = self.value(context, class, depth + 1)?;
-        let is_plain = content == kind_of(first) && !matches!(first, b'{' | b'[');
-        if is_plain {
-            kinds.add(content);
-        } else {
-            (self.tell)(context.part(content));
-        }
+    /// Tells the elements that have nothing in them where more than their kind matters; gives back the kinds of the others.
+    fn plain_elements(&mut self, list: Node<'_>, context: Context, class: NameClass) -> Kinds {
+        let mut kinds = Kinds::default();
+        let text = list.written();
+        Scanner::new(text).list(|element| {
+            let written = text.get(element).unwrap_or_default();
+            let kind = NodeKind::of(written);
+            let inside = written.get(1..written.len() - 1).unwrap_or_default();
+            if !kind.is_container() || inside.trim_ascii().is_empty() {
+                self.element(kind, plain(written, kind, class), context, &mut kinds);
+            }
+        });
+        kinds
+    }
+
+    fn child(
+        &mut self,
+        node: Node<'_>,
+        context: Context,
+        class: NameClass,
+        depth: usize,
+        kinds: &mut Kinds,
+    ) -> Option<()> {
+        let content = self.value(node, context, class, depth + 1)?;
+        self.element(node.kind(), content, context, kinds);
         Some(())
     }
 
-    fn tell_kinds(&mut self, context: Context, kinds: &Kinds) {
-        for kind in [STRING, NUMBER, BOOLEAN, NULL] {
-            if kinds.has(kind) {
-                (self.tell)(context.part(kind));
-            }
+    /// An element is a part of its own; plain values of one kind are one together.
+    fn element(&mut self, kind: NodeKind, content: u64, context: Context, kinds: &mut Kinds) {
+        if content == number_of(kind) {
+            kinds.add(kind);
+        } else {
+            (self.tell)(context.part(content));
+        }
+    }
+
+    fn tell_kinds(&mut self, context: Context, kinds: Kinds) {
+        for kind in NodeKind::ALL.into_iter().filter(|kind| kinds.has(*kind)) {
+            (self.tell)(context.part(number_of(kind)));
         }
     }
 }
 
-/// Which kinds of plain values there are.
-#[derive(Default)]
-struct Kinds(u8);
-
-impl Kinds {
-    const fn add(&mut self, kind: u64) {
-        self.0 |= 1 << kind;
-    }
-
-    const fn has(&self, kind: u64) -> bool {
-        self.0 & 1 << kind != 0
+/// What is taken in of a value that has nothing in it.
+fn plain(written: &str, kind: NodeKind, class: NameClass) -> u64 {
+    let number = number_of(kind);
+    match kind {
+        NodeKind::Object | NodeKind::List => number,
+        _ if class.is_compared => mix(number, hash_bytes(written.as_bytes())),
+        NodeKind::String if class.is_formed => mix(number, hash_form(written.as_bytes())),
+        NodeKind::Number if !is_whole_number(written) => FRACTION,
+        _ => number,
     }
 }
 
@@ -203,14 +186,13 @@ pub(super) fn is_whole_number(text: &str) -> bool {
     text.bytes().all(is_digit) || text.parse::<f64>().is_ok_and(|number| number.fract() == 0.0)
 }
 
-/// The kind of a value that begins with a byte.
-const fn kind_of(first: u8) -> u64 {
-    match first {
-        b'{' => OBJECT,
-        b'[' => LIST,
-        b'"' => STRING,
-        b't' | b'f' => BOOLEAN,
-        b'n' => NULL,
-        _ => NUMBER,
+const fn number_of(kind: NodeKind) -> u64 {
+    match kind {
+        NodeKind::Object => OBJECT,
+        NodeKind::List => LIST,
+        NodeKind::String => STRING,
+        NodeKind::Number | NodeKind::Integer => NUMBER,
+        NodeKind::Boolean => BOOLEAN,
+        NodeKind::Null => NULL,
     }
 }

@@ -78,7 +78,7 @@ impl KnownNames {
         names
     }
 
-    /// The number of a name as it is written, and what it stands for.
+    /// The number of a name, and what it stands for.
     #[inline]
     pub(super) fn look_up(&self, name: &[u8]) -> (u64, NameClass) {
         let hash = hash_bytes(name).max(1);
@@ -90,23 +90,6 @@ impl KnownNames {
             }
         }
         (hash, NameClass::default())
-    }
-
-    /// The same, of a name in its quotes.
-    #[inline]
-    pub(super) fn look_up_quoted(&self, quoted: &[u8], is_escaped: bool) -> (u64, NameClass) {
-        let written = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-        match is_escaped {
-            false => self.look_up(written),
-            true => self.look_up_escaped(quoted, written),
-        }
-    }
-
-    /// Few services write a name like that.
-    #[cold]
-    fn look_up_escaped(&self, quoted: &[u8], written: &[u8]) -> (u64, NameClass) {
-        let name = serde_json::from_slice::<String>(quoted);
-        self.look_up(name.as_deref().map_or(written, str::as_bytes))
     }
 
     /// Where a number may stand, the likeliest place first.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::finding::{Detail, FindingKind, ReplyDocument, Sighting};
-use super::fingerprint::{Context, fingerprints, is_whole_number};
+use super::fingerprint::{Context, fingerprint_of, is_whole_number};
 use super::known_names::{KnownNames, NameClass};
 use super::place::Place;
 use crate::contract::Operation;
@@ -137,7 +137,7 @@ impl Walk<'_> {
     /// An element of the list or of the map at `spot`.
     fn child(&mut self, shape: &Shape, text: &str, place: &Place<'_>, spot: Spot) {
         let (context, class) = (spot.context.child(), spot.class);
-        if let Some(part) = fingerprints(text, self.names, context, class, |_| {}) {
+        if let Some(part) = fingerprint_of(text, self.names, context, class) {
             self.value(shape, text, place, Spot { context, class, part });
         }
     }

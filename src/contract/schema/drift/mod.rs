@@ -1,7 +1,7 @@
 //! Whether the upstream's replies still are what the contract says: their schemas, and how a reply is measured by them.
 //!
 //! Nearly all replies have a shape that was seen before, so measuring comes in two steps. [`ReplySchemas::fingerprints`]
-//! is one cheap pass that keeps nothing: whoever has seen all that it tells knows all that is to be said of the reply.
+//! is one cheap walk that keeps nothing: whoever has seen all that it tells knows all that is to be said of the reply.
 //! [`ReplySchemas::measure`] walks along the schema and tells each difference, with the fingerprint of the part that it is
 //! in. Both are here, because they must agree: what makes a difference must make another fingerprint.
 
@@ -30,7 +30,7 @@ use self::place::Place;
 use super::shape::Shape;
 use super::{SchemaFault, Schemas};
 use crate::contract::Operation;
-use crate::text::Scanner;
+use crate::text::{Layout, Scanner};
 
 pub use self::finding::{Finding, FindingKind, ReplyDocument, Sighting};
 pub use self::patch::SchemaPatches;
@@ -111,6 +111,12 @@ impl UpstreamReply {
         ReplyDocument::of(self.operation, self.status.is_success())
     }
 
+    /// Where the values of its body stand; none where that is not one JSON value, or nobody can read it.
+    #[must_use]
+    pub fn layout(&self) -> Option<Layout> {
+        self.text().ok().and_then(Layout::of)
+    }
+
     fn text(&self) -> Result<&str, BodyFault> {
         // What stands before the service may answer in its place, and speaks as it likes.
         let or_nothing = |fault| match self.status.is_server_error() {
@@ -182,13 +188,16 @@ impl ReplySchemas {
         }
     }
 
-    /// Tells the fingerprint of each part of a reply, with one pass and without keeping anything. That of the whole comes
-    /// last.
-    pub fn fingerprints(&self, reply: &UpstreamReply, mut tell: impl FnMut(u64)) {
+    /// Tells the fingerprint of each part of a reply with this [`UpstreamReply::layout`], with one walk and without
+    /// keeping anything. That of the whole comes last.
+    pub fn fingerprints(&self, reply: &UpstreamReply, layout: Option<&Layout>, mut tell: impl FnMut(u64)) {
         let (document, context) = self.document(reply);
         let fault = match reply.text() {
             Ok(text) => {
-                let told = fingerprint::fingerprints(text, &self.names, context, document.class, &mut tell);
+                let root = layout.and_then(|layout| layout.root(text));
+                let told = root.and_then(|root| {
+                    fingerprint::fingerprints(root, &self.names, context, document.class, &mut tell)
+                });
                 match told {
                     Some(_) => return,
                     None => reply.fault_of(text),
@@ -205,7 +214,7 @@ impl ReplySchemas {
         let (document, context) = self.document(reply);
         let (names, class) = (&self.names, document.class);
         let measured = reply.text().and_then(|text| {
-            let part = fingerprint::fingerprints(text, names, context, class, |_| {});
+            let part = fingerprint::fingerprint_of(text, names, context, class);
             part.map(|part| (text, part)).ok_or_else(|| reply.fault_of(text))
         });
         match measured {

@@ -50,7 +50,9 @@ fn of_environment(environment: &Value) -> BTreeSet<(&'static str, String, String
 
 fn shape(reply: &UpstreamReply) -> BTreeSet<u64> {
     let mut parts = BTreeSet::new();
-    ReplySchemas::built_in().unwrap().fingerprints(reply, |part| {
+    let layout = reply.layout();
+    let schemas = ReplySchemas::built_in().unwrap();
+    schemas.fingerprints(reply, layout.as_ref(), |part| {
         parts.insert(part);
     });
     parts
@@ -337,7 +339,7 @@ proptest! {
             }
             let reply = reply(operation, 200, document.to_string());
             let mut parts: HashMap<u64, HashSet<u64>> = HashMap::new();
-            schemas.fingerprints(&reply, |part| {
+            schemas.fingerprints(&reply, reply.layout().as_ref(), |part| {
                 parts.insert(part, HashSet::new());
             });
             schemas.measure(&reply, |part, sighting| {

@@ -93,9 +93,7 @@ impl<'t> Scanner<'t> {
                     self.string()?;
                 }
                 b'{' => {
-                    self.at += 1;
-                    self.skip_space();
-                    if !self.take(b'}') {
+                    if self.enter(b'}') {
                         self.open.push(true);
                         self.string()?;
                         self.colon()?;
@@ -103,9 +101,7 @@ impl<'t> Scanner<'t> {
                     }
                 }
                 b'[' => {
-                    self.at += 1;
-                    self.skip_space();
-                    if !self.take(b']') {
+                    if self.enter(b']') {
                         self.open.push(false);
                         continue;
                     }
@@ -113,7 +109,9 @@ impl<'t> Scanner<'t> {
                 b't' => self.literal(b"true")?,
                 b'f' => self.literal(b"false")?,
                 b'n' => self.literal(b"null")?,
-                _ => self.number()?,
+                _ => {
+                    self.number()?;
+                }
             }
             if !self.goes_on()? {
                 return Some(());
@@ -139,6 +137,21 @@ impl<'t> Scanner<'t> {
         Some(false)
     }
 
+    /// Goes into an object or a list, past the white space at its start, or past all of it where `close` follows: whether
+    /// there is anything in it.
+    #[inline]
+    pub(super) fn enter(&mut self, close: u8) -> bool {
+        self.at += 1;
+        self.skip_space();
+        !self.take(close)
+    }
+
+    /// Whether that byte stands at a place.
+    pub(super) fn is_at(&self, place: usize, byte: u8) -> bool {
+        self.text.get(place) == Some(&byte)
+    }
+
+    #[inline]
     pub(crate) fn colon(&mut self) -> Option<()> {
         self.skip_space();
         self.expect(b':')?;
@@ -183,19 +196,22 @@ impl<'t> Scanner<'t> {
         Some(())
     }
 
-    fn number(&mut self) -> Option<()> {
+    /// Whether it is of digits alone.
+    pub(super) fn number(&mut self) -> Option<bool> {
         self.take(b'-');
         if !self.take(b'0') {
             self.digits()?;
         }
-        if self.take(b'.') {
+        let has_fraction = self.take(b'.');
+        if has_fraction {
             self.digits()?;
         }
-        if self.take(b'e') || self.take(b'E') {
+        let has_exponent = self.take(b'e') || self.take(b'E');
+        if has_exponent {
             let _sign = self.take(b'+') || self.take(b'-');
             self.digits()?;
         }
-        Some(())
+        Some(!has_fraction && !has_exponent)
     }
 
     /// One digit at least.
@@ -206,7 +222,7 @@ impl<'t> Scanner<'t> {
         (count > 0).then_some(())
     }
 
-    fn literal(&mut self, literal: &[u8]) -> Option<()> {
+    pub(super) fn literal(&mut self, literal: &[u8]) -> Option<()> {
         let is_there = self.text.get(self.at..)?.starts_with(literal);
         self.at += literal.len();
         is_there.then_some(())
