@@ -13,7 +13,7 @@ use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 
 use super::LineWriter;
-use super::line_buffer::LineBuffer;
+use super::line_buffer::{LineBuffer, field};
 use crate::config::LogFormat;
 use crate::text::{Ratio, format_timestamp};
 
@@ -125,7 +125,7 @@ impl Scratch {
         });
         bytes.extend_from_slice(self.date.as_bytes());
         let mut buffer = LineBuffer::new(bytes, format == LogFormat::Json);
-        buffer.push_digits(u64::from(now.subsec_micros()), 6);
+        buffer.push_microseconds(now.subsec_micros());
         buffer.push(match format {
             LogFormat::Text => b"Z  INFO envgate::access: request",
             LogFormat::Json => b"Z\",\"level\":\"INFO\",\"message\":\"request\"",
@@ -152,33 +152,33 @@ impl Scratch {
 
 impl AccessLine<'_> {
     fn write_fields(&self, buffer: &mut LineBuffer<'_>) {
-        buffer.add_text("request_id", self.request_id);
+        buffer.add_text(field!("request_id"), self.request_id);
         let mut trace_id = [0; 32];
         HEXLOWER.encode_mut(&self.trace_id.to_be_bytes(), &mut trace_id);
-        buffer.add_plain_text("trace_id", &trace_id);
+        buffer.add_plain_text(field!("trace_id"), &trace_id);
         if let Some(client) = self.client {
-            buffer.add_address("client", client);
+            buffer.add_address(field!("client"), client);
         }
         if let Some(tenant) = self.tenant {
-            buffer.add_text("tenant", tenant);
+            buffer.add_text(field!("tenant"), tenant);
         }
         if let Some(key) = self.key {
-            buffer.add_text("key", key);
+            buffer.add_text(field!("key"), key);
         }
         if let Some(operation) = self.operation {
-            buffer.add_text("operation", operation);
+            buffer.add_plain_text(field!("operation"), operation.as_bytes());
         }
-        buffer.add_number("status", u64::from(self.status));
+        buffer.add_number(field!("status"), u64::from(self.status));
         if let Some(error) = self.error {
-            buffer.add_text("error", error);
+            buffer.add_plain_text(field!("error"), error.as_bytes());
         }
-        buffer.add_milliseconds("duration_ms", self.total);
-        buffer.add_milliseconds("upstream_ms", self.upstream);
-        buffer.add_milliseconds("waited_ms", self.waited);
-        buffer.add_milliseconds("client_ms", self.client_time);
-        buffer.add_milliseconds("own_ms", self.own);
+        buffer.add_milliseconds(field!("duration_ms"), self.total);
+        buffer.add_milliseconds(field!("upstream_ms"), self.upstream);
+        buffer.add_milliseconds(field!("waited_ms"), self.waited);
+        buffer.add_milliseconds(field!("client_ms"), self.client_time);
+        buffer.add_milliseconds(field!("own_ms"), self.own);
         if let Some(ratio) = self.sample_ratio {
-            buffer.add_ratio("sample_ratio", ratio);
+            buffer.add_ratio(field!("sample_ratio"), ratio);
         }
     }
 }

@@ -7,6 +7,23 @@ use std::time::Duration;
 use super::escape::escape;
 use crate::text::Ratio;
 
+/// The name of a field, with all that stands between the value before it and its own.
+pub(super) struct FieldName {
+    pub(super) text: &'static str,
+    pub(super) json: &'static str,
+}
+
+/// The [`FieldName`] that a literal is.
+macro_rules! field {
+    ($name:literal) => {
+        $crate::telemetry::line_buffer::FieldName {
+            text: concat!(" ", $name, "="),
+            json: concat!(",\"", $name, "\":"),
+        }
+    };
+}
+pub(super) use field;
+
 /// A line that is being written.
 pub(super) struct LineBuffer<'b> {
     bytes: &'b mut Vec<u8>,
@@ -19,28 +36,22 @@ impl<'b> LineBuffer<'b> {
     }
 
     /// Adds bytes as they are.
+    #[inline]
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Adds the last `count` digits of a number, zeros before it.
-    pub(super) fn push_digits(&mut self, number: u64, count: usize) {
-        const MOST: usize = 20;
-        let mut digits = [b'0'; MOST];
-        let mut rest = number;
-        for digit in digits.iter_mut().rev().take(count) {
-            *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
-            rest /= 10;
-        }
-        self.push(digits.get(MOST - count.min(MOST)..).unwrap_or_default());
+    /// Adds microseconds of a second, all six digits.
+    pub(super) fn push_microseconds(&mut self, microseconds: u32) {
+        self.push(&three_digits(microseconds / 1000));
+        self.push(&three_digits(microseconds % 1000));
     }
 
     /// Any text, its harmful characters escaped.
-    pub(super) fn add_text(&mut self, name: &str, text: &str) {
-        if text
-            .bytes()
-            .all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
-        {
+    pub(super) fn add_text(&mut self, name: FieldName, text: &str) {
+        // Each is looked at, whatever came before it: so several are looked at together.
+        let is_plain = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
+        if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
             return self.add_plain_text(name, text.as_bytes());
         }
         self.add_name(name);
@@ -56,14 +67,14 @@ impl<'b> LineBuffer<'b> {
     }
 
     /// A text without anything that would have to be escaped.
-    pub(super) fn add_plain_text(&mut self, name: &str, text: &[u8]) {
+    pub(super) fn add_plain_text(&mut self, name: FieldName, text: &[u8]) {
         self.add_name(name);
         self.push(b"\"");
         self.push(text);
         self.push(b"\"");
     }
 
-    pub(super) fn add_address(&mut self, name: &str, address: IpAddr) {
+    pub(super) fn add_address(&mut self, name: FieldName, address: IpAddr) {
         self.add_name(name);
         if self.is_json {
             self.push(b"\"");
@@ -85,45 +96,42 @@ impl<'b> LineBuffer<'b> {
         }
     }
 
-    pub(super) fn add_number(&mut self, name: &str, number: u64) {
+    pub(super) fn add_number(&mut self, name: FieldName, number: u64) {
         self.add_name(name);
         self.push_number(number);
     }
 
     /// Milliseconds with one to three digits after the point.
-    pub(super) fn add_milliseconds(&mut self, name: &str, duration: Duration) {
+    pub(super) fn add_milliseconds(&mut self, name: FieldName, duration: Duration) {
         self.add_name(name);
-        let microseconds = (duration.as_nanos() + 500) / 1000;
-        let microseconds = u64::try_from(microseconds).unwrap_or(u64::MAX);
-        self.push_number(microseconds / 1000);
-        self.push(b".");
-        let (mut fraction, mut count) = (microseconds % 1000, 3);
-        while count > 1 && fraction % 10 == 0 {
-            (fraction, count) = (fraction / 10, count - 1);
+        let nanoseconds = duration.subsec_nanos() + 500;
+        let whole = duration.as_secs().saturating_mul(1000);
+        self.push_number(whole.saturating_add(u64::from(nanoseconds / 1_000_000)));
+        match three_digits(nanoseconds / 1000 % 1000) {
+            [first, b'0', b'0'] => self.push(&[b'.', first]),
+            [first, second, b'0'] => self.push(&[b'.', first, second]),
+            [first, second, third] => self.push(&[b'.', first, second, third]),
         }
-        self.push_digits(fraction, count);
     }
 
-    pub(super) fn add_ratio(&mut self, name: &str, ratio: Ratio) {
+    pub(super) fn add_ratio(&mut self, name: FieldName, ratio: Ratio) {
         self.add_name(name);
         // A Vec takes all.
         let _ = write!(self.bytes, "{ratio}");
     }
 
-    fn add_name(&mut self, name: &str) {
-        if self.is_json {
-            self.push(b",\"");
-            self.push(name.as_bytes());
-            self.push(b"\":");
-        } else {
-            self.push(b" ");
-            self.push(name.as_bytes());
-            self.push(b"=");
-        }
+    #[inline]
+    fn add_name(&mut self, name: FieldName) {
+        self.push(if self.is_json { name.json } else { name.text }.as_bytes());
     }
 
     fn push_number(&mut self, number: u64) {
-        let count = number.checked_ilog10().unwrap_or_default() + 1;
-        self.push_digits(number, usize::try_from(count).unwrap_or_default());
+        self.push(itoa::Buffer::new().format(number).as_bytes());
     }
+}
+
+/// The digits of a number below 1000, zeros before it.
+#[inline]
+fn three_digits(number: u32) -> [u8; 3] {
+    [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + u8::try_from(digit).unwrap_or_default())
 }
