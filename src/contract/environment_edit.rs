@@ -46,14 +46,18 @@ fn complete_packages(packages: Object<'_>, edits: &mut Edits) {
 /// The members that a `packages` object does not have, as JSON.
 fn missing_packages(packages: Option<Object<'_>>) -> String {
     let is_missing = |name: &str| packages.is_none_or(|packages| packages.member(name).is_none());
-    let kind = is_missing("type").then(|| r#""type":"packages""#.to_owned());
-    let lists = PackageManager::ALL
-        .map(PackageManager::name)
-        .into_iter()
-        .filter(|name| is_missing(name));
-    let members: Vec<_> = kind
-        .into_iter()
-        .chain(lists.map(|name| format!(r#""{name}":[]"#)))
-        .collect();
-    members.join(",")
+    let mut members = String::new();
+    let mut add = |name, value| {
+        let comma = if members.is_empty() { "" } else { "," };
+        members.extend([comma, "\"", name, "\":", value]);
+    };
+    if is_missing("type") {
+        add("type", "\"packages\"");
+    }
+    for name in PackageManager::ALL.map(PackageManager::name) {
+        if is_missing(name) {
+            add(name, "[]");
+        }
+    }
+    members
 }

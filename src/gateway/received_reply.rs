@@ -14,20 +14,20 @@ impl ReceivedReply {
     /// Reads a reply to `operation` that nobody else looks at.
     pub(super) fn new(operation: Operation, reply: Reply) -> Self {
         Self {
-            layout: received(operation, &reply).layout(),
+            layout: received(operation, &reply).text().and_then(Layout::of),
             reply,
         }
     }
 
     /// Reads a reply to `operation`, and lets it be looked at whether it still is what the contract says.
     pub(super) fn observed(gateway: &Gateway, operation: Operation, reply: Reply) -> Self {
+        let Some(watch) = gateway.drift() else {
+            return Self::new(operation, reply);
+        };
         let received = received(operation, &reply);
-        let watch = gateway.drift();
-        let is_wanted = watch.is_some() || reply.status.is_success();
-        let layout = is_wanted.then(|| received.layout()).flatten();
-        if let Some(watch) = watch {
-            watch.observe(&received, layout.as_ref());
-        }
+        let text = received.text().unwrap_or_default();
+        let layout = Layout::of(text);
+        watch.observe(&received, layout.as_ref().and_then(|layout| layout.root(text)));
         Self { reply, layout }
     }
 

@@ -34,6 +34,7 @@ struct Entry {
     /// How many entries it is, with those in it. While the end of its value is looked for, which one it is in.
     size: u32,
     is_name_escaped: bool,
+    kind: NodeKind,
     /// Of the elements without an entry of their own, where it is a list.
     plain: Kinds,
 }
@@ -124,29 +125,54 @@ impl<'t> Node<'t> {
     /// Its name, unescaped; as it is written where its escapes stand for no text. Nothing where it has none.
     #[must_use]
     pub fn name(&self) -> Cow<'t, str> {
-        let quoted = self.text.get(self.name_span()).unwrap_or_default();
-        let written = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-        if !self.entry.is_name_escaped {
-            return Cow::Borrowed(written);
+        let written = self.text.get(self.inside_name()).unwrap_or_default();
+        match self.entry.is_name_escaped {
+            true => self.unescaped_name().unwrap_or(Cow::Borrowed(written)),
+            false => Cow::Borrowed(written),
         }
-        unescaped(quoted).unwrap_or(Cow::Borrowed(written))
+    }
+
+    /// The bytes of [`Node::name`].
+    #[inline]
+    pub(crate) fn name_bytes(&self) -> Cow<'t, [u8]> {
+        if self.entry.is_name_escaped {
+            return self.escaped_name_bytes();
+        }
+        Cow::Borrowed(self.text.as_bytes().get(self.inside_name()).unwrap_or_default())
+    }
+
+    /// Few write a name like that.
+    #[cold]
+    fn escaped_name_bytes(&self) -> Cow<'t, [u8]> {
+        match self.name() {
+            Cow::Borrowed(name) => Cow::Borrowed(name.as_bytes()),
+            Cow::Owned(name) => Cow::Owned(name.into_bytes()),
+        }
+    }
+
+    fn unescaped_name(&self) -> Option<Cow<'t, str>> {
+        unescaped(self.text.get(self.name_span())?)
     }
 
     /// Whether that is its name.
+    #[inline]
     #[must_use]
     pub fn is_named(&self, name: &str) -> bool {
-        if self.entry.is_name_escaped {
-            return self.name() == name;
-        }
-        let span = self.name_span();
-        span.len() == name.len() + 2
-            && self.text.as_bytes().get(span.start + 1..span.end - 1) == Some(name.as_bytes())
+        let is_as_long = self.inside_name().len() == name.len();
+        (is_as_long || self.entry.is_name_escaped) && *self.name_bytes() == *name.as_bytes()
+    }
+
+    /// Where its name stands without its quotes.
+    #[inline]
+    fn inside_name(&self) -> Range<usize> {
+        let quoted = self.name_span();
+        quoted.start + 1..quoted.end.saturating_sub(1)
     }
 
     /// What its value is.
     #[inline]
-    pub(crate) fn kind(&self) -> NodeKind {
-        NodeKind::of(self.written())
+    pub(crate) const fn kind(&self) -> NodeKind {
+        self.entry.kind
     }
 
     /// The value where it is a string, unescaped; none where it is anything else, or its escapes stand for no
@@ -243,7 +269,13 @@ impl<'t> Object<'t> {
     /// The member of this name; the last where there are several.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<Node<'t>> {
-        self.members().filter(|member| member.is_named(name)).last()
+        let mut found = None;
+        for member in self.members() {
+            if member.is_named(name) {
+                found = Some(member);
+            }
+        }
+        found
     }
 
     /// Where it stands in the text, in bytes.
@@ -304,6 +336,11 @@ impl Kinds {
     }
 
     #[inline]
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    #[inline]
     pub(crate) const fn has(self, kind: NodeKind) -> bool {
         self.0 & kind.bit() != 0
     }
@@ -355,7 +392,7 @@ impl Reading<'_> {
             let value = start..position(self.scanner.at);
             match self.entry(open.entry).filter(|_| !open.is_object) {
                 Some(list) => list.plain.add(kind),
-                None => self.entries.push(Entry::new(name, value, 1)),
+                None => self.entries.push(Entry::new(name, kind, value, 1)),
             }
             while open.entry != NONE && !self.goes_on(open)? {
                 open = self.leave(open);
@@ -400,7 +437,8 @@ impl Reading<'_> {
 
     fn enter(&mut self, name: Name, start: u32, kind: NodeKind, outer: Open) -> Open {
         let entry = position(self.entries.len());
-        self.entries.push(Entry::new(name, start..start, outer.entry));
+        self.entries
+            .push(Entry::new(name, kind, start..start, outer.entry));
         Open {
             entry,
             is_object: kind == NodeKind::Object,
@@ -415,10 +453,10 @@ impl Reading<'_> {
             entry.value.end = end;
             outer = std::mem::replace(&mut entry.size, count - open.entry);
         }
-        let first = self.entry(outer).map(|entry| offset(entry.value.start));
+        let kind = self.entry(outer).map(|entry| entry.kind);
         Open {
             entry: outer,
-            is_object: first.is_none_or(|first| self.scanner.is_at(first, b'{')),
+            is_object: kind != Some(NodeKind::List),
         }
     }
 
@@ -454,12 +492,13 @@ impl Reading<'_> {
 
 impl Entry {
     #[inline]
-    fn new(name: Name, value: Range<u32>, size: u32) -> Self {
+    fn new(name: Name, kind: NodeKind, value: Range<u32>, size: u32) -> Self {
         Self {
             name: name.span,
             value,
             size,
             is_name_escaped: name.is_escaped,
+            kind,
             plain: Kinds::default(),
         }
     }

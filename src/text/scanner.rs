@@ -146,11 +146,6 @@ impl<'t> Scanner<'t> {
         !self.take(close)
     }
 
-    /// Whether that byte stands at a place.
-    pub(super) fn is_at(&self, place: usize, byte: u8) -> bool {
-        self.text.get(place) == Some(&byte)
-    }
-
     #[inline]
     pub(crate) fn colon(&mut self) -> Option<()> {
         self.skip_space();
@@ -230,6 +225,13 @@ impl<'t> Scanner<'t> {
 
     #[inline]
     pub(crate) fn skip_space(&mut self) {
+        // Programs write none.
+        if self.peek() <= Some(b' ') {
+            self.skip_some_space();
+        }
+    }
+
+    fn skip_some_space(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.text.get(self.at) {
             self.at += 1;
         }

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A fingerprint may stand in as many slots.
 const WAYS: usize = 8;
@@ -18,6 +18,9 @@ struct Slot {
     seen: AtomicU64,
     /// When it was last seen, in looks.
     last_look: AtomicU64,
+    /// Whether anybody wants to know how often. Of others it is only told that they were seen, so that threads that see the
+    /// same write nothing as a rule.
+    is_counted: AtomicBool,
 }
 
 /// What was forgotten for another, and how often it had been seen since the last look.
@@ -47,16 +50,19 @@ impl KnownShapes {
         set.iter().position(is_it).map(|way| first + way)
     }
 
-    /// Counts what stands in a slot.
+    /// Counts what stands in a slot, as far as anybody wants to know.
     #[inline]
     pub(super) fn count(&self, slot: usize, times: u64) {
-        if let Some(slot) = self.slots.get(slot) {
+        let Some(slot) = self.slots.get(slot) else { return };
+        if slot.is_counted.load(Ordering::Relaxed) {
             slot.seen.fetch_add(times, Ordering::Relaxed);
+        } else if slot.seen.load(Ordering::Relaxed) == 0 {
+            slot.seen.store(1, Ordering::Relaxed);
         }
     }
 
-    /// Takes a new fingerprint in at a look; whom that costs its place, if anybody.
-    pub(super) fn insert(&self, shape: u64, look: u64) -> Option<Forgotten> {
+    /// Takes a new fingerprint in at a look, and counts it if anybody `is_counted`; whom that costs its place, if anybody.
+    pub(super) fn insert(&self, shape: u64, look: u64, is_counted: bool) -> Option<Forgotten> {
         let first = first_slot(shape);
         let set = self.slots.get(first..first + WAYS)?;
         let age = |slot: &&Slot| match slot.shape.load(Ordering::Relaxed) {
@@ -70,6 +76,7 @@ impl KnownShapes {
         let before = slot.shape.swap(shape, Ordering::Relaxed);
         let seen = slot.seen.swap(0, Ordering::Relaxed);
         slot.last_look.store(look, Ordering::Relaxed);
+        slot.is_counted.store(is_counted, Ordering::Relaxed);
         (before != 0).then_some(Forgotten { shape: before, seen })
     }
 
@@ -81,7 +88,7 @@ impl KnownShapes {
         }
     }
 
-    /// Tells which were seen since the last look, and how often each.
+    /// Tells which were seen since the last look, and how often each that is counted.
     pub(super) fn take_counts(&self, look: u64, mut tell: impl FnMut(u64, u64)) {
         for slot in &self.slots {
             if slot.seen.load(Ordering::Relaxed) > 0 {
@@ -107,11 +114,11 @@ mod tests {
     fn what_is_seen_often_stays_whatever_else_comes() {
         let known = KnownShapes::new();
         let shape = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 2;
-        assert!(known.insert(shape(0), 0).is_none());
+        assert!(known.insert(shape(0), 0, false).is_none());
         for look in 1..20_000 {
             let slot = known.find(shape(0)).unwrap();
             known.count(slot, 1);
-            known.insert(shape(look), look);
+            known.insert(shape(look), look, true);
             known.take_counts(look, |_, _| {});
         }
         let left = (0..20_000).filter(|number| known.find(shape(*number)).is_some());
@@ -121,14 +128,21 @@ mod tests {
     #[test]
     fn a_count_is_told_once() {
         let known = KnownShapes::new();
-        known.insert(4, 1);
-        let slot = known.find(4).unwrap();
-        known.count(slot, 1);
-        known.count(slot, 2);
+        known.insert(4, 1, true);
+        known.insert(5, 1, false);
+        for shape in [4, 5] {
+            let slot = known.find(shape).unwrap();
+            known.count(slot, 1);
+            known.count(slot, 2);
+        }
         let mut told = Vec::new();
         known.take_counts(2, |shape, seen| told.push((shape, seen)));
         known.take_counts(3, |shape, seen| told.push((shape, seen)));
-        assert_eq!(told, [(4, 3)]);
+        assert_eq!(
+            told,
+            [(4, 3), (5, 1)],
+            "nobody wants to know how often the other was seen"
+        );
         assert!(known.find(6).is_none());
     }
 }

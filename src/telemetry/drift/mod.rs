@@ -28,7 +28,9 @@ use self::known_shapes::KnownShapes;
 use self::queue::{ReplyQueue, WaitingReply};
 use self::tell::Teller;
 use super::drift_metrics::DriftMetrics;
-use crate::contract::{Finding, Layout, Operation, ReplyDocument, ReplySchemas, Sighting, UpstreamReply};
+use crate::contract::{
+    Finding, Layout, Node, Operation, ReplyDocument, ReplySchemas, Sighting, UpstreamReply,
+};
 
 pub use self::findings::PendingFinding;
 
@@ -120,8 +122,8 @@ impl DriftWatch {
         }
     }
 
-    /// Looks at a reply with this [`UpstreamReply::layout`]: counts it where its shape is known, else leaves it to be measured.
-    pub fn observe(&self, reply: &UpstreamReply, layout: Option<&Layout>) {
+    /// Looks at a reply with this body, if it has one: counts it where its shape is known, else leaves it to be measured.
+    pub fn observe(&self, reply: &UpstreamReply, body: Option<Node<'_>>) {
         if reply.body.len() > MAX_BYTES_AT_ONCE {
             self.leave(None, reply);
             return;
@@ -129,7 +131,7 @@ impl DriftWatch {
         let mut slots = [0; MAX_PARTS];
         let mut parts = 0;
         let mut new_shape: u64 = 0;
-        self.schemas.load().fingerprints(reply, layout, |part| {
+        self.schemas.load().fingerprints(reply, body, |part| {
             match (self.known.find(part), slots.get_mut(parts)) {
                 (Some(known), Some(slot)) => {
                     *slot = known;
@@ -214,8 +216,10 @@ impl DriftWatch {
         let WaitingReply { reply, count, .. } = waiting;
         let schemas = self.schemas.load_full();
         let mut new: HashMap<u64, PartFindings> = HashMap::new();
-        let layout = reply.layout();
-        schemas.fingerprints(reply, layout.as_ref(), |part| match self.known.find(part) {
+        let text = reply.text().unwrap_or_default();
+        let layout = Layout::of(text);
+        let body = layout.as_ref().and_then(|layout| layout.root(text));
+        schemas.fingerprints(reply, body, |part| match self.known.find(part) {
             Some(slot) => self.known.count(slot, *count),
             None if new.len() < MAX_NEW_PARTS || new.contains_key(&part) => {
                 new.entry(part).or_insert_with(|| PartFindings::of(reply)).times += 1;
@@ -242,12 +246,13 @@ impl DriftWatch {
             if part.beyond > 0 && measurer.is_first_overfull(shape) {
                 continue;
             }
-            if let Some(forgotten) = self.known.insert(shape, measurer.looks)
+            let differs = !part.keys.is_empty() || part.beyond > 0;
+            if let Some(forgotten) = self.known.insert(shape, measurer.looks, differs)
                 && let Some(part) = measurer.parts.remove(&forgotten.shape)
             {
                 self.count_part(&part, forgotten.seen, now, true);
             }
-            if !part.keys.is_empty() || part.beyond > 0 {
+            if differs {
                 part.keys.shrink_to_fit();
                 part.crowds = HashMap::new();
                 measurer.parts.insert(shape, part);

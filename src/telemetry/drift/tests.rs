@@ -27,7 +27,9 @@ fn reply(more: Value) -> UpstreamReply {
 }
 
 fn observe(watch: &DriftWatch, reply: &UpstreamReply) {
-    watch.observe(reply, reply.layout().as_ref());
+    let text = reply.text().unwrap_or_default();
+    let layout = Layout::of(text);
+    watch.observe(reply, layout.as_ref().and_then(|layout| layout.root(text)));
 }
 
 /// What is written by now, and how often each was seen.

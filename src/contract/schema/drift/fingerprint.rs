@@ -85,7 +85,7 @@ impl<F: FnMut(u64)> Walk<'_, F> {
             NodeKind::Object | NodeKind::List if depth >= MAX_DEPTH => None,
             NodeKind::Object => self.object(node, context, class, depth),
             NodeKind::List => self.list(node, context, class, depth),
-            kind => Some(plain(node.written(), kind, class)),
+            kind => Some(plain(kind, class, || node.written())),
         }
     }
 
@@ -94,18 +94,23 @@ impl<F: FnMut(u64)> Walk<'_, F> {
         let mut content = OBJECT;
         let mut kinds = Kinds::default();
         for member in node.inner() {
-            let (name, behind) = self.names.look_up(member.name().as_bytes());
-            if behind.is_known && (class.has_members || !class.is_map) {
-                let value = self.value(member, context.member(name), behind, depth + 1)?;
-                content = content.wrapping_add(mix(name, value));
+            let (name, behind) = self.names.look_up(&member.name_bytes());
+            let kind = member.kind();
+            let taken_in = if behind.is_known && (class.has_members || !class.is_map) {
+                match kind.is_container() {
+                    true => self.value(member, context.member(name), behind, depth + 1)?,
+                    false => plain(kind, behind, || member.written()),
+                }
             } else if class.is_map {
                 self.child(member, context.child(), class, depth, &mut kinds)?;
-                if class.has_members {
-                    content = content.wrapping_add(mix(name, OTHER));
+                if !class.has_members {
+                    continue;
                 }
+                OTHER
             } else {
-                content = content.wrapping_add(mix(name, number_of(member.kind())));
-            }
+                number_of(kind)
+            };
+            content = content.wrapping_add(mix(name, taken_in));
         }
         self.tell_kinds(context.child(), kinds);
         Some(content)
@@ -133,7 +138,7 @@ impl<F: FnMut(u64)> Walk<'_, F> {
             let kind = NodeKind::of(written);
             let inside = written.get(1..written.len() - 1).unwrap_or_default();
             if !kind.is_container() || inside.trim_ascii().is_empty() {
-                self.element(kind, plain(written, kind, class), context, &mut kinds);
+                self.element(kind, plain(kind, class, || written), context, &mut kinds);
             }
         });
         kinds
@@ -162,6 +167,9 @@ impl<F: FnMut(u64)> Walk<'_, F> {
     }
 
     fn tell_kinds(&mut self, context: Context, kinds: Kinds) {
+        if kinds.is_empty() {
+            return;
+        }
         for kind in NodeKind::ALL.into_iter().filter(|kind| kinds.has(*kind)) {
             (self.tell)(context.part(number_of(kind)));
         }
@@ -169,13 +177,14 @@ impl<F: FnMut(u64)> Walk<'_, F> {
 }
 
 /// What is taken in of a value that has nothing in it.
-fn plain(written: &str, kind: NodeKind, class: NameClass) -> u64 {
+#[inline]
+fn plain<'t>(kind: NodeKind, class: NameClass, written: impl FnOnce() -> &'t str) -> u64 {
     let number = number_of(kind);
     match kind {
         NodeKind::Object | NodeKind::List => number,
-        _ if class.is_compared => mix(number, hash_bytes(written.as_bytes())),
-        NodeKind::String if class.is_formed => mix(number, hash_form(written.as_bytes())),
-        NodeKind::Number if !is_whole_number(written) => FRACTION,
+        _ if class.is_compared => mix(number, hash_bytes(written().as_bytes())),
+        NodeKind::String if class.is_formed => mix(number, hash_form(written().as_bytes())),
+        NodeKind::Number if !is_whole_number(written()) => FRACTION,
         _ => number,
     }
 }

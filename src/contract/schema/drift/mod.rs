@@ -30,7 +30,7 @@ use self::place::Place;
 use super::shape::Shape;
 use super::{SchemaFault, Schemas};
 use crate::contract::Operation;
-use crate::text::{Layout, Scanner};
+use crate::text::{Node, Scanner};
 
 pub use self::finding::{Finding, FindingKind, ReplyDocument, Sighting};
 pub use self::patch::SchemaPatches;
@@ -111,13 +111,13 @@ impl UpstreamReply {
         ReplyDocument::of(self.operation, self.status.is_success())
     }
 
-    /// Where the values of its body stand; none where that is not one JSON value, or nobody can read it.
+    /// Its body; none where there is none, or nobody can read it.
     #[must_use]
-    pub fn layout(&self) -> Option<Layout> {
-        self.text().ok().and_then(Layout::of)
+    pub fn text(&self) -> Option<&str> {
+        self.readable().ok()
     }
 
-    fn text(&self) -> Result<&str, BodyFault> {
+    fn readable(&self) -> Result<&str, BodyFault> {
         // What stands before the service may answer in its place, and speaks as it likes.
         let or_nothing = |fault| match self.status.is_server_error() {
             true => BodyFault::Unexpected,
@@ -188,21 +188,18 @@ impl ReplySchemas {
         }
     }
 
-    /// Tells the fingerprint of each part of a reply with this [`UpstreamReply::layout`], with one walk and without
-    /// keeping anything. That of the whole comes last.
-    pub fn fingerprints(&self, reply: &UpstreamReply, layout: Option<&Layout>, mut tell: impl FnMut(u64)) {
+    /// Tells the fingerprint of each part of a reply, with one walk along its `body` and without keeping anything. That of
+    /// the whole comes last. There is no body where the reply has no [`UpstreamReply::text`] or that is not one JSON value.
+    pub fn fingerprints(&self, reply: &UpstreamReply, body: Option<Node<'_>>, mut tell: impl FnMut(u64)) {
         let (document, context) = self.document(reply);
-        let fault = match reply.text() {
-            Ok(text) => {
-                let root = layout.and_then(|layout| layout.root(text));
-                let told = root.and_then(|root| {
-                    fingerprint::fingerprints(root, &self.names, context, document.class, &mut tell)
-                });
-                match told {
-                    Some(_) => return,
-                    None => reply.fault_of(text),
-                }
-            }
+        let told = body.and_then(|body| {
+            fingerprint::fingerprints(body, &self.names, context, document.class, &mut tell)
+        });
+        if told.is_some() {
+            return;
+        }
+        let fault = match reply.readable() {
+            Ok(text) => reply.fault_of(text),
             Err(fault) => fault,
         };
         tell(context.part(fault.number()));
@@ -213,7 +210,7 @@ impl ReplySchemas {
     pub fn measure(&self, reply: &UpstreamReply, mut tell: impl FnMut(u64, &Sighting<'_>)) {
         let (document, context) = self.document(reply);
         let (names, class) = (&self.names, document.class);
-        let measured = reply.text().and_then(|text| {
+        let measured = reply.readable().and_then(|text| {
             let part = fingerprint::fingerprint_of(text, names, context, class);
             part.map(|part| (text, part)).ok_or_else(|| reply.fault_of(text))
         });

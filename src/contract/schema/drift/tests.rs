@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::text::Layout;
 
 fn environment() -> Value {
     json!({
@@ -48,11 +49,15 @@ fn of_environment(environment: &Value) -> BTreeSet<(&'static str, String, String
     findings(&reply(Operation::Update, 200, environment.to_string()))
 }
 
+fn fingerprints(schemas: &ReplySchemas, reply: &UpstreamReply, tell: impl FnMut(u64)) {
+    let text = reply.text().unwrap_or_default();
+    let layout = Layout::of(text);
+    schemas.fingerprints(reply, layout.as_ref().and_then(|layout| layout.root(text)), tell);
+}
+
 fn shape(reply: &UpstreamReply) -> BTreeSet<u64> {
     let mut parts = BTreeSet::new();
-    let layout = reply.layout();
-    let schemas = ReplySchemas::built_in().unwrap();
-    schemas.fingerprints(reply, layout.as_ref(), |part| {
+    fingerprints(&ReplySchemas::built_in().unwrap(), reply, |part| {
         parts.insert(part);
     });
     parts
@@ -339,7 +344,7 @@ proptest! {
             }
             let reply = reply(operation, 200, document.to_string());
             let mut parts: HashMap<u64, HashSet<u64>> = HashMap::new();
-            schemas.fingerprints(&reply, reply.layout().as_ref(), |part| {
+            fingerprints(&schemas, &reply, |part| {
                 parts.insert(part, HashSet::new());
             });
             schemas.measure(&reply, |part, sighting| {
