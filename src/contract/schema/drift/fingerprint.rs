@@ -94,7 +94,10 @@ impl<F: FnMut(u64)> Walk<'_, F> {
         let mut content = OBJECT;
         let mut kinds = Kinds::default();
         for member in node.inner() {
-            let (name, behind) = self.names.look_up(&member.name_bytes());
+            let (name, behind) = match member.plain_name() {
+                Some(name) => self.names.look_up(name),
+                None => self.names.look_up(member.name().as_bytes()),
+            };
             let kind = member.kind();
             let taken_in = if behind.is_known && (class.has_members || !class.is_map) {
                 match kind.is_container() {

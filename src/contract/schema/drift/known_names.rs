@@ -67,11 +67,11 @@ impl KnownNames {
             slots: vec![(0, NameClass::default()); (known.len() * 2).next_power_of_two()].into(),
         };
         for (hash, class) in known {
-            let free = names.places(hash).find(|place| {
-                let taken = names.slots.get(*place).map(|(taken, _)| *taken);
-                taken == Some(0)
-            });
-            if let Some(slot) = free.and_then(|place| names.slots.get_mut(place)) {
+            let mut place = names.first_place(hash);
+            while names.slots.get(place).is_some_and(|(taken, _)| *taken != 0) {
+                place = names.place_after(place);
+            }
+            if let Some(slot) = names.slots.get_mut(place) {
                 *slot = (hash, class);
             }
         }
@@ -82,22 +82,25 @@ impl KnownNames {
     #[inline]
     pub(super) fn look_up(&self, name: &[u8]) -> (u64, NameClass) {
         let hash = hash_bytes(name).max(1);
-        for place in self.places(hash) {
+        let mut place = self.first_place(hash);
+        // At least half of the places are free.
+        loop {
             match self.slots.get(place) {
                 Some((known, class)) if *known == hash => return (hash, *class),
-                Some((0, _)) | None => break,
-                Some(_) => {}
+                Some((0, _)) | None => return (hash, NameClass::default()),
+                Some(_) => place = self.place_after(place),
             }
         }
-        (hash, NameClass::default())
     }
 
-    /// Where a number may stand, the likeliest place first.
+    /// Where a number stands, if no other stands there.
     #[inline]
-    fn places(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
-        let mask = self.slots.len() - 1;
-        let first = usize::try_from(hash >> 32).unwrap_or_default();
-        (0..=mask).map(move |step| (first + step) & mask)
+    fn first_place(&self, hash: u64) -> usize {
+        usize::try_from(hash >> 32).unwrap_or_default() & (self.slots.len() - 1)
+    }
+
+    const fn place_after(&self, place: usize) -> usize {
+        (place + 1) & (self.slots.len() - 1)
     }
 }
 
