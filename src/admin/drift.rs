@@ -11,7 +11,7 @@ use super::parameters::Parameters;
 use super::problem::Problem;
 use super::{Actor, Admin, answer, in_time};
 use crate::contract::Operation;
-use crate::store::{DriftQuery, FindingState, Store, StoredFinding};
+use crate::store::{DriftQuery, FindingState, Store, StoreError, StoreFault, StoredFinding};
 use crate::text::nearest_name;
 
 const LIST: &str = "drift";
@@ -72,12 +72,21 @@ async fn acknowledge(
     Ok(answer(StatusCode::OK, &json!({ "acknowledged": acknowledged })))
 }
 
-/// Whoever asks hears of all that this gateway has seen by now.
+/// Whoever asks hears of all that this gateway has seen by now. While the store takes no writes it can be read all the same:
+/// what it lacks stays here, and is in the log.
 async fn write_pending(admin: &Admin, store: &Store) -> Result<(), Problem> {
-    match admin.gateway.drift() {
-        Some(watch) => in_time(store.write_drift(watch)).await.map(drop),
-        None => Ok(()),
-    }
+    let Some(watch) = admin.gateway.drift() else {
+        return Ok(());
+    };
+    let takes_no_writes =
+        |error: &StoreError| matches!(error.fault(), Some(StoreFault::ReadOnly | StoreFault::Full));
+    let writing = async {
+        match store.write_drift(watch).await {
+            Err(error) if takes_no_writes(&error) => Ok(()),
+            outcome => outcome.map(drop),
+        }
+    };
+    in_time(writing).await
 }
 
 fn parse_operation(text: &str) -> Result<Operation, String> {

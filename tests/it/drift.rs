@@ -4,6 +4,7 @@ mod command;
 mod flood;
 mod patches;
 mod replicas;
+mod store;
 
 use serde_json::{Value, json};
 
