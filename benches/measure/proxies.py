@@ -22,7 +22,6 @@ POLICY = '[plans.default.policy]\nnetworking = "limited"\n'
 NO_AUDIT = "[audit]\nenabled = false\n"
 NO_DRIFT = "[drift]\nenabled = false\n"
 # Beside what is on without a word: a line for each request, spans of as many as there are by default, counts of tenants.
-TELEMETRY = '[telemetry]\ntraces_endpoint = "http://127.0.0.1:{collector}"\nprotocol = "http/protobuf"\ntenants = 100\n'
 
 
 def configured(directory, name, **values):
@@ -130,15 +129,6 @@ def envgate_ways(stack, directory, upstream):
         "policy (two upstream requests)": Gateway(stack, folder / "policy", upstream, settings=NO_AUDIT + POLICY),
         "limited budget": Gateway(stack, folder / "limited", upstream, settings=NO_AUDIT + LIMITED),
         "limited budget in Redis": Gateway(stack, folder / "redis", upstream, settings=NO_AUDIT + LIMITED + shared),
-        "telemetry off": Gateway(stack, folder / "quiet", upstream, settings=NO_AUDIT + NO_DRIFT),
-        "telemetry on": Gateway(
-            stack,
-            folder / "telling",
-            upstream,
-            settings=NO_AUDIT + TELEMETRY.format(collector=collector(stack)),
-            variables={"ENVGATE_LOG__LEVEL": "info"},
-            log=subprocess.DEVNULL,
-        ),
     }
     # Updates of one environment under a policy wait for each other: those of many are what a gateway has.
     many = "/v1/environments/env_011CZkZ9X2dpNyB7HsEFo*"

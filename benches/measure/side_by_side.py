@@ -19,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import report
+from . import report, telemetry
 from .idle import idle_memory
 from .processes import GOOD, UPSTREAM_KEY, mock_upstream
 from .proxies import ALL, envgate
@@ -66,9 +66,11 @@ def main():
         straight = Row("straight to the upstream", "accepted", None, upstream, UPSTREAM_KEY, GOOD, 200)
         latencies["straight to the upstream"] = straight.latency(options.rate, options.seconds * 2)
         lines = report.table(rows, latencies, idle)
-        print(report.printed(lines))
+        costs = telemetry.measure(stack, directory, upstream) if "envgate" in options.peers.split(",") else []
+        for told in filter(None, (lines, costs)):
+            print(report.printed(told))
         if options.write:
-            report.write(rows, lines, options)
+            report.write(rows, lines, costs, options)
 
 
 if __name__ == "__main__":
