@@ -21,6 +21,9 @@ use crate::config::Secret;
 use crate::contract::Operation;
 use crate::telemetry::UpstreamMetrics;
 
+/// Timers are no finer: of two that end within it either may come first.
+const TIMER_TICK: Duration = Duration::from_millis(1);
+
 /// The client of one upstream with one credential, shared by all workers.
 pub struct Client {
     timeout: Duration,
@@ -216,9 +219,9 @@ impl Client {
         let mut connection = match idle {
             Some(idle) => idle,
             None => {
-                // Never later than the whole: a write that did not start must not look like one that did.
+                // Before the whole: a write that did not start must not look like one that did.
                 let left = deadline.saturating_duration_since(Instant::now());
-                origin.connect(left).await?
+                origin.connect(left.saturating_sub(TIMER_TICK * 2)).await?
             }
         };
         attempt.received = Some(connection.received.clone());
