@@ -21,7 +21,6 @@ LIMITED = "[budgets.default]\nrequests_per_minute = 1000000\nconcurrent_requests
 POLICY = '[plans.default.policy]\nnetworking = "limited"\n'
 NO_AUDIT = "[audit]\nenabled = false\n"
 NO_DRIFT = "[drift]\nenabled = false\n"
-# Beside what is on without a word: a line for each request, spans of as many as there are by default, counts of tenants.
 
 
 def configured(directory, name, **values):

@@ -81,7 +81,7 @@ def told_of_telemetry(lines):
     explained = [[*row, telemetry.MEANING[row[0]]] for row in rows]
     return [
         "What telemetry costs an accepted update. A machine's own speed changes by more than that between rounds, so all take",
-        f"{telemetry.TURNS} turns of a second, and each is compared with the turn of `{telemetry.OFF}` that was next to it; medians.",
+        f"{telemetry.TURNS} turns of a second, and each is compared with that of `{telemetry.OFF}` in the same round; medians.",
         "",
         *cells_of([[*head, "what it is"], *explained]),
         "",

@@ -1,7 +1,7 @@
 """What telemetry costs: an accepted update with one part of it at a time, beside one with none.
 
 A machine's own speed changes by more than that between rounds, so all take turns of a second, in an order that changes, and
-each is compared with the turn of `off` that was next to it.
+each is compared with the turn of `off` of the same round.
 """
 
 import statistics

@@ -28,7 +28,7 @@ pub struct ListedEnvironment {
     pub id: EnvironmentId,
     /// The stamp that it has.
     pub stamp: Option<String>,
-    /// Its position on the page, among all objects that have anything in them.
+    /// Its position on the page, among all objects.
     pub index: usize,
     span: Range<usize>,
 }
@@ -163,13 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_environment_is_passed_over_and_keeps_its_place() {
+    fn what_is_no_environment_is_passed_over() {
         let page = read(r#"{"data":[1,{},{"id":2},{"id":"/"},{"id":"env_1"}],"next_page":"p\/2"}"#).unwrap();
         assert_eq!(page.next_page.as_deref(), Some("p/2"));
         let listed = page.environments.as_slice();
         assert_eq!(
             (listed.len(), listed[0].id.as_str(), listed[0].index),
-            (1, "env_1", 2)
+            (1, "env_1", 3)
         );
     }
 }

@@ -153,12 +153,7 @@ impl<'g> DryRun<'g> {
         };
         let (dialect, stamp_key) = (head.plan.plan.dialect, &self.gateway.owners.stamp_key);
         let operation = head.target.operation;
-        ReadReply::new(
-            ReceivedReply::new(operation, reply),
-            operation,
-            dialect,
-            stamp_key,
-        )
+        ReadReply::new(ReceivedReply::new(reply), operation, dialect, stamp_key)
     }
 }
 

@@ -6,15 +6,17 @@ use crate::upstream::Reply;
 /// A reply of the upstream's, read once for all that wants to know something of it.
 pub(super) struct ReceivedReply {
     pub(super) reply: Reply,
-    /// Where the values of its body stand, as far as anybody wants to know.
+    /// Where the values of its body stand; none where nobody can read it, or nobody wants to.
     layout: Option<Layout>,
 }
 
 impl ReceivedReply {
-    /// Reads a reply to `operation` that nobody else looks at.
-    pub(super) fn new(operation: Operation, reply: Reply) -> Self {
+    /// Reads a reply that nobody else looks at, as far as it is a success.
+    pub(super) fn new(reply: Reply) -> Self {
+        let is_wanted = reply.status.is_success() && !response::is_encoded(&reply.headers);
+        let text = is_wanted.then(|| str::from_utf8(&reply.body).ok()).flatten();
         Self {
-            layout: received(operation, &reply).text().and_then(Layout::of),
+            layout: text.and_then(Layout::of),
             reply,
         }
     }
@@ -22,9 +24,14 @@ impl ReceivedReply {
     /// Reads a reply to `operation`, and lets it be looked at whether it still is what the contract says.
     pub(super) fn observed(gateway: &Gateway, operation: Operation, reply: Reply) -> Self {
         let Some(watch) = gateway.drift() else {
-            return Self::new(operation, reply);
+            return Self::new(reply);
         };
-        let received = received(operation, &reply);
+        let received = UpstreamReply {
+            operation,
+            status: reply.status,
+            is_encoded: response::is_encoded(&reply.headers),
+            body: reply.body.clone(),
+        };
         let text = received.text().unwrap_or_default();
         let layout = Layout::of(text);
         watch.observe(&received, layout.as_ref().and_then(|layout| layout.root(text)));
@@ -36,15 +43,6 @@ impl ReceivedReply {
         self.layout
             .as_ref()?
             .object(str::from_utf8(&self.reply.body).ok()?)
-    }
-}
-
-fn received(operation: Operation, reply: &Reply) -> UpstreamReply {
-    UpstreamReply {
-        operation,
-        status: reply.status,
-        is_encoded: response::is_encoded(&reply.headers),
-        body: reply.body.clone(),
     }
 }
 
@@ -68,7 +66,7 @@ mod tests {
                     .collect(),
                 body: Bytes::from_static(body),
             };
-            ReceivedReply::new(Operation::Retrieve, reply)
+            ReceivedReply::new(reply)
         };
         assert!(received(b"{\"id\":\"e\"}", None).object().is_some());
         assert!(received(b"{\"id\":\"e\"}", Some("gzip")).object().is_none());

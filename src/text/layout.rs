@@ -11,8 +11,7 @@ pub(crate) use self::kind::{Kinds, NodeKind};
 /// Where each value of a JSON text stands. The text itself stays apart, so that it can be shared: whoever looks into it
 /// brings it along, and has to bring the one that the layout is of.
 ///
-/// Elements of lists that have nothing in them, strings and numbers and empty objects and lists, are not told apart: of
-/// those only the kinds are known.
+/// Elements of lists that are neither objects nor lists are not told apart: of those only the kinds are known.
 ///
 /// ```
 /// use envgate::text::Layout;
@@ -57,7 +56,7 @@ pub struct Object<'t>(Node<'t>);
 
 impl Layout {
     /// Reads a text that is one JSON value, but for white space around it. None where it is anything else, or larger than
-    /// 4 GiB. It takes 24 bytes for each value that has an entry, so at most seven times as much as the text.
+    /// 4 GiB. It takes 24 bytes for each value that has an entry, so at most twelve times as much as the text, and what a vector has to spare.
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
         let entries = reading::read(text)?;
@@ -171,8 +170,7 @@ impl<'t> Node<'t> {
         (self.kind() == NodeKind::Object).then_some(Object(self))
     }
 
-    /// The objects among the elements of the value where it is a list, but for those with nothing in them; none where it
-    /// is no list.
+    /// The objects among the elements of the value where it is a list; none where it is no list.
     ///
     /// ```
     /// use envgate::text::Layout;
@@ -180,14 +178,14 @@ impl<'t> Node<'t> {
     /// let text = r#"{"data": [{"id": 1}, 2.0, {}]}"#;
     /// let layout = Layout::of(text).unwrap();
     /// let data = layout.object(text).unwrap().member("data").unwrap();
-    /// assert_eq!(data.objects().unwrap().count(), 1);
+    /// assert_eq!(data.objects().unwrap().count(), 2);
     /// ```
     #[must_use]
     pub fn objects(self) -> Option<impl Iterator<Item = Object<'t>>> {
         self.is_list().then(|| self.inner().filter_map(Node::as_object))
     }
 
-    /// The members of an object, or the elements of a list that have something in them.
+    /// The members of an object, or the objects and lists among the elements of a list.
     pub(crate) const fn inner(&self) -> Inner<'t> {
         Inner {
             text: self.text,

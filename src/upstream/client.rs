@@ -221,7 +221,8 @@ impl Client {
             None => {
                 // Before the whole: a write that did not start must not look like one that did.
                 let left = deadline.saturating_duration_since(Instant::now());
-                origin.connect(left.saturating_sub(TIMER_TICK * 2)).await?
+                let margin = (TIMER_TICK * 2).min(left / 2);
+                origin.connect(left.saturating_sub(margin)).await?
             }
         };
         attempt.received = Some(connection.received.clone());

@@ -54,7 +54,7 @@ fn reply(status: StatusCode, body: impl Into<Bytes>) -> ReadReply {
         body: body.into(),
     };
     // An operation of whose reply nothing more is asked than that it is an object.
-    let received = ReceivedReply::new(Operation::Delete, reply);
+    let received = ReceivedReply::new(reply);
     ReadReply::new(
         received,
         Operation::Delete,

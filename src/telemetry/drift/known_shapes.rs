@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 const WAYS: usize = 8;
 const SETS: usize = 256;
 
-/// The fingerprints that were seen before, and how often each was since somebody last looked. Those who look up and count
-/// take no lock and allocate nothing; one at a time takes in new ones, each in the place of one that was not seen for
-/// longest. So there are never more than there are slots, whatever the upstream sends.
+/// The fingerprints that were seen before, and of those that are counted how often since somebody last looked. Those who
+/// look up and count take no lock and allocate nothing; one at a time takes in new ones, each in the place of one that was
+/// not seen for longest. So there are never more than there are slots, whatever the upstream sends.
 pub(super) struct KnownShapes {
     slots: Box<[Slot]>,
 }
@@ -57,7 +57,7 @@ impl KnownShapes {
         if slot.is_counted.load(Ordering::Relaxed) {
             slot.seen.fetch_add(times, Ordering::Relaxed);
         } else if slot.seen.load(Ordering::Relaxed) == 0 {
-            slot.seen.store(1, Ordering::Relaxed);
+            slot.seen.fetch_max(1, Ordering::Relaxed);
         }
     }
 
@@ -73,10 +73,10 @@ impl KnownShapes {
             ),
         };
         let slot = set.iter().min_by_key(age)?;
+        slot.is_counted.store(is_counted, Ordering::Relaxed);
         let before = slot.shape.swap(shape, Ordering::Relaxed);
         let seen = slot.seen.swap(0, Ordering::Relaxed);
         slot.last_look.store(look, Ordering::Relaxed);
-        slot.is_counted.store(is_counted, Ordering::Relaxed);
         (before != 0).then_some(Forgotten { shape: before, seen })
     }
 

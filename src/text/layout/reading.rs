@@ -67,9 +67,9 @@ impl Reading<'_> {
                 continue;
             }
             let value = start..position(self.scanner.at);
-            match self.entry(open.entry).filter(|_| !open.is_object) {
-                Some(list) => list.plain.add(kind),
-                None => self.entries.push(Entry::new(name, kind, value, 1)),
+            match self.entry(open.entry) {
+                Some(list) if !open.is_object && !kind.is_container() => list.plain.add(kind),
+                _ => self.entries.push(Entry::new(name, kind, value, 1)),
             }
             while open.entry != NONE && !self.goes_on(open)? {
                 open = self.leave(open);

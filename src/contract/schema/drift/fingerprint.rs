@@ -122,7 +122,8 @@ impl<F: FnMut(u64)> Walk<'_, F> {
     fn list(&mut self, node: Node<'_>, context: Context, class: NameClass, depth: usize) -> Option<u64> {
         let context = context.child();
         let mut kinds = node.plain_kinds();
-        if class.is_compared || class.is_formed || kinds.has(NodeKind::Number) {
+        let matters = class.is_compared || class.is_formed || kinds.has(NodeKind::Number);
+        if matters && !kinds.is_empty() {
             kinds = self.plain_elements(node, context, class);
         }
         for element in node.inner() {
@@ -132,15 +133,14 @@ impl<F: FnMut(u64)> Walk<'_, F> {
         Some(LIST)
     }
 
-    /// Tells the elements that have nothing in them where more than their kind matters; gives back the kinds of the others.
+    /// Tells the plain elements of which more than their kind matters; gives back the kinds of the others.
     fn plain_elements(&mut self, list: Node<'_>, context: Context, class: NameClass) -> Kinds {
         let mut kinds = Kinds::default();
         let text = list.written();
         Scanner::new(text).list(|element| {
             let written = text.get(element).unwrap_or_default();
             let kind = NodeKind::of(written);
-            let inside = written.get(1..written.len() - 1).unwrap_or_default();
-            if !kind.is_container() || inside.trim_ascii().is_empty() {
+            if !kind.is_container() {
                 self.element(kind, plain(kind, class, || written), context, &mut kinds);
             }
         });
@@ -162,11 +162,14 @@ impl<F: FnMut(u64)> Walk<'_, F> {
 
     /// An element is a part of its own; plain values of one kind are one together.
     fn element(&mut self, kind: NodeKind, content: u64, context: Context, kinds: &mut Kinds) {
-        if content == number_of(kind) {
-            kinds.add(kind);
-        } else {
-            (self.tell)(context.part(content));
+        if kind.is_container() || content != number_of(kind) {
+            return (self.tell)(context.part(content));
         }
+        kinds.add(match kind {
+            // It is a whole one.
+            NodeKind::Number => NodeKind::Integer,
+            kind => kind,
+        });
     }
 
     fn tell_kinds(&mut self, context: Context, kinds: Kinds) {

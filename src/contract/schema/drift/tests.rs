@@ -63,6 +63,17 @@ fn shape(reply: &UpstreamReply) -> BTreeSet<u64> {
     parts
 }
 
+/// How often each part of a reply is told, the rarest first.
+fn times(reply: &UpstreamReply) -> Vec<usize> {
+    let mut times: HashMap<u64, usize> = HashMap::new();
+    fingerprints(&ReplySchemas::built_in().unwrap(), reply, |part| {
+        *times.entry(part).or_default() += 1;
+    });
+    let mut times: Vec<usize> = times.into_values().collect();
+    times.sort_unstable();
+    times
+}
+
 fn set(document: &mut Value, pointer: &str, value: Value) {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     document.pointer_mut(parent).unwrap()[name] = value;
@@ -323,6 +334,23 @@ fn mutate(document: &mut Value, (place, how, value): (usize, u8, Value)) {
             set(document, &format!("{parent}/new"), value);
         }
     }
+}
+
+#[test]
+fn each_object_of_a_list_counts_and_plain_values_of_a_kind_count_together() {
+    let list = |data: &str| {
+        reply(
+            Operation::List,
+            200,
+            format!(r#"{{"data":{data},"next_page":null}}"#),
+        )
+    };
+    // The other one is the list itself.
+    assert_eq!(times(&list("[{}, {}, { }]")), [1, 3]);
+    assert_eq!(times(&list("[[], [[]], []]")), [1, 1, 3]);
+    assert_eq!(times(&list("[1, 1.0, 2, 1e2]")), [1, 1], "whole numbers");
+    assert_eq!(times(&list("[1.5, 2.5, 1]")), [1, 1, 2]);
+    assert_eq!(times(&list(r#"["a", "b", null]"#)), [1, 1, 1]);
 }
 
 proptest! {
