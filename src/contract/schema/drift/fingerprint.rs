@@ -182,7 +182,7 @@ impl<F: FnMut(u64)> Walk<'_, F> {
     }
 }
 
-/// What is taken in of a value that has nothing in it.
+/// What is taken in of a plain value.
 #[inline]
 fn plain<'t>(kind: NodeKind, class: NameClass, written: impl FnOnce() -> &'t str) -> u64 {
     let number = number_of(kind);
