@@ -59,3 +59,18 @@ pub(crate) fn json() -> impl Strategy<Value = Value> {
         ]
     })
 }
+
+/// JSON of which one byte is another, so that it may be none any more.
+pub(crate) fn changed_json() -> impl Strategy<Value = String> {
+    let byte = prop::sample::select(b"\"\\{}[]:,0-.e+tn \n\x01u".to_vec());
+    let changed = (json(), any::<prop::sample::Index>(), byte).prop_map(|(value, at, byte)| {
+        let mut bytes = value.to_string().into_bytes();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        String::from_utf8(bytes)
+    });
+    changed.prop_filter_map("it is a text", Result::ok)
+}
+
+/// Short texts of what JSON is made of.
+pub(crate) const NEARLY_JSON: &str = "[\\[\\]{}:,\"0-9eE.+a-f\\\\ -]{0,12}";

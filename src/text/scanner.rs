@@ -6,7 +6,7 @@ use std::ops::Range;
 pub(crate) struct Scanner<'t> {
     text: &'t [u8],
     /// How far it has come, in bytes.
-    pub(crate) at: usize,
+    pub(super) at: usize,
     open: OpenContainers,
 }
 
@@ -27,10 +27,9 @@ impl<'t> Scanner<'t> {
     }
 
     /// Reads the object that is all of the text, but for white space around it, and tells of each of its members.
-    /// Gives back where it begins; none where the text is anything else.
-    pub(crate) fn object(mut self, mut tell: impl FnMut(ScannedMember)) -> Option<usize> {
+    /// None where the text is anything else.
+    pub(crate) fn object(mut self, mut tell: impl FnMut(ScannedMember)) -> Option<()> {
         self.skip_space();
-        let start = self.at;
         self.expect(b'{')?;
         self.skip_space();
         if !self.take(b'}') {
@@ -54,7 +53,7 @@ impl<'t> Scanner<'t> {
                 self.skip_space();
             }
         }
-        self.is_at_end().then_some(start)
+        self.is_at_end().then_some(())
     }
 
     /// Reads the list that is all of the text, but for white space around it, and tells where each of its elements
@@ -80,13 +79,13 @@ impl<'t> Scanner<'t> {
     }
 
     /// Whether nothing but white space follows.
-    pub(crate) fn is_at_end(&mut self) -> bool {
+    pub(super) fn is_at_end(&mut self) -> bool {
         self.skip_space();
         self.at == self.text.len()
     }
 
     /// A value, however deep: the text may be hostile, so nothing calls itself here.
-    pub(crate) fn value(&mut self) -> Option<()> {
+    fn value(&mut self) -> Option<()> {
         loop {
             match self.peek()? {
                 b'"' => {
@@ -147,7 +146,7 @@ impl<'t> Scanner<'t> {
     }
 
     #[inline]
-    pub(crate) fn colon(&mut self) -> Option<()> {
+    pub(super) fn colon(&mut self) -> Option<()> {
         self.skip_space();
         self.expect(b':')?;
         self.skip_space();
@@ -156,7 +155,7 @@ impl<'t> Scanner<'t> {
 
     /// Whether it has an escape.
     #[inline]
-    pub(crate) fn string(&mut self) -> Option<bool> {
+    pub(super) fn string(&mut self) -> Option<bool> {
         self.expect(b'"')?;
         let mut is_escaped = false;
         loop {
@@ -224,7 +223,7 @@ impl<'t> Scanner<'t> {
     }
 
     #[inline]
-    pub(crate) fn skip_space(&mut self) {
+    pub(super) fn skip_space(&mut self) {
         // Programs write none.
         if self.peek() <= Some(b' ') {
             self.skip_some_space();
@@ -238,19 +237,19 @@ impl<'t> Scanner<'t> {
     }
 
     #[inline]
-    pub(crate) fn peek(&self) -> Option<u8> {
+    pub(super) fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
 
     #[inline]
-    pub(crate) fn take(&mut self, byte: u8) -> bool {
+    pub(super) fn take(&mut self, byte: u8) -> bool {
         let is_there = self.peek() == Some(byte);
         self.at += usize::from(is_there);
         is_there
     }
 
     #[inline]
-    pub(crate) fn expect(&mut self, byte: u8) -> Option<()> {
+    pub(super) fn expect(&mut self, byte: u8) -> Option<()> {
         self.take(byte).then_some(())
     }
 }

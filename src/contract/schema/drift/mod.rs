@@ -30,7 +30,7 @@ use self::place::Place;
 use super::shape::Shape;
 use super::{SchemaFault, Schemas};
 use crate::contract::Operation;
-use crate::text::{Node, Scanner};
+use crate::text::{Layout, Node};
 
 pub use self::finding::{Finding, FindingKind, ReplyDocument, Sighting};
 pub use self::patch::SchemaPatches;
@@ -136,16 +136,12 @@ impl UpstreamReply {
         str::from_utf8(&self.body).map_err(|_| or_nothing(BodyFault::NotUtf8))
     }
 
-    /// Why a text has no fingerprint.
+    /// Why a text has no fingerprint, whether it is JSON or not.
     #[cold]
-    fn fault_of(&self, text: &str) -> BodyFault {
-        let mut scanner = Scanner::new(text);
-        scanner.skip_space();
-        if scanner.value().is_some() && scanner.is_at_end() {
-            return BodyFault::TooDeep;
-        }
-        match self.status.is_server_error() {
-            true => BodyFault::Unexpected,
+    fn fault_of(&self, is_json: bool) -> BodyFault {
+        match is_json {
+            true => BodyFault::TooDeep,
+            false if self.status.is_server_error() => BodyFault::Unexpected,
             false => BodyFault::NotJson,
         }
     }
@@ -199,7 +195,7 @@ impl ReplySchemas {
             return;
         }
         let fault = match reply.readable() {
-            Ok(text) => reply.fault_of(text),
+            Ok(_) => reply.fault_of(body.is_some()),
             Err(fault) => fault,
         };
         tell(context.part(fault.number()));
@@ -211,8 +207,11 @@ impl ReplySchemas {
         let (document, context) = self.document(reply);
         let (names, class) = (&self.names, document.class);
         let measured = reply.readable().and_then(|text| {
-            let part = fingerprint::fingerprint_of(text, names, context, class);
-            part.map(|part| (text, part)).ok_or_else(|| reply.fault_of(text))
+            let layout = Layout::of(text);
+            let body = layout.as_ref().and_then(|layout| layout.root(text));
+            let part = body.and_then(|body| fingerprint::fingerprints(body, names, context, class, |_| {}));
+            part.map(|part| (text, part))
+                .ok_or_else(|| reply.fault_of(body.is_some()))
         });
         match measured {
             Ok((text, part)) => {
